@@ -1,0 +1,49 @@
+# asyncmon: one Makefile, not recursive. `make` builds, `make check` tests,
+# `make demo` shows it at work, `make lint`, `make asan`, `make bench`, `make install`.
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+CC      ?= cc
+B       ?= build
+
+# libdw: DWARF and ELF (libelf); readline: the session; smartcols: tables;
+# libunwind: native stacks (remote unwinding only).
+PKGS    := libdw libelf smartcols readline libunwind-generic
+CSTD    := -std=gnu11
+WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla $(if $(CI),-Werror)
+CFLAGS  ?= -O2 -g
+CPPFLAGS += -D_GNU_SOURCE -I. $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+LDLIBS  += $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lpthread
+ALL_CFLAGS = $(CSTD) $(WARN) $(CFLAGS) $(CPPFLAGS) -MMD -MP $(SAN)
+
+LAYERS  := base attach symbols objects unwind tasks cmd
+SRC     := $(foreach d,$(LAYERS),$(wildcard $(d)/*.c))
+OBJ     := $(SRC:%.c=$(B)/%.o)
+LIBOBJ  := $(filter-out $(B)/cmd/main.o,$(OBJ))
+
+.DEFAULT_GOAL := all
+.PHONY: all
+all: $(B)/asyncmon
+
+$(B)/asyncmon: $(OBJ)
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(B)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+# Every tests/unit/test_*.c is one program, linked with all layers but main.
+UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
+$(B)/unit/%: tests/unit/%.c $(LIBOBJ)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(LIBOBJ) $(LDLIBS) $(shell pkg-config --libs cmocka)
+
+.PHONY: unit
+unit: $(UNIT)
+	@for t in $(UNIT); do echo "== $$t"; $$t || exit 1; done
+
+.PHONY: clean
+clean:
+	rm -rf $(B)
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
