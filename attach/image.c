@@ -1,0 +1,170 @@
+#include "attach/image.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+/* A string's or object's bytes are copied or compared by callers at once; nothing
+ * in a CPython process that asyncmon reads is larger than this in one piece. */
+#define PIECE_MAX (1ull << 40)
+
+static int span_order(const void *a, const void *b)
+{
+	const struct image_span *x = a, *y = b;
+	return x->start < y->start ? -1 : x->start > y->start;
+}
+
+static err_t range_init(struct image_range *r, uint64_t start, uint64_t end)
+{
+	size_t size = end - start, words = (size / IMAGE_PAGE + 63) / 64;
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED)
+		return ERR_NOMEM;
+	uint64_t *bits = calloc(2 * words, sizeof *bits);
+	if (!bits) {
+		munmap(p, size);
+		return ERR_NOMEM;
+	}
+	*r = (struct image_range){ start, end, p, bits, bits + words };
+	return NULL;
+}
+
+err_t image_init(struct image *img, const struct image_span *spans, size_t n)
+{
+	*img = (struct image){ 0 };
+	struct image_span *s = malloc((n ? n : 1) * sizeof *s);
+	img->ranges = calloc(n ? n : 1, sizeof *img->ranges);
+	if (!s || !img->ranges) {
+		free(s);
+		return ERR_NOMEM;
+	}
+	if (n)
+		memcpy(s, spans, n * sizeof *s);
+	qsort(s, n, sizeof *s, span_order);
+	err_t e = NULL;
+	for (size_t i = 0; i < n && !e;) {
+		uint64_t start = s[i].start, end = s[i].end;
+		for (i++; i < n && s[i].start <= end; i++)
+			end = s[i].end > end ? s[i].end : end;
+		if (end > start && end - start < PIECE_MAX)
+			e = range_init(&img->ranges[img->nranges], start, end);
+		else
+			continue;
+		if (!e)
+			img->nranges++;
+	}
+	free(s);
+	if (e)
+		image_free(img);
+	return e;
+}
+
+void image_free(struct image *img)
+{
+	for (size_t i = 0; i < img->nranges; i++) {
+		munmap(img->ranges[i].bytes, img->ranges[i].end - img->ranges[i].start);
+		free(img->ranges[i].have);
+	}
+	free(img->ranges);
+	*img = (struct image){ 0 };
+}
+
+struct image_range *image_range_at(struct image *img, uint64_t addr)
+{
+	struct image_range *r = img->last;
+	if (r && addr >= r->start && addr < r->end)
+		return r;
+	size_t lo = 0, hi = img->nranges;
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		r = &img->ranges[mid];
+		if (addr < r->start)
+			hi = mid;
+		else if (addr >= r->end)
+			lo = mid + 1;
+		else
+			return img->last = r;
+	}
+	return NULL;
+}
+
+static bool has(const struct image_range *r, size_t page)
+{
+	return r->have[page / 64] >> (page % 64) & 1;
+}
+
+static bool fill_pages(struct image *img, struct image_range *r, size_t page, size_t last)
+{
+	for (; page <= last; page++) {
+		if (has(r, page))
+			continue;
+		uint64_t addr = r->start + page * (uint64_t)IMAGE_PAGE;
+		size_t got = img->fill ? img->fill(img->fill_ctx, r, addr, IMAGE_PAGE) : 0;
+		if (got == 0) {
+			if (!img->misses++)
+				img->first_miss = addr;
+			return false;
+		}
+		img->filled += got;
+		image_mark(r, addr, got);
+	}
+	return true;
+}
+
+const void *image_at(struct image *img, uint64_t addr, size_t len)
+{
+	struct image_range *r = image_range_at(img, addr);
+	if (!r || len > r->end - addr)
+		return NULL;
+	size_t page = (addr - r->start) / IMAGE_PAGE;
+	size_t last = (addr - r->start + (len ? len - 1 : 0)) / IMAGE_PAGE;
+	if ((!has(r, page) || page != last) && !fill_pages(img, r, page, last))
+		return NULL;
+	return r->bytes + (addr - r->start);
+}
+
+bool image_read(struct image *img, uint64_t addr, void *buf, size_t len)
+{
+	const void *p = image_at(img, addr, len);
+	if (p && len)
+		memcpy(buf, p, len);
+	return p != NULL;
+}
+
+const char *image_str(struct image *img, uint64_t addr, size_t max)
+{
+	for (size_t len = 0; len < max;) {
+		/* Page by page, for the string may end just before an unknown one. */
+		size_t step = IMAGE_PAGE - (addr + len) % IMAGE_PAGE;
+		if (step > max - len)
+			step = max - len;
+		const char *p = image_at(img, addr + len, step);
+		if (!p)
+			return NULL;
+		if (memchr(p, '\0', step))
+			return p - len;
+		len += step;
+	}
+	return NULL;
+}
+
+void image_mark(struct image_range *r, uint64_t addr, size_t len)
+{
+	size_t page = (addr - r->start) / IMAGE_PAGE;
+	size_t end = page + len / IMAGE_PAGE, all = (r->end - r->start) / IMAGE_PAGE;
+	for (; page < end && page < all; page++)
+		r->have[page / 64] |= 1ull << (page % 64);
+}
+
+bool image_put(struct image *img, uint64_t addr, const void *bytes, size_t len)
+{
+	struct image_range *r = image_range_at(img, addr);
+	if (!r || len > r->end - addr)
+		return false;
+	memcpy(r->bytes + (addr - r->start), bytes, len);
+	uint64_t first = addr & ~(uint64_t)(IMAGE_PAGE - 1);
+	uint64_t end = (addr + len + IMAGE_PAGE - 1) & ~(uint64_t)(IMAGE_PAGE - 1);
+	image_mark(r, first, end - first);
+	return true;
+}

@@ -1,0 +1,109 @@
+/* A target: a living process or a core dump, behind one face.
+ *
+ * Flow: open (all that can be known unpaused) → look at target->image, which for
+ * a process reads live memory on demand → target_freeze() (stop all threads, copy,
+ * let go) → target->image is now one instant and stays so until the next freeze.
+ * For a core the image is that instant from the start; freezing it does nothing.
+ *
+ * The target owns its image, mappings, threads and strings; they live until
+ * target_close(), but threads and mappings may be replaced by target_freeze(). */
+#ifndef ASYNCMON_ATTACH_TARGET_H
+#define ASYNCMON_ATTACH_TARGET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/user.h>
+
+#include "attach/image.h"
+#include "base/err.h"
+
+enum target_kind { TARGET_PROCESS, TARGET_CORE };
+
+struct mapping {
+	uint64_t start, end;
+	uint64_t offset;          /* in the file */
+	bool read, write, exec, shared;
+	uint32_t dev_major, dev_minor;
+	uint64_t inode;           /* 0: anonymous */
+	const char *path;         /* as the kernel gives it, without " (deleted)"; "" if none */
+	bool deleted;
+};
+
+struct thread {
+	pid_t tid;                /* in our pid namespace (cores: as dumped) */
+	pid_t ns_tid;             /* in the target's own (what Python calls native_id) */
+	char comm[16];
+	char state;               /* from /proc: R S D T t Z, or 0 */
+	bool have_regs;           /* set by a freeze, and in cores */
+	struct user_regs_struct regs;
+	uint64_t fs_base;         /* 0 when unknown */
+};
+
+struct freeze_opts {
+	/* Copy every private writable page of the process (within budget), not only
+	 * the pages that were looked at since it was opened. */
+	bool whole;
+	/* Read without stopping: the copy is not of one instant. */
+	bool no_pause;
+	/* Copy this many bytes from each thread's stack pointer upwards as well
+	 * (0: none), and take all registers. */
+	size_t stack_bytes;
+};
+
+struct freeze_stats {
+	int64_t paused_us;        /* first thread stopped until last let go; -1: not paused */
+	int64_t stop_us;          /* of that: until all threads had stopped */
+	uint64_t bytes;           /* copied while stopped */
+	unsigned threads;
+	bool was_stopped;         /* the process was in a group stop (SIGSTOP) and stays so */
+};
+
+struct target {
+	enum target_kind kind;
+	pid_t pid, ns_pid;        /* ns_pid: as the target itself sees it */
+	const char *exe;          /* path as the target sees it */
+	struct mapping *mappings; /* sorted by address */
+	size_t nmappings;
+	struct thread *threads;   /* main thread first */
+	size_t nthreads;
+	struct image *image;
+	int signal;               /* cores: the signal that ended it, else 0 */
+	const struct target_ops *ops;
+};
+
+struct target_ops {
+	/* A read-only descriptor of the file behind m as the target sees it (through
+	 * /proc/PID/map_files, /proc/PID/exe or /proc/PID/root; cores: --exe, --sysroot),
+	 * which the caller closes. E_NOTFOUND when there is no such file any more. */
+	err_t (*open_file)(struct target *t, const struct mapping *m, int *fd);
+	/* A file of that path in the target's root (source files). Regular files only. */
+	err_t (*open_path)(struct target *t, const char *path, int *fd);
+	err_t (*freeze)(struct target *t, const struct freeze_opts *o, struct freeze_stats *st);
+	/* Bytes of private writable memory that a whole copy would take; 0 for cores. */
+	uint64_t (*whole_size)(struct target *t);
+	void (*close)(struct target *t);
+};
+
+struct target_opts {
+	const char *exe, *sysroot, *debug_dir; /* for cores; each may be NULL */
+};
+
+/* E_NOPROC, E_PERM, E_TRACED, E_GONE: with a message for the user. Nothing is
+ * stopped, attached or written yet. */
+err_t target_open_process(pid_t pid, const struct target_opts *o, struct target **out);
+err_t target_open_core(const char *path, const struct target_opts *o, struct target **out);
+/* A PID when all digits, else a core file. */
+err_t target_open(const char *what, const struct target_opts *o, struct target **out);
+void target_close(struct target *t);
+
+static inline err_t target_freeze(struct target *t, const struct freeze_opts *o,
+				  struct freeze_stats *st)
+{
+	return t->ops->freeze(t, o, st);
+}
+/* The mapping that holds addr, or NULL. */
+const struct mapping *target_mapping(const struct target *t, uint64_t addr);
+
+#endif

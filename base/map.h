@@ -1,0 +1,23 @@
+/* A hash table from 64-bit keys to 64-bit values, for addresses. Key 0 is not
+ * allowed (it marks an empty place). The table owns nothing but itself. */
+#ifndef ASYNCMON_BASE_MAP_H
+#define ASYNCMON_BASE_MAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct map {
+	uint64_t *slots; /* pairs: key, value */
+	size_t n, mask;  /* entries; places - 1, or 0 when nothing is allocated */
+};
+
+void map_free(struct map *m);
+/* Sets key to value; false when memory is out. */
+bool map_set(struct map *m, uint64_t key, uint64_t value);
+/* True and *value (where not NULL) when key is there. */
+bool map_get(const struct map *m, uint64_t key, uint64_t *value);
+/* True when key was added now, false when it was there (or memory is out). */
+bool map_add(struct map *m, uint64_t key, uint64_t value);
+
+#endif

@@ -1,0 +1,26 @@
+/* A string that grows. Always NUL-terminated once anything was added.
+ * A failed allocation sets `failed`; later additions do nothing. */
+#ifndef ASYNCMON_BASE_STRBUF_H
+#define ASYNCMON_BASE_STRBUF_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct strbuf {
+	char *s;
+	size_t len, cap;
+	bool failed;
+};
+
+void strbuf_add(struct strbuf *b, const char *bytes, size_t n);
+void strbuf_str(struct strbuf *b, const char *s);
+void strbuf_char(struct strbuf *b, char c);
+void strbuf_fmt(struct strbuf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void strbuf_clear(struct strbuf *b); /* empties, keeps the memory */
+void strbuf_free(struct strbuf *b);
+/* Text of the target made fit for a terminal: invalid UTF-8 and control
+ * characters (C0, DEL, C1, bidirectional overrides) become \xNN or \u{NNNN}. */
+void strbuf_escaped(struct strbuf *b, const char *s);
+
+#endif

@@ -1,0 +1,135 @@
+/* Where one build of CPython keeps what: every offset and constant that the layers
+ * above read through, by name. -1 means: this build has no such thing.
+ *
+ * A layout comes from the target's own debug offsets, from DWARF, or from the
+ * tables in symbols/tables_*.c; `source` says which one decided. Offsets are bytes
+ * from the start of the struct named in front; names follow CPython's own. */
+#ifndef ASYNCMON_SYMBOLS_LAYOUT_H
+#define ASYNCMON_SYMBOLS_LAYOUT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* X(name): offsets, in bytes. */
+#define LAYOUT_OFFSETS(X) \
+	/* _PyRuntimeState */ \
+	X(runtime_interpreters_head) X(runtime_tstate_current) /* gilstate.tstate_current, <= 3.11 */ \
+	/* PyInterpreterState */ \
+	X(interp_next) X(interp_id) X(interp_threads_head) X(interp_modules) \
+	X(interp_gil)                 /* ceval.gil, pointer, 3.12+ */ \
+	X(interp_asyncio_tasks_head)  /* struct llist_node, 3.14+ */ \
+	X(interp_gc)                  /* struct _gc_runtime_state inside */ \
+	X(gil_last_holder) X(gil_locked) \
+	X(gc_generations)             /* first generation's PyGC_Head in _gc_runtime_state */ \
+	X(gc_generation_size) \
+	/* PyThreadState */ \
+	X(tstate_next) X(tstate_interp) X(tstate_thread_id) X(tstate_native_thread_id) \
+	X(tstate_frame)               /* PyFrameObject *, <= 3.10 */ \
+	X(tstate_cframe)              /* 3.11, 3.12 */ \
+	X(cframe_current_frame) \
+	X(tstate_current_frame)       /* 3.13+ */ \
+	X(tstate_running_loop) X(tstate_running_task) X(tstate_asyncio_tasks_head) /* 3.14+; loop 3.13+ */ \
+	X(tstate_coroutine_origin_tracking_depth) X(tstate_eval_breaker) \
+	/* PyObject, PyVarObject, PyTypeObject, PyHeapTypeObject */ \
+	X(object_size) X(object_refcnt) X(object_type) X(var_size) \
+	X(type_name) X(type_basicsize) X(type_itemsize) X(type_flags) X(type_dictoffset) \
+	X(type_base) X(type_dict) X(heaptype_qualname) X(heaptype_cached_keys) \
+	/* str, bytes, int, float */ \
+	X(unicode_length) X(unicode_state) X(unicode_ascii_data) X(unicode_compact_data) \
+	X(unicode_data)               /* data.any of a non-compact string */ \
+	X(bytes_data) \
+	X(long_tag)                   /* lv_tag, 3.12+; before: sign and count in var_size */ \
+	X(long_digits) X(float_value) \
+	/* tuple, list, set, deque */ \
+	X(tuple_items) X(list_items) \
+	X(set_used) X(set_mask) X(set_table) \
+	X(deque_leftblock) X(deque_rightblock) X(deque_leftindex) X(deque_rightindex) \
+	/* dict, PyDictKeysObject, PyDictValues */ \
+	X(dict_used) X(dict_keys) X(dict_values) \
+	X(dictkeys_size)              /* dk_size, <= 3.10 */ \
+	X(dictkeys_log2_size) X(dictkeys_log2_index_bytes) X(dictkeys_kind) /* 3.11+ */ \
+	X(dictkeys_nentries) X(dictkeys_indices) \
+	X(dictvalues_items)           /* values[] in PyDictValues */ \
+	X(dictvalues_valid)           /* 3.13+ */ \
+	/* weakref, module, method, builtin, function, cell */ \
+	X(weakref_object) X(module_dict) X(module_state) \
+	X(method_function) X(method_self) \
+	X(cfunction_def) X(cfunction_self) \
+	X(function_code) X(function_name) X(function_qualname) X(cell_ref) \
+	/* PyCodeObject */ \
+	X(code_filename) X(code_name) X(code_qualname) X(code_firstlineno) \
+	X(code_linetable)             /* co_lnotab <= 3.9, co_linetable 3.10+ */ \
+	X(code_code)                  /* co_code (bytes object) <= 3.10 */ \
+	X(code_adaptive)              /* co_code_adaptive[] 3.11+ */ \
+	X(code_tlbc)                  /* free-threaded 3.14+: pointer to { size, entries[] } */ \
+	X(code_argcount) X(code_kwonlyargcount) X(code_flags) X(code_nlocals) \
+	X(code_varnames) X(code_cellvars) X(code_freevars)     /* <= 3.10 */ \
+	X(code_localsplusnames) X(code_localspluskinds)        /* 3.11+ */ \
+	X(code_nlocalsplus) \
+	/* PyFrameObject, <= 3.10 */ \
+	X(frame_back) X(frame_code) X(frame_lasti) X(frame_valuestack) \
+	X(frame_stacktop)             /* <= 3.9 */ \
+	X(frame_stackdepth) X(frame_state) /* 3.10 */ \
+	X(frame_localsplus) \
+	/* PyFrameObject, 3.11+ */ \
+	X(frame_iframe)               /* f_frame */ \
+	/* _PyInterpreterFrame, 3.11+ */ \
+	X(iframe_previous) X(iframe_executable) X(iframe_instr) \
+	X(iframe_stacktop)            /* int, 3.11 to 3.13 */ \
+	X(iframe_stackpointer)        /* pointer, 3.14+ */ \
+	X(iframe_owner) X(iframe_localsplus) X(iframe_tlbc_index) \
+	X(iframe_is_entry)            /* 3.11 */ \
+	/* PyGenObject (coroutines and async generators share the prefix) */ \
+	X(gen_frame)                  /* PyFrameObject *, <= 3.10 */ \
+	X(gen_iframe)                 /* _PyInterpreterFrame inside, 3.11+ */ \
+	X(gen_state) X(gen_code)      /* gi_frame_state 3.11+; gi_code <= 3.10 */ \
+	X(gen_running)                /* gi_running <= 3.10 (3.10: none) */ \
+	X(gen_name) X(gen_qualname) X(coro_origin) \
+	/* the hops between coroutines */ \
+	X(coro_wrapper_coro) X(asend_gen) X(athrow_gen) X(futureiter_future) \
+	/* FutureObj and TaskObj of _asyncio */ \
+	X(future_loop) X(future_callback0) X(future_callbacks) X(future_exception) \
+	X(future_exception_tb) X(future_result) X(future_source_tb) X(future_cancel_msg) \
+	X(future_state) X(future_log_tb) X(future_awaited_by) X(future_awaited_by_is_set) X(future_is_task) \
+	X(task_must_cancel) X(task_num_cancels) X(task_fut_waiter) X(task_coro) X(task_name) \
+	X(task_context) X(task_node) X(task_tid) X(task_log_destroy_pending) \
+	X(stepwrapper_task)           /* TaskStepMethWrapper.sw_task */ \
+	X(asyncio_state_non_asyncio_tasks) X(asyncio_state_eager_tasks) /* 3.14+ */ \
+	X(asyncio_state_task_type) X(asyncio_state_future_type)
+
+/* X(name): constants that differ between versions and are no offsets. */
+#define LAYOUT_CONSTANTS(X) \
+	X(unicode_kind_shift)     /* bit of `kind` in the state word; compact and ascii follow it */ \
+	X(task_must_cancel_mask)  /* bit mask in the byte at task_must_cancel; 0xff.. for an int */ \
+	X(future_log_tb_mask) \
+	X(task_log_destroy_mask) \
+	X(genstate_created) X(genstate_suspended) X(genstate_suspended_yf) \
+	X(genstate_executing) X(genstate_completed) X(genstate_cleared) \
+	X(owner_thread) X(owner_generator) X(owner_frame_object) X(owner_cstack) X(owner_interpreter) \
+	X(stackref_mask)          /* bits to clear in a stack slot to get the pointer; 0: plain */ \
+	X(yf_depth)               /* the awaited object is the yf_depth-th value from the stack's top */ \
+	X(op_yield_from)          /* opcode YIELD_FROM, <= 3.10 */ \
+	X(op_resume) X(op_send)   /* opcodes, 3.11 and 3.12 */
+
+enum layout_source { LAYOUT_TABLE, LAYOUT_DWARF, LAYOUT_DEBUG_OFFSETS };
+
+struct py_version {
+	uint8_t major, minor, micro;
+	uint8_t level;            /* 0xA alpha, 0xB beta, 0xC candidate, 0xF final */
+	uint8_t serial;
+};
+
+struct py_layout {
+	struct py_version version;
+	bool free_threaded, debug_build;
+	enum layout_source source;
+#define X(n) int32_t n;
+	LAYOUT_OFFSETS(X)
+	LAYOUT_CONSTANTS(X)
+#undef X
+};
+
+/* "debug-offsets", "dwarf" or "table". */
+const char *layout_source_name(enum layout_source s);
+
+#endif
