@@ -1,0 +1,247 @@
+/* A snapshot: everything one look at a target gave, as plain C. No pointer into the
+ * target, no Python, no ptrace; live process and core look the same.
+ *
+ * A snapshot owns all it points to (one arena) and is freed at once. Strings are
+ * UTF-8 (lone surrogates as three bytes, as Python's "surrogatepass") and NOT
+ * escaped: text output escapes them (strbuf_escaped), JSON writes them exactly.
+ * An id is the object's address in the target; 0 is no object. NULL is unknown. */
+#ifndef ASYNCMON_TASKS_SNAPSHOT_H
+#define ASYNCMON_TASKS_SNAPSHOT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "attach/target.h"
+#include "base/arena.h"
+#include "base/err.h"
+
+enum task_state {
+	TASK_RUNNING,   /* its loop is in it now */
+	TASK_RUNNABLE,  /* in its loop's ready queue */
+	TASK_WAITING,
+	TASK_FINISHED, TASK_FAILED, TASK_CANCELLED, /* done, still alive */
+	TASK_STATES
+};
+const char *task_state_name(enum task_state s);
+
+struct local {
+	const char *name, *type, *value; /* value: short text of plain types, else NULL */
+};
+
+struct frame {
+	const char *function, *file;
+	int line;                /* 0: unknown */
+	const struct local *locals; /* with SNAPSHOT_LOCALS */
+	size_t nlocals;
+};
+
+struct stack {
+	const struct frame *const *frames; /* outermost first, most recent call last */
+	size_t n;
+	const char *broken;      /* why it ends early, or NULL */
+};
+
+struct task_ref {            /* a task by name, which may be gone */
+	uint64_t id;
+	int64_t serial;          /* -1: unknown */
+	const char *name;
+};
+
+enum wait_kind {
+	WAIT_SLEEP, WAIT_TASK, WAIT_GATHER, WAIT_WAIT, WAIT_TASKGROUP, WAIT_SHIELD, WAIT_FUTURE,
+	WAIT_LOCK, WAIT_SEMAPHORE, WAIT_CONDITION, WAIT_EVENT, WAIT_BARRIER, WAIT_QUEUE_GET,
+	WAIT_QUEUE_PUT, WAIT_QUEUE_JOIN, WAIT_SOCKET, WAIT_STREAM_READ, WAIT_STREAM_WRITE,
+	WAIT_EXECUTOR, WAIT_SUBPROCESS, WAIT_UNKNOWN, WAIT_KINDS
+};
+const char *wait_kind_name(enum wait_kind k); /* as in JSON: "queue-get" */
+
+struct wait {
+	enum wait_kind kind;
+	uint64_t id;             /* of the thing waited for */
+	const char *detail;      /* a clause for a person, or NULL */
+	const uint64_t *tasks;   /* the tasks it waits for */
+	size_t ntasks;
+	double deadline_in;      /* seconds; NAN: none known */
+	int fd;                  /* -1: none */
+	const char *peer;
+};
+
+enum cancel_origin {
+	CANCEL_TASK, CANCEL_CALLBACK, CANCEL_TIMEOUT, CANCEL_TASKGROUP, CANCEL_SIGNAL,
+	CANCEL_SHUTDOWN, CANCEL_UNKNOWN, CANCEL_ORIGINS
+};
+const char *cancel_origin_name(enum cancel_origin o);
+
+struct cancel {
+	double at;               /* seconds since the epoch */
+	bool has_by;
+	struct task_ref by;
+	enum cancel_origin origin;
+	const char *message;
+	struct stack stack;
+};
+
+struct created {
+	double at, age;          /* seconds since the epoch; seconds */
+	bool has_by;
+	struct task_ref by;
+	struct stack stack;
+};
+
+struct chain_link {          /* an ancestor, with its stack when it made the next */
+	struct task_ref task;
+	struct stack stack;
+};
+
+struct task_stats { uint64_t polls; double busy, longest_poll; };
+
+struct exception { const char *type, *message; };
+
+struct task {
+	uint64_t id;
+	int64_t serial;          /* -1: no agent */
+	const char *name, *coro, *type;
+	enum task_state state;
+	uint64_t loop;
+	pid_t thread;            /* native id in our namespace, 0 unknown */
+	int64_t cancelling;
+	bool must_cancel;
+	const uint64_t *awaited_by;
+	size_t nawaited_by;
+	uint64_t fut_waiter;     /* the future its coroutine is suspended on */
+	uint64_t coro_id;
+	const struct wait *wait;
+	uint64_t group;
+	struct stack stack;
+	const struct created *created;
+	const struct cancel *cancels;
+	size_t ncancels;
+	const struct chain_link *chain; /* root first, ends with the direct creator */
+	size_t nchain;
+	const struct task_stats *stats;
+	const struct exception *exception;
+	bool persistent;
+	bool before_agent;       /* made before the agent came */
+};
+
+struct loop {
+	uint64_t id;
+	const char *type;        /* qualified: "asyncio.unix_events._UnixSelectorEventLoop" */
+	pid_t thread;            /* native id in our namespace, 0 unknown */
+	bool running;
+	int64_t ready, timers;   /* -1 unknown */
+	int64_t interpreter;     /* PyInterpreterState.id */
+};
+
+struct group {
+	uint64_t id;
+	const char *kind, *name; /* "TaskGroup", "PersistentTaskGroup", …; name NULL if none */
+	uint64_t owner;          /* task */
+	const uint64_t *tasks;
+	size_t ntasks;
+	bool aborting;
+};
+
+enum frame_kind { FRAME_PYTHON, FRAME_NATIVE };
+
+struct thread_frame {
+	enum frame_kind kind;
+	const char *function, *file, *module; /* module: native frames */
+	int line;
+	uint64_t address;        /* native frames */
+};
+
+struct thread_stack {
+	pid_t tid;
+	const char *name;
+	int gil;                 /* 1 holds it, 0 does not, -1 unknown */
+	uint64_t loop, task;     /* running in it, 0 none */
+	bool python;             /* has a Python thread state */
+	const struct thread_frame *frames; /* outermost first */
+	size_t nframes;
+	const char *broken;
+};
+
+struct ended {               /* a task that ended, from the agent */
+	int64_t serial;
+	uint64_t id;
+	const char *name, *coro;
+	enum task_state outcome; /* FINISHED, FAILED, CANCELLED */
+	double started_at, ended_at;
+	const struct exception *exception;
+	bool persistent;
+	struct stack stack;
+	const struct created *created;
+	const struct cancel *cancels;
+	size_t ncancels;
+	const struct chain_link *chain; /* who cancelled whom, ends with the direct canceller */
+	size_t nchain;
+};
+
+struct finding {
+	const char *rule;
+	enum { FINDING_INFO, FINDING_WARNING, FINDING_ERROR } severity;
+	const uint64_t *tasks;
+	size_t ntasks;
+	const char *message;
+};
+
+struct snapshot {
+	struct arena *arena;
+	/* the target */
+	enum target_kind kind;
+	pid_t pid;
+	const char *exe;
+	char python[32];         /* "3.14.2" */
+	bool free_threaded;
+	const char *layout;      /* "debug-offsets", "dwarf", "table" */
+	bool agent;
+	int64_t paused_us;       /* -1: was not paused */
+	double taken_at;         /* seconds since the epoch */
+	bool complete;
+	const char **notes;      /* full sentences; what is missing, what to know */
+	size_t nnotes;
+
+	struct loop *loops;
+	size_t nloops;
+	struct task *tasks;      /* live tasks; done ones too with SNAPSHOT_DONE */
+	size_t ntasks;
+	struct group *groups;
+	size_t ngroups;
+	struct thread_stack *threads; /* with SNAPSHOT_THREADS */
+	size_t nthreads;
+	struct ended *ended;     /* newest first; with SNAPSHOT_ENDED */
+	size_t nended;
+	struct finding *findings;
+	size_t nfindings;
+
+	struct {                 /* for --stats: seconds by stage, bytes */
+		double open, find, rehearse, freeze, walk;
+		uint64_t bytes, copied;
+		unsigned attempts, threads;
+	} stats;
+};
+
+enum snapshot_what {
+	SNAPSHOT_DONE = 1,       /* tasks that are done but alive */
+	SNAPSHOT_LOCALS = 2,
+	SNAPSHOT_THREADS = 4,    /* every thread's Python stack */
+	SNAPSHOT_NATIVE = 8,     /* and native frames */
+	SNAPSHOT_ENDED = 16,     /* the agent's history */
+	SNAPSHOT_NO_PAUSE = 32,
+	SNAPSHOT_NO_TASKS = 64,  /* threads only */
+};
+
+struct python;
+
+/* One look at a target. An answer that lacks something is a snapshot with
+ * complete = false and notes, not an error. Errors: E_GONE, E_NOASYNCIO, E_BUSY,
+ * E_NOMEM, and what target_freeze() says. */
+err_t snapshot_take(struct python *py, unsigned what, struct snapshot **out);
+void snapshot_free(struct snapshot *s);
+/* The task with that id, or NULL. */
+const struct task *snapshot_task(const struct snapshot *s, uint64_t id);
+
+#endif
