@@ -23,7 +23,7 @@
 	X(gc_generations)             /* first generation's PyGC_Head in _gc_runtime_state */ \
 	X(gc_generation_size) \
 	/* PyThreadState */ \
-	X(tstate_next) X(tstate_interp) X(tstate_thread_id) X(tstate_native_thread_id) \
+	X(tstate_next) X(tstate_interp) X(tstate_dict) X(tstate_thread_id) X(tstate_native_thread_id) \
 	X(tstate_frame)               /* PyFrameObject *, <= 3.10 */ \
 	X(tstate_cframe)              /* 3.11, 3.12 */ \
 	X(cframe_current_frame) \
@@ -55,7 +55,7 @@
 	X(weakref_object) X(module_dict) X(module_state) \
 	X(method_function) X(method_self) \
 	X(cfunction_def) X(cfunction_self) \
-	X(function_code) X(function_name) X(function_qualname) X(cell_ref) \
+	X(function_code) X(function_name) X(function_qualname) X(function_closure) X(function_module) X(cell_ref) \
 	/* PyCodeObject */ \
 	X(code_filename) X(code_name) X(code_qualname) X(code_firstlineno) \
 	X(code_linetable)             /* co_lnotab <= 3.9, co_linetable 3.10+ */ \
