@@ -1,0 +1,116 @@
+/* Python objects read through a layout: types, str, int, tuple, list, set, dict,
+ * attributes of instances. Nothing here runs code in the target or believes it:
+ * sizes, counts and kinds are checked before use, every walk is bounded.
+ *
+ * A reader belongs to one look at a target. It caches what it has read; strings it
+ * gives live in its arena. A read that fails gives false, 0 or NULL: the bytes are
+ * unknown or cannot be what they should be. Callers lose one field, never more. */
+#ifndef ASYNCMON_OBJECTS_READER_H
+#define ASYNCMON_OBJECTS_READER_H
+
+#include "attach/image.h"
+#include "base/arena.h"
+#include "base/map.h"
+#include "symbols/python.h"
+
+/* What a type is to this program; found once a type. */
+enum type_kind {
+	KIND_OTHER, KIND_NONE, KIND_BOOL, KIND_INT, KIND_FLOAT, KIND_STR, KIND_BYTES, KIND_TUPLE,
+	KIND_LIST, KIND_DICT, KIND_SET, KIND_CODE, KIND_FUNCTION, KIND_METHOD, KIND_CFUNCTION,
+	KIND_CELL, KIND_MODULE, KIND_FRAME, KIND_WEAKREF, KIND_TYPE, KIND_PARTIAL, KIND_DEQUE,
+	KIND_CORO, KIND_GEN, KIND_ASYNCGEN, KIND_CORO_WRAPPER, KIND_ASEND, KIND_ATHROW,
+	KIND_FUTUREITER,
+	KIND_FUTURE,   /* _asyncio.Future and its subclasses that are no tasks */
+	KIND_TASK,     /* _asyncio.Task and its subclasses */
+	KIND_PYFUTURE, /* the pure-Python Future and its subclasses */
+	KIND_PYTASK,   /* the pure-Python Task and its subclasses */
+};
+
+struct type_info {
+	uint64_t addr;
+	enum type_kind kind;
+	const char *name;        /* tp_name: "Task", "_asyncio.Task" for static types */
+	uint64_t flags, base;
+	int64_t basicsize, itemsize, dictoffset;
+	uint64_t cached_keys;    /* heap types' shared keys, or 0 */
+};
+
+struct reader {
+	struct python *py;
+	const struct py_layout *l;
+	struct image *img;
+	struct arena *arena;
+	struct map types;        /* address → struct type_info * */
+	struct map strings;      /* address → char *, for strings read by reader_str() */
+	struct map codes;        /* address → struct code * (objects/code.c) */
+	struct map attr_index;   /* (keys, name) → index in shared keys + 1 (objects/attr.c) */
+};
+
+err_t reader_init(struct reader *r, struct python *py, struct arena *arena);
+void reader_free(struct reader *r);
+
+/* The longest text taken from a target, in characters; longer ones are cut and end
+ * in U+2026. */
+#define TEXT_MAX 65536
+/* How many entries of one container are looked at. */
+#define ITEMS_MAX (1ull << 26)
+
+/* The type of the object at obj, or NULL. */
+const struct type_info *object_type(struct reader *r, uint64_t obj);
+enum type_kind object_kind(struct reader *r, uint64_t obj);
+/* What a type is; NULL when addr cannot be a type. */
+const struct type_info *type_at(struct reader *r, uint64_t addr);
+/* "module.qualname" of a type as Python would print it; tp_name when unknown. */
+const char *type_full_name(struct reader *r, const struct type_info *t);
+/* The name without module. */
+const char *type_short_name(struct reader *r, const struct type_info *t);
+
+/* A str object as UTF-8 (lone surrogates as three bytes), cached; NULL if none. */
+const char *str_at(struct reader *r, uint64_t obj);
+/* True when obj is a str of exactly that ASCII text. */
+bool str_is(struct reader *r, uint64_t obj, const char *text);
+/* An int object that fits; bools too. */
+bool int_at(struct reader *r, uint64_t obj, int64_t *v);
+bool float_at(struct reader *r, uint64_t obj, double *v);
+/* The bytes of a bytes object and how many; NULL if none. */
+const uint8_t *bytes_at(struct reader *r, uint64_t obj, size_t *len);
+
+static inline bool is_none(const struct reader *r, uint64_t obj)
+{
+	return obj == 0 || obj == r->py->none;
+}
+
+/* tuple or list: how many, and the i-th (0 when unknown). -1: not one. */
+int64_t seq_len(struct reader *r, uint64_t obj);
+uint64_t seq_item(struct reader *r, uint64_t obj, int64_t i);
+
+/* Iteration of a set or frozenset. `used` is what the set says of itself; an end
+ * with seen != used is a set in the middle of a change. */
+struct set_iter { uint64_t table, mask, i; int64_t used, seen; bool broken; };
+bool set_begin(struct reader *r, uint64_t set, struct set_iter *it);
+bool set_next(struct reader *r, struct set_iter *it, uint64_t *key);
+
+/* Iteration of a dict (split ones too), in order of insertion. */
+struct dict_iter {
+	uint64_t entries, values;
+	int64_t i, n, used, seen;
+	int stride;              /* bytes an entry; key at stride - 16 */
+	bool broken;
+};
+bool dict_begin(struct reader *r, uint64_t dict, struct dict_iter *it);
+bool dict_next(struct reader *r, struct dict_iter *it, uint64_t *key, uint64_t *value);
+/* The value of an ASCII key, or 0. */
+uint64_t dict_get(struct reader *r, uint64_t dict, const char *key);
+/* How many entries; -1 when it is no dict. */
+int64_t dict_len(struct reader *r, uint64_t dict);
+
+/* An instance's own attribute (its __dict__ or inline values), or 0. */
+uint64_t attr_get(struct reader *r, uint64_t obj, const char *name);
+/* The pointer at obj + offset, or 0; offset -1 gives 0. */
+uint64_t field_at(struct reader *r, uint64_t obj, int32_t offset);
+/* The object a weak reference points to, 0 when dead. */
+uint64_t weakref_get(struct reader *r, uint64_t obj);
+/* What a WeakSet or set holds: the set inside; 0 if neither. */
+uint64_t weakset_data(struct reader *r, uint64_t obj);
+
+#endif
