@@ -1,6 +1,6 @@
 /* Types: which kind of object one makes, by address where the target exports the
  * type, else by name along the chain of bases. */
-#include "objects/reader.h"
+#include "objects/code.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +17,11 @@ err_t reader_init(struct reader *r, struct python *py, struct arena *arena)
 
 void reader_free(struct reader *r)
 {
+	for (size_t i = 0; r->codes.slots && i <= r->codes.mask; i++) {
+		struct code *c = (struct code *)(uintptr_t)r->codes.slots[2 * i + 1];
+		if (r->codes.slots[2 * i] && c)
+			map_free(&c->frames);
+	}
 	map_free(&r->types);
 	map_free(&r->strings);
 	map_free(&r->codes);

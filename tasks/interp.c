@@ -1,0 +1,106 @@
+/* Interpreters, their thread states, their modules. Sources: pycore_runtime.h,
+ * pycore_interp.h, cpython/pystate.h. */
+#include "tasks/walk.h"
+
+#include <stdlib.h>
+
+#define INTERPS_MAX 4096
+#define THREADS_MAX (1 << 17)
+
+struct thread *thread_by_pthread(struct walk *w, uint64_t pthread_id)
+{
+	struct target *t = w->r.py->target;
+	for (size_t i = 0; pthread_id && i < t->nthreads; i++)
+		if (t->threads[i].fs_base == pthread_id)
+			return &t->threads[i];
+	return NULL;
+}
+
+/* pthread_self() of glibc and musl on x86-64 is the thread's fs base. */
+static struct thread *find_thread(struct walk *w, uint64_t tstate, uint64_t pthread_id)
+{
+	struct target *t = w->r.py->target;
+	if (w->r.l->tstate_native_thread_id >= 0) {
+		uint64_t native = field_at(&w->r, tstate, w->r.l->tstate_native_thread_id);
+		for (size_t i = 0; native && i < t->nthreads; i++)
+			if ((uint64_t)t->threads[i].ns_tid == native)
+				return &t->threads[i];
+	}
+	struct thread *found = thread_by_pthread(w, pthread_id);
+	return found || t->nthreads != 1 ? found : &t->threads[0];
+}
+
+static void *grow(void *array, size_t n, size_t *cap, size_t size)
+{
+	if (n < *cap)
+		return array;
+	size_t more = *cap ? *cap * 2 : 16;
+	void *p = realloc(array, more * size);
+	if (p)
+		*cap = more;
+	return p;
+}
+
+static void walk_thread_states(struct walk *w, uint64_t interp, int64_t id)
+{
+	const struct py_layout *l = w->r.l;
+	size_t n = 0;
+	for (uint64_t ts = field_at(&w->r, interp, l->interp_threads_head); ts && n < THREADS_MAX;
+	     ts = field_at(&w->r, ts, l->tstate_next), n++) {
+		/* New states are linked before they are whole (3.11+: interp is set last). */
+		if (field_at(&w->r, ts, l->tstate_interp) != interp) {
+			walk_torn(w, "a thread state is being made");
+			break;
+		}
+		void *p = grow(w->threads, w->nthreads, &w->threads_cap, sizeof *w->threads);
+		if (!p) {
+			w->nomem = true;
+			return;
+		}
+		w->threads = p;
+		struct pythread *t = &w->threads[w->nthreads++];
+		*t = (struct pythread){ .tstate = ts, .interp = interp, .interp_id = id };
+		t->pthread_id = field_at(&w->r, ts, l->tstate_thread_id);
+		t->thread = find_thread(w, ts, t->pthread_id);
+		t->running_loop = field_at(&w->r, ts, l->tstate_running_loop);
+		t->running_task = field_at(&w->r, ts, l->tstate_running_task);
+	}
+	if (n == THREADS_MAX)
+		walk_torn(w, "the list of thread states does not end");
+}
+
+void walk_interpreters(struct walk *w)
+{
+	const struct py_layout *l = w->r.l;
+	uint64_t interp = field_at(&w->r, w->r.py->runtime, l->runtime_interpreters_head);
+	if (!interp)
+		walk_torn(w, "the list of interpreters could not be read");
+	for (; interp && w->ninterps < INTERPS_MAX && !w->nomem;
+	     interp = field_at(&w->r, interp, l->interp_next)) {
+		void *p = grow(w->interps, w->ninterps, &w->interps_cap, sizeof *w->interps);
+		if (!p) {
+			w->nomem = true;
+			return;
+		}
+		w->interps = p;
+		w->interps[w->ninterps].addr = interp;
+		w->interps[w->ninterps].id = (int64_t)field_at(&w->r, interp, l->interp_id);
+		w->interps[w->ninterps].modules = field_at(&w->r, interp, l->interp_modules);
+		walk_thread_states(w, interp, w->interps[w->ninterps].id);
+		w->ninterps++;
+	}
+	if (w->ninterps == INTERPS_MAX)
+		walk_torn(w, "the list of interpreters does not end");
+}
+
+uint64_t walk_module(struct walk *w, size_t interp, const char *name)
+{
+	return dict_get(&w->r, w->interps[interp].modules, name);
+}
+
+uint64_t walk_module_dict(struct walk *w, size_t interp, const char *name)
+{
+	uint64_t module = walk_module(w, interp, name);
+	return object_kind(&w->r, module) == KIND_MODULE
+		       ? field_at(&w->r, module, w->r.l->module_dict) : 0;
+}

@@ -1,0 +1,92 @@
+/* Event loops: which there are, in which thread, how much waits in them. Attribute
+ * names: Lib/asyncio/base_events.py; uvloop keeps its own in C, of which the first
+ * deque is the ready queue (uvloop/loop.pxd). */
+#include "tasks/walk.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LOOP_WORDS 256
+
+static int64_t queue_len(struct walk *w, uint64_t obj)
+{
+	if (object_kind(&w->r, obj) == KIND_DEQUE) {
+		int64_t n = (int64_t)field_at(&w->r, obj, w->r.l->var_size);
+		return n >= 0 ? n : -1;
+	}
+	return seq_len(&w->r, obj);
+}
+
+/* uvloop: no attributes; look through the object's words. */
+static void foreign_queues(struct walk *w, struct loop *l, const struct type_info *t)
+{
+	int64_t words = t->basicsize / 8;
+	for (int64_t i = 2; i < words && i < LOOP_WORDS; i++) {
+		uint64_t p = field_at(&w->r, l->id, (int32_t)(8 * i));
+		if (!p || p % 8 || !image_range_at(w->r.img, p) || object_kind(&w->r, p) != KIND_DEQUE)
+			continue;
+		l->ready = queue_len(w, p);
+		return;
+	}
+}
+
+static void loop_thread(struct walk *w, struct loop *l)
+{
+	for (size_t i = 0; i < w->nthreads; i++) {
+		if (w->threads[i].running_loop != l->id)
+			continue;
+		l->running = true;
+		if (w->threads[i].thread)
+			l->thread = w->threads[i].thread->tid;
+	}
+	int64_t id;
+	if (l->running || !int_at(&w->r, attr_get(&w->r, l->id, "_thread_id"), &id))
+		return;
+	l->running = true;
+	for (size_t i = 0; i < w->nthreads; i++)
+		if (w->threads[i].pthread_id == (uint64_t)id && w->threads[i].thread)
+			l->thread = w->threads[i].thread->tid;
+}
+
+struct loop *walk_loop(struct walk *w, uint64_t addr)
+{
+	struct snapshot *s = w->s;
+	uint64_t known;
+	if (map_get(&w->loop_index, addr, &known))
+		return known ? &s->loops[known - 1] : NULL;
+	const struct type_info *t = object_type(&w->r, addr);
+	if (!t || is_none(&w->r, addr)) {
+		map_set(&w->loop_index, addr, 0);
+		return NULL;
+	}
+	if (s->nloops == w->loops_cap) {
+		size_t cap = w->loops_cap ? w->loops_cap * 2 : 8;
+		struct loop *p = realloc(s->loops, cap * sizeof *p);
+		if (!p) {
+			w->nomem = true;
+			return NULL;
+		}
+		s->loops = p;
+		w->loops_cap = cap;
+	}
+	struct loop *l = &s->loops[s->nloops];
+	*l = (struct loop){ .id = addr, .ready = -1, .timers = -1 };
+	l->type = type_full_name(&w->r, t);
+	loop_thread(w, l);
+	l->ready = queue_len(w, attr_get(&w->r, addr, "_ready"));
+	l->timers = queue_len(w, attr_get(&w->r, addr, "_scheduled"));
+	if (l->ready < 0)
+		foreign_queues(w, l, t);
+	map_set(&w->loop_index, addr, ++s->nloops);
+	return l;
+}
+
+void walk_loops_finish(struct walk *w)
+{
+	for (size_t i = 0; i < w->nthreads; i++) {
+		struct loop *l = is_none(&w->r, w->threads[i].running_loop)
+					 ? NULL : walk_loop(w, w->threads[i].running_loop);
+		if (l)
+			l->interpreter = w->threads[i].interp_id;
+	}
+}

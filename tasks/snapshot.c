@@ -1,0 +1,48 @@
+#include "tasks/snapshot.h"
+
+#include <stdlib.h>
+
+static const char *const state_names[TASK_STATES] = {
+	"running", "runnable", "waiting", "finished", "failed", "cancelled",
+};
+static const char *const wait_names[WAIT_KINDS] = {
+	"sleep", "task", "gather", "wait", "taskgroup", "shield", "future", "lock", "semaphore",
+	"condition", "event", "barrier", "queue-get", "queue-put", "queue-join", "socket",
+	"stream-read", "stream-write", "executor", "subprocess", "unknown",
+};
+static const char *const origin_names[CANCEL_ORIGINS] = {
+	"task", "callback", "timeout", "taskgroup", "signal", "shutdown", "unknown",
+};
+
+const char *task_state_name(enum task_state s)
+{
+	return (unsigned)s < TASK_STATES ? state_names[s] : "unknown";
+}
+
+const char *wait_kind_name(enum wait_kind k)
+{
+	return (unsigned)k < WAIT_KINDS ? wait_names[k] : "unknown";
+}
+
+const char *cancel_origin_name(enum cancel_origin o)
+{
+	return (unsigned)o < CANCEL_ORIGINS ? origin_names[o] : "unknown";
+}
+
+const struct task *snapshot_task(const struct snapshot *s, uint64_t id)
+{
+	for (size_t i = 0; i < s->ntasks; i++)
+		if (s->tasks[i].id == id)
+			return &s->tasks[i];
+	return NULL;
+}
+
+void snapshot_free(struct snapshot *s)
+{
+	if (!s)
+		return;
+	free(s->tasks);
+	free(s->loops);
+	arena_free(s->arena);
+	free(s);
+}

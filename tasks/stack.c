@@ -1,0 +1,196 @@
+/* The await stack of a task: from its root coroutine down through coroutines,
+ * generators, async generators and the objects between them, by what each frame
+ * waits for; or, for the task that is being run, from its thread's frames. */
+#include "tasks/walk.h"
+#include "unwind/pystack.h"
+
+#include <stdlib.h>
+
+#define DEPTH_MAX (1u << 24)
+
+const struct frame *walk_frame(struct walk *w, const struct code *c, int64_t lasti)
+{
+	uint64_t known, key = (uint64_t)(lasti + 2);
+	struct map *frames = (struct map *)(uintptr_t)&c->frames;
+	if (map_get(frames, key, &known))
+		return (const struct frame *)(uintptr_t)known;
+	struct frame *f = arena_alloc(w->arena, sizeof *f);
+	if (!f) {
+		w->nomem = true;
+		return NULL;
+	}
+	f->function = c->qualname;
+	f->file = c->file;
+	f->line = code_line(c, w->r.l->version.minor, lasti);
+	if (!map_set(frames, key, (uint64_t)(uintptr_t)f))
+		w->nomem = true;
+	return f;
+}
+
+struct frames { const struct frame **v; size_t n, cap; };
+
+static void push(struct walk *w, struct frames *fs, const struct frame *f)
+{
+	if (!f)
+		return;
+	if (fs->n == fs->cap) {
+		size_t cap = fs->cap ? fs->cap * 2 : 16;
+		const struct frame **v = realloc(fs->v, cap * sizeof *v);
+		if (!v) {
+			w->nomem = true;
+			return;
+		}
+		fs->v = v;
+		fs->cap = cap;
+	}
+	fs->v[fs->n++] = f;
+}
+
+static struct stack keep(struct walk *w, struct frames *fs, const char *broken)
+{
+	struct stack s = { arena_dup(w->arena, fs->v, fs->n * sizeof *fs->v), fs->n, broken };
+	free(fs->v);
+	*fs = (struct frames){ 0 };
+	if (!s.frames) {
+		w->nomem = true;
+		s.n = 0;
+	}
+	return s;
+}
+
+enum gen_state { GEN_CREATED, GEN_SUSPENDED, GEN_AWAITING, GEN_EXECUTING, GEN_DONE, GEN_BAD };
+
+/* What state a generator-like object is in; *frame gets its frame's address. */
+static enum gen_state gen_state(struct walk *w, uint64_t gen, uint64_t *frame)
+{
+	const struct py_layout *l = w->r.l;
+	if (l->gen_iframe < 0) {
+		struct pyframe f;
+		int8_t running = 0;
+		*frame = field_at(&w->r, gen, l->gen_frame);
+		if (!*frame)
+			return GEN_DONE;
+		if (l->frame_state >= 0) { /* 3.10: FRAME_EXECUTING 0 (pycore_frame.h) */
+			int8_t state;
+			if (!image_read(w->r.img, *frame + (uint64_t)l->frame_state, &state, 1))
+				return GEN_BAD;
+			running = state == 0;
+		} else if (l->gen_running >= 0) {
+			image_read(w->r.img, gen + (uint64_t)l->gen_running, &running, 1);
+		}
+		if (running)
+			return GEN_EXECUTING;
+		if (!frame_read(&w->r, *frame, &f))
+			return GEN_BAD;
+		return f.lasti < 0 ? GEN_CREATED : frame_in_await(&w->r, &f) ? GEN_AWAITING : GEN_SUSPENDED;
+	}
+	int8_t state;
+	*frame = gen + (uint64_t)l->gen_iframe;
+	if (!image_read(w->r.img, gen + (uint64_t)l->gen_state, &state, 1))
+		return GEN_BAD;
+	if (state == l->genstate_executing)
+		return GEN_EXECUTING;
+	if (state == l->genstate_created)
+		return GEN_CREATED;
+	if (l->version.minor >= 15 && state == l->genstate_suspended_yf + 1)
+		return GEN_AWAITING; /* 3.15: the same, while being looked at (YF_LOCKED) */
+	if (l->genstate_suspended_yf >= 0 || l->version.minor >= 13) {
+		if (state == l->genstate_suspended_yf)
+			return GEN_AWAITING;
+		return state == l->genstate_suspended ? GEN_SUSPENDED : GEN_DONE;
+	}
+	if (state != l->genstate_suspended)
+		return GEN_DONE;
+	struct pyframe f;
+	if (!frame_read(&w->r, *frame, &f))
+		return GEN_BAD;
+	return frame_in_await(&w->r, &f) ? GEN_AWAITING : GEN_SUSPENDED;
+}
+
+/* The object behind one that only passes await on, or 0 when kind is no such. */
+static uint64_t behind(struct walk *w, uint64_t obj, enum type_kind kind)
+{
+	const struct py_layout *l = w->r.l;
+	switch (kind) {
+	case KIND_CORO_WRAPPER:
+		return field_at(&w->r, obj, l->coro_wrapper_coro);
+	case KIND_ASEND:
+		return field_at(&w->r, obj, l->asend_gen);
+	case KIND_ATHROW:
+		return field_at(&w->r, obj, l->athrow_gen);
+	case KIND_FUTUREITER:
+		return field_at(&w->r, obj, l->futureiter_future);
+	default:
+		return 0;
+	}
+}
+
+struct stack walk_coroutine(struct walk *w, uint64_t coro, struct stack_end *end)
+{
+	struct frames fs = { 0 };
+	const char *broken = NULL;
+	uint64_t mark = 0;
+	*end = (struct stack_end){ 0 };
+	for (uint32_t n = 0; coro; n++) {
+		if (coro == mark || n == DEPTH_MAX) {
+			broken = "the awaits form a circle";
+			break;
+		}
+		if ((n & (n - 1)) == 0)
+			mark = coro;
+		enum type_kind kind = object_kind(&w->r, coro);
+		uint64_t next = behind(w, coro, kind);
+		if (next) {
+			coro = next;
+			continue;
+		}
+		if (kind != KIND_CORO && kind != KIND_GEN && kind != KIND_ASYNCGEN) {
+			end->awaited = is_none(&w->r, coro) ? 0 : coro;
+			break;
+		}
+		uint64_t at;
+		struct pyframe f;
+		enum gen_state state = gen_state(w, coro, &at);
+		if (state == GEN_DONE)
+			break;
+		if (state == GEN_BAD || !frame_read(&w->r, at, &f) || !f.code) {
+			broken = "a coroutine's frame could not be read";
+			break;
+		}
+		push(w, &fs, walk_frame(w, f.code, state == GEN_CREATED ? -1 : f.lasti));
+		if (state == GEN_EXECUTING)
+			end->running = true;
+		if (state != GEN_AWAITING)
+			break;
+		coro = frame_stack_peek(&w->r, at, w->r.l->yf_depth > 0 ? w->r.l->yf_depth : 1);
+		if (!coro)
+			broken = "what a frame waits for could not be read";
+	}
+	if (broken)
+		w->broken_stacks++;
+	return keep(w, &fs, broken);
+}
+
+struct stack walk_running(struct walk *w, const struct pythread *t, uint64_t coro)
+{
+	struct frames fs = { 0 };
+	struct pystack ps;
+	uint64_t root = 0;
+	if (object_kind(&w->r, coro) == KIND_CORO_WRAPPER)
+		coro = behind(w, coro, KIND_CORO_WRAPPER);
+	gen_state(w, coro, &root);
+	if (!pystack_read(&w->r, t->tstate, &ps)) {
+		w->nomem = true;
+		return (struct stack){ 0 };
+	}
+	size_t last = ps.n;
+	for (size_t i = 0; i < ps.n; i++)
+		if (ps.frames[i].addr == root)
+			last = i;
+	if (last == ps.n) /* between two steps, or a coroutine that is not CPython's */
+		return (struct stack){ 0 };
+	for (size_t i = last + 1; i-- > 0;)
+		if (ps.frames[i].code)
+			push(w, &fs, walk_frame(w, ps.frames[i].code, ps.frames[i].lasti));
+	return keep(w, &fs, ps.broken);
+}

@@ -1,0 +1,246 @@
+/* Taking a snapshot: look unpaused to learn which memory matters, stop and copy it,
+ * let go, and walk the copy. What turns out torn or missing is tried again. */
+#include "tasks/walk.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* A rehearsal that has read this much is given up for a copy of everything... */
+#define REHEARSE_BYTES (6ull << 20)
+/* ...while everything is at most this; beyond it, the rehearsal goes to its end. */
+#define WHOLE_MAX (1ull << 30)
+#define ATTEMPTS 8
+#define RETRY_NS 1000000
+
+static double now(clockid_t clock)
+{
+	struct timespec ts;
+	clock_gettime(clock, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+void walk_torn(struct walk *w, const char *why)
+{
+	if (!w->torn++)
+		w->torn_why = why;
+}
+
+bool walk_stop(struct walk *w)
+{
+	if (w->byte_limit && w->r.img->filled > w->byte_limit)
+		w->over_limit = true;
+	return w->nomem || w->over_limit;
+}
+
+static void walk_free(struct walk *w)
+{
+	reader_free(&w->r);
+	free(w->threads);
+	free(w->interps);
+	map_free(&w->task_index);
+	map_free(&w->loop_index);
+	map_free(&w->current);
+	memset(w, 0, sizeof *w);
+}
+
+static void note(struct snapshot *s, const char *text)
+{
+	const char **notes = arena_array(s->arena, s->nnotes + 1, sizeof *notes);
+	if (!notes || !text)
+		return;
+	if (s->nnotes)
+		memcpy(notes, s->notes, s->nnotes * sizeof *notes);
+	notes[s->nnotes++] = text;
+	s->notes = notes;
+}
+
+static void head(struct snapshot *s, struct python *py)
+{
+	const struct py_version *v = &py->layout.version;
+	static const char *const levels[] = { [0xA] = "a", [0xB] = "b", [0xC] = "rc" };
+	s->kind = py->target->kind;
+	s->pid = py->target->pid;
+	s->exe = py->target->exe ? arena_str(s->arena, py->target->exe) : NULL;
+	int n = snprintf(s->python, sizeof s->python, "%u.%u.%u", v->major, v->minor, v->micro);
+	if (v->level >= 0xA && v->level <= 0xC && n > 0)
+		snprintf(s->python + n, sizeof s->python - (size_t)n, "%s%u", levels[v->level], v->serial);
+	s->free_threaded = py->layout.free_threaded;
+	s->layout = layout_source_name(py->layout.source);
+	s->complete = true;
+	s->taken_at = now(CLOCK_REALTIME);
+}
+
+/* One walk into a fresh snapshot. NULL when memory is out. */
+static struct snapshot *walk_once(struct python *py, struct walk *w, unsigned what, uint64_t limit)
+{
+	struct snapshot *s = calloc(1, sizeof *s);
+	if (!s || !(s->arena = arena_new())) {
+		free(s);
+		return NULL;
+	}
+	head(s, py);
+	*w = (struct walk){ .s = s, .arena = s->arena, .what = what, .byte_limit = limit };
+	err_free(reader_init(&w->r, py, s->arena));
+	struct addrs tasks = { 0 };
+	walk_interpreters(w);
+	if (!(what & SNAPSHOT_NO_TASKS))
+		walk_tables(w, &tasks);
+	for (size_t i = 0; i < tasks.n && !walk_stop(w); i++)
+		walk_task(w, tasks.v[i]);
+	free(tasks.v);
+	if (!(what & SNAPSHOT_NO_TASKS) && !walk_stop(w)) {
+		walk_awaits(w);
+		walk_loops_finish(w);
+	}
+	if (what & SNAPSHOT_THREADS && !walk_stop(w))
+		walk_threads(w);
+	if (w->nomem) {
+		snapshot_free(s);
+		return NULL;
+	}
+	return s;
+}
+
+static void say_missing(struct snapshot *s, const struct walk *w, uint64_t misses)
+{
+	if (w->torn) {
+		s->complete = false;
+		note(s, arena_fmt(s->arena, "The target was met in the middle of a change at every try: %s.",
+				  w->torn_why));
+	}
+	if (w->lost_tasks) {
+		s->complete = false;
+		note(s, arena_fmt(s->arena, "%zu listed tasks could not be read.", w->lost_tasks));
+	}
+	if (w->lost_tables) {
+		s->complete = false;
+		note(s, arena_fmt(s->arena, "%zu lists of tasks could not be read.", w->lost_tables));
+	}
+	if (w->broken_stacks) {
+		s->complete = false;
+		note(s, arena_fmt(s->arena, "%zu await stacks end early.", w->broken_stacks));
+	}
+	if (misses && s->complete) {
+		s->complete = false;
+		note(s, arena_fmt(s->arena, "%llu reads met memory that was not captured.",
+				  (unsigned long long)misses));
+	}
+}
+
+static bool sound(const struct walk *w, uint64_t misses)
+{
+	return !w->torn && !misses && !w->lost_tasks && !w->lost_tables && !w->broken_stacks;
+}
+
+struct taking {
+	struct python *py;
+	unsigned what, attempts;
+	struct freeze_opts freeze;
+	int64_t paused_us;
+	double t_rehearse, t_freeze, t_walk;
+	uint64_t copied;
+	unsigned threads;
+};
+
+/* Which way to copy, learnt by walking live memory. */
+static err_t rehearse(struct taking *k)
+{
+	struct walk w;
+	struct target *t = k->py->target;
+	uint64_t whole = t->ops->whole_size(t);
+	double start = now(CLOCK_MONOTONIC);
+	struct snapshot *s = walk_once(k->py, &w, k->what, whole <= WHOLE_MAX ? REHEARSE_BYTES : 0);
+	k->freeze.whole = w.over_limit;
+	bool nomem = !s;
+	walk_free(&w);
+	snapshot_free(s);
+	k->t_rehearse = now(CLOCK_MONOTONIC) - start;
+	return nomem ? ERR_NOMEM : NULL;
+}
+
+static err_t freeze(struct taking *k)
+{
+	struct freeze_stats st = { .paused_us = -1 };
+	double start = now(CLOCK_MONOTONIC);
+	TRY(target_freeze(k->py->target, &k->freeze, &st));
+	k->t_freeze += now(CLOCK_MONOTONIC) - start;
+	if (st.paused_us >= 0)
+		k->paused_us = (k->paused_us < 0 ? 0 : k->paused_us) + st.paused_us;
+	k->copied += st.bytes;
+	k->threads = st.threads;
+	return NULL;
+}
+
+static err_t attempt(struct taking *k, struct walk *w, struct snapshot **out, bool *good)
+{
+	struct image *img = k->py->target->image;
+	bool core = k->py->target->kind == TARGET_CORE;
+	if (!core)
+		TRY(freeze(k));
+	img->misses = 0;
+	double start = now(CLOCK_MONOTONIC);
+	*out = walk_once(k->py, w, k->what, 0);
+	k->t_walk += now(CLOCK_MONOTONIC) - start;
+	if (!*out)
+		return ERR_NOMEM;
+	*good = sound(w, img->misses);
+	return NULL;
+}
+
+static err_t no_asyncio(const struct python *py)
+{
+	return err_new(E_NOASYNCIO, "process %d runs Python %u.%u.%u, which has not imported asyncio",
+		       (int)py->target->pid, py->layout.version.major, py->layout.version.minor,
+		       py->layout.version.micro);
+}
+
+err_t snapshot_take(struct python *py, unsigned what, struct snapshot **out)
+{
+	bool core = py->target->kind == TARGET_CORE;
+	struct taking k = { .py = py, .what = what, .paused_us = -1 };
+	k.freeze.no_pause = what & SNAPSHOT_NO_PAUSE;
+	if (!core)
+		TRY(rehearse(&k));
+	for (;;) {
+		struct walk w = { 0 };
+		struct snapshot *s = NULL;
+		bool good = false;
+		err_t e = attempt(&k, &w, &s, &good);
+		if (e) {
+			walk_free(&w);
+			return e;
+		}
+		k.attempts++;
+		uint64_t misses = py->target->image->misses;
+		bool asyncio = w.asyncio || what & SNAPSHOT_NO_TASKS;
+		if (good || core || k.attempts == ATTEMPTS) {
+			say_missing(s, &w, misses);
+			walk_free(&w);
+			if (!asyncio && s->complete) {
+				snapshot_free(s);
+				return no_asyncio(py);
+			}
+			s->paused_us = k.paused_us;
+			s->stats.rehearse = k.t_rehearse;
+			s->stats.freeze = k.t_freeze;
+			s->stats.walk = k.t_walk;
+			s->stats.bytes = py->target->image->filled;
+			s->stats.copied = k.copied;
+			s->stats.attempts = k.attempts;
+			s->stats.threads = k.threads;
+			if (what & SNAPSHOT_NO_PAUSE)
+				note(s, "Read without stopping the target: it changed while it was read.");
+			*out = s;
+			return NULL;
+		}
+		walk_free(&w);
+		snapshot_free(s);
+		/* Memory that the rehearsal did not foresee: take all of it, where that is
+		 * little, and from the second miss on wherever it is allowed. */
+		if (misses && py->target->ops->whole_size(py->target) <= WHOLE_MAX)
+			k.freeze.whole = true;
+		nanosleep(&(struct timespec){ 0, RETRY_NS }, NULL);
+	}
+}

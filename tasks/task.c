@@ -1,0 +1,152 @@
+/* One task: name, state, coroutine, loop, stack. */
+#include "tasks/walk.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *task_name(struct walk *w, uint64_t task)
+{
+	uint64_t name = future_field(w, task, w->r.l->task_name, "_name");
+	const char *s = str_at(&w->r, name);
+	int64_t n;
+	/* 3.12 and later make the default name when it is first asked for. */
+	if (!s && int_at(&w->r, name, &n))
+		s = arena_fmt(w->arena, "Task-%lld", (long long)n);
+	return s;
+}
+
+static const char *coro_name(struct walk *w, uint64_t coro)
+{
+	const struct py_layout *l = w->r.l;
+	const struct type_info *t = object_type(&w->r, coro);
+	if (!t)
+		return NULL;
+	if (t->kind == KIND_CORO_WRAPPER)
+		return coro_name(w, field_at(&w->r, coro, l->coro_wrapper_coro));
+	if (t->kind == KIND_CORO || t->kind == KIND_GEN || t->kind == KIND_ASYNCGEN) {
+		const char *q = str_at(&w->r, field_at(&w->r, coro, l->gen_qualname));
+		return q ? q : str_at(&w->r, field_at(&w->r, coro, l->gen_name));
+	}
+	return type_full_name(&w->r, t);
+}
+
+static void task_cancelling(struct walk *w, struct task *t, bool in_c)
+{
+	const struct py_layout *l = w->r.l;
+	if (in_c) {
+		int32_t n;
+		uint32_t must = 0;
+		if (l->task_num_cancels >= 0 &&
+		    image_i32(w->r.img, t->id + (uint64_t)l->task_num_cancels, &n) && n >= 0)
+			t->cancelling = n;
+		if (l->task_must_cancel >= 0)
+			image_read(w->r.img, t->id + (uint64_t)l->task_must_cancel, &must, 1);
+		t->must_cancel = must & (uint32_t)(l->task_must_cancel_mask ? l->task_must_cancel_mask : 1);
+		return;
+	}
+	int64_t must;
+	int_at(&w->r, attr_get(&w->r, t->id, "_num_cancels_requested"), &t->cancelling);
+	t->must_cancel = int_at(&w->r, attr_get(&w->r, t->id, "_must_cancel"), &must) && must;
+}
+
+static const struct exception *task_exception(struct walk *w, uint64_t task)
+{
+	uint64_t e = future_field(w, task, w->r.l->future_exception, "_exception");
+	const struct type_info *t = e ? object_type(&w->r, e) : NULL;
+	if (!t)
+		return NULL;
+	struct exception *x = arena_alloc(w->arena, sizeof *x);
+	if (!x) {
+		w->nomem = true;
+		return NULL;
+	}
+	x->type = type_short_name(&w->r, t);
+	/* BaseException.args (Include/cpython/pyerrors.h): dict, args after the header. */
+	uint64_t args = field_at(&w->r, e, w->r.l->object_size + 8);
+	int64_t number;
+	uint64_t first = seq_len(&w->r, args) > 0 ? seq_item(&w->r, args, 0) : 0;
+	x->message = str_at(&w->r, first);
+	if (!x->message && int_at(&w->r, first, &number))
+		x->message = arena_fmt(w->arena, "%lld", (long long)number);
+	if (!x->message && seq_len(&w->r, args) == 0)
+		x->message = "";
+	return x;
+}
+
+static enum task_state done_state(struct walk *w, struct task *t, enum future_state fs)
+{
+	if (fs == FUTURE_CANCELLED)
+		return TASK_CANCELLED;
+	t->exception = task_exception(w, t->id);
+	return t->exception ? TASK_FAILED : TASK_FINISHED;
+}
+
+static struct task *task_add(struct walk *w)
+{
+	struct snapshot *s = w->s;
+	if (s->ntasks == w->tasks_cap) {
+		size_t cap = w->tasks_cap ? w->tasks_cap * 2 : 256;
+		struct task *p = realloc(s->tasks, cap * sizeof *p);
+		if (!p) {
+			w->nomem = true;
+			return NULL;
+		}
+		s->tasks = p;
+		w->tasks_cap = cap;
+	}
+	struct task *t = &s->tasks[s->ntasks];
+	memset(t, 0, sizeof *t);
+	return t;
+}
+
+void walk_task(struct walk *w, uint64_t addr)
+{
+	const struct py_layout *l = w->r.l;
+	const struct type_info *type = object_type(&w->r, addr);
+	if (!type) {
+		w->lost_tasks++;
+		return;
+	}
+	bool in_c = type->kind == KIND_TASK;
+	enum future_state fs = future_state(w, addr);
+	bool done = fs == FUTURE_CANCELLED || fs == FUTURE_FINISHED;
+	struct task *t;
+	if ((done && !(w->what & SNAPSHOT_DONE)) || !(t = task_add(w)))
+		return;
+	t->id = addr;
+	t->serial = -1;
+	t->type = type_full_name(&w->r, type);
+	t->name = task_name(w, addr);
+	t->coro_id = future_field(w, addr, l->task_coro, "_coro");
+	t->coro = coro_name(w, t->coro_id);
+	t->loop = future_field(w, addr, l->future_loop, "_loop");
+	task_cancelling(w, t, in_c);
+	t->fut_waiter = future_field(w, addr, l->task_fut_waiter, "_fut_waiter");
+
+	struct loop *loop = t->loop ? walk_loop(w, t->loop) : NULL;
+	t->thread = loop ? loop->thread : 0;
+	uint64_t current;
+	if (done) {
+		t->state = done_state(w, t, fs);
+	} else if (map_get(&w->current, addr, &current)) {
+		t->state = TASK_RUNNING;
+		if (current <= w->nthreads) {
+			const struct pythread *pt = &w->threads[current - 1];
+			t->stack = walk_running(w, pt, t->coro_id);
+			if (pt->thread)
+				t->thread = pt->thread->tid;
+		}
+	} else {
+		bool ready = !t->fut_waiter;
+		if (t->fut_waiter && is_future(object_kind(&w->r, t->fut_waiter))) {
+			enum future_state ws = future_state(w, t->fut_waiter);
+			ready = ws == FUTURE_CANCELLED || ws == FUTURE_FINISHED;
+		}
+		t->state = ready ? TASK_RUNNABLE : TASK_WAITING;
+	}
+	if (!done && !t->stack.n) {
+		struct stack_end end;
+		t->stack = walk_coroutine(w, t->coro_id, &end);
+	}
+	map_set(&w->task_index, addr, ++w->s->ntasks);
+}

@@ -1,0 +1,99 @@
+/* Every thread's Python stack. */
+#include "tasks/walk.h"
+#include "unwind/pystack.h"
+
+#include <string.h>
+
+/* Who holds the GIL: 3.12+ the interpreter's own gil, before the runtime's current
+ * thread state (the gil itself says no more than that). */
+static int holds_gil(struct walk *w, const struct pythread *t)
+{
+	const struct py_layout *l = w->r.l;
+	if (l->free_threaded)
+		return -1;
+	if (l->interp_gil >= 0) {
+		uint64_t gil = field_at(&w->r, t->interp, l->interp_gil), holder;
+		int32_t locked;
+		if (!gil || !image_u64(w->r.img, gil + (uint64_t)l->gil_last_holder, &holder) ||
+		    !image_i32(w->r.img, gil + (uint64_t)l->gil_locked, &locked))
+			return -1;
+		return locked > 0 && holder == t->tstate;
+	}
+	uint64_t current;
+	if (l->runtime_tstate_current < 0 ||
+	    !image_u64(w->r.img, w->r.py->runtime + (uint64_t)l->runtime_tstate_current, &current))
+		return -1;
+	return current == t->tstate;
+}
+
+static void thread_python(struct walk *w, const struct pythread *t, struct thread_stack *out)
+{
+	struct pystack ps;
+	out->python = true;
+	out->gil = holds_gil(w, t);
+	if (!pystack_read(&w->r, t->tstate, &ps)) {
+		w->nomem = true;
+		return;
+	}
+	struct thread_frame *frames = arena_array(w->arena, ps.n ? ps.n : 1, sizeof *frames);
+	if (!frames) {
+		w->nomem = true;
+		return;
+	}
+	size_t n = 0;
+	for (size_t i = ps.n; i-- > 0;) {
+		const struct frame *f = ps.frames[i].code
+			? walk_frame(w, ps.frames[i].code, ps.frames[i].lasti) : NULL;
+		if (f)
+			frames[n++] = (struct thread_frame){ FRAME_PYTHON, f->function, f->file, NULL, f->line, 0 };
+	}
+	out->frames = frames;
+	out->nframes = n;
+	out->broken = ps.broken;
+}
+
+static void thread_asyncio(struct walk *w, const struct thread *thread, struct thread_stack *out)
+{
+	for (size_t i = 0; thread && i < w->s->nloops; i++)
+		if (w->s->loops[i].running && w->s->loops[i].thread == thread->tid)
+			out->loop = w->s->loops[i].id;
+	for (size_t i = 0; thread && i < w->s->ntasks; i++)
+		if (w->s->tasks[i].state == TASK_RUNNING && w->s->tasks[i].thread == thread->tid)
+			out->task = w->s->tasks[i].id;
+}
+
+void walk_threads(struct walk *w)
+{
+	struct target *t = w->r.py->target;
+	struct thread_stack *all = arena_array(w->arena, t->nthreads + w->nthreads + 1, sizeof *all);
+	size_t n = 0;
+	if (!all) {
+		w->nomem = true;
+		return;
+	}
+	for (size_t i = 0; i < t->nthreads; i++) {
+		struct thread_stack *out = &all[n];
+		*out = (struct thread_stack){ .tid = t->threads[i].tid, .gil = -1 };
+		out->name = arena_strn(w->arena, t->threads[i].comm,
+				       strnlen(t->threads[i].comm, sizeof t->threads[i].comm));
+		for (size_t k = 0; k < w->nthreads; k++)
+			if (w->threads[k].thread == &t->threads[i])
+				thread_python(w, &w->threads[k], out);
+		thread_asyncio(w, &t->threads[i], out);
+		if (out->python || w->what & SNAPSHOT_NATIVE)
+			n++;
+	}
+	/* Thread states whose thread could not be told. */
+	for (size_t k = 0; k < w->nthreads; k++) {
+		if (w->threads[k].thread)
+			continue;
+		all[n] = (struct thread_stack){ .gil = -1 };
+		thread_python(w, &w->threads[k], &all[n]);
+		all[n].loop = w->threads[k].running_loop;
+		all[n].task = w->threads[k].running_task;
+		if (all[n].nframes)
+			n++;
+	}
+	w->s->threads = all;
+	w->s->nthreads = n;
+}

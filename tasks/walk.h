@@ -1,0 +1,99 @@
+/* One walk over an image: from the runtime down to every task. What the files of this
+ * folder share while a snapshot is being built; nothing outside includes it.
+ *
+ * The walk never fails for bad bytes: they cost a field or an entry, are counted
+ * here, and become notes. Only running out of memory ends it. */
+#ifndef ASYNCMON_TASKS_WALK_H
+#define ASYNCMON_TASKS_WALK_H
+
+#include "objects/code.h"
+#include "tasks/snapshot.h"
+
+struct pythread {                /* one PyThreadState */
+	uint64_t tstate, interp;
+	int64_t interp_id;
+	struct thread *thread;   /* of the target, NULL unknown */
+	uint64_t pthread_id;
+	uint64_t running_loop, running_task;
+};
+
+struct addrs { uint64_t *v; size_t n, cap; };
+
+struct walk {
+	struct reader r;
+	struct snapshot *s;
+	struct arena *arena;
+	unsigned what;
+
+	struct pythread *threads;
+	size_t nthreads, threads_cap;
+	struct { uint64_t addr; int64_t id; uint64_t modules; } *interps;
+	size_t ninterps, interps_cap;
+
+	size_t tasks_cap, loops_cap;
+	struct map task_index;   /* task → index + 1 in s->tasks */
+	struct map loop_index;   /* loop → index + 1 in s->loops */
+	struct map current;      /* task → index + 1 in threads, or threads + 1: thread unknown */
+	struct map frames;       /* interned frames: see stack.c */
+	struct map feeds;        /* future → index + 1 in edges: see awaits.c */
+	bool asyncio;            /* some interpreter has asyncio imported */
+
+	/* Signs of a read in the middle of a change: try again. */
+	unsigned torn;
+	const char *torn_why;
+	/* Things that could not be read, by kind, for the notes. */
+	size_t lost_tasks, lost_tables, broken_stacks;
+	/* A rehearsal ends when the image holds this many bytes (0: no limit). */
+	uint64_t byte_limit;
+	bool over_limit, nomem;
+};
+
+bool addrs_add(struct addrs *a, uint64_t addr); /* false: out of memory */
+void walk_torn(struct walk *w, const char *why);
+/* True when the walk should end early: memory or the rehearsal's limit. */
+bool walk_stop(struct walk *w);
+
+/* interp.c: interpreters, thread states, modules. */
+void walk_interpreters(struct walk *w);
+/* The module dict of asyncio.tasks or the like in the i-th interpreter, or 0. */
+uint64_t walk_module(struct walk *w, size_t interp, const char *name);
+uint64_t walk_module_dict(struct walk *w, size_t interp, const char *name);
+struct thread *thread_by_pthread(struct walk *w, uint64_t pthread_id);
+
+/* tables.c: where tasks are listed; gives each address once, in the order met. */
+void walk_tables(struct walk *w, struct addrs *tasks);
+
+/* task.c */
+void walk_task(struct walk *w, uint64_t addr);
+/* loops.c */
+struct loop *walk_loop(struct walk *w, uint64_t addr);
+void walk_loops_finish(struct walk *w);
+
+/* stack.c: the await stack below a coroutine, or of the thread that runs it. */
+struct stack_end {
+	uint64_t awaited;        /* the object the innermost frame waits for, 0 none */
+	bool running;            /* a frame of the chain is being executed */
+};
+struct stack walk_coroutine(struct walk *w, uint64_t coro, struct stack_end *end);
+struct stack walk_running(struct walk *w, const struct pythread *t, uint64_t coro);
+const struct frame *walk_frame(struct walk *w, const struct code *c, int64_t lasti);
+
+/* future.c: futures and tasks of any implementation. */
+enum future_state { FUTURE_PENDING, FUTURE_CANCELLED, FUTURE_FINISHED, FUTURE_UNKNOWN };
+bool is_future(enum type_kind k);
+bool is_task(enum type_kind k);
+enum future_state future_state(struct walk *w, uint64_t f);
+/* One field of a Future or Task, C by offset, pure-Python and foreign by name; 0 none. */
+uint64_t future_field(struct walk *w, uint64_t f, int32_t offset, const char *name);
+/* The done-callbacks of a future, in order. */
+struct callback_iter { uint64_t first, list; int64_t i, n; };
+void callbacks_begin(struct walk *w, uint64_t f, struct callback_iter *it);
+bool callbacks_next(struct walk *w, struct callback_iter *it, uint64_t *callback);
+
+/* awaits.c: who awaits whom. */
+void walk_awaits(struct walk *w);
+
+/* threads.c */
+void walk_threads(struct walk *w);
+
+#endif
