@@ -1,12 +1,32 @@
 /* The await stack of a task: from its root coroutine down through coroutines,
  * generators, async generators and the objects between them, by what each frame
  * waits for; or, for the task that is being run, from its thread's frames. */
+#include "objects/locals.h"
 #include "tasks/walk.h"
 #include "unwind/pystack.h"
 
 #include <stdlib.h>
 
 #define DEPTH_MAX (1u << 24)
+#define LOCALS_MAX 256
+
+static void add_locals(struct walk *w, const struct pyframe *pf, struct frame *f)
+{
+	struct local locals[LOCALS_MAX];
+	struct locals_iter it;
+	size_t n = 0;
+	uint64_t v;
+	if (!locals_begin(&w->r, pf, &it))
+		return;
+	while (n < LOCALS_MAX && locals_next(&w->r, &it, &locals[n].name, &v)) {
+		const struct type_info *t = object_type(&w->r, v);
+		locals[n].type = t ? type_short_name(&w->r, t) : NULL;
+		locals[n].value = brief_text(&w->r, v);
+		n++;
+	}
+	f->locals = arena_dup(w->arena, locals, n * sizeof *locals);
+	f->nlocals = f->locals ? n : 0;
+}
 
 const struct frame *walk_frame(struct walk *w, const struct code *c, int64_t lasti)
 {
@@ -25,6 +45,18 @@ const struct frame *walk_frame(struct walk *w, const struct code *c, int64_t las
 	if (!map_set(frames, key, (uint64_t)(uintptr_t)f))
 		w->nomem = true;
 	return f;
+}
+
+/* The frame as the snapshot has it: shared between tasks unless it carries locals. */
+static const struct frame *frame_of(struct walk *w, const struct pyframe *pf, int64_t lasti)
+{
+	const struct frame *shared = walk_frame(w, pf->code, lasti);
+	if (!(w->what & SNAPSHOT_LOCALS) || !shared)
+		return shared;
+	struct frame *own = arena_dup(w->arena, shared, sizeof *shared);
+	if (own)
+		add_locals(w, pf, own);
+	return own;
 }
 
 struct frames { const struct frame **v; size_t n, cap; };
@@ -157,7 +189,7 @@ struct stack walk_coroutine(struct walk *w, uint64_t coro, struct stack_end *end
 			broken = "a coroutine's frame could not be read";
 			break;
 		}
-		push(w, &fs, walk_frame(w, f.code, state == GEN_CREATED ? -1 : f.lasti));
+		push(w, &fs, frame_of(w, &f, state == GEN_CREATED ? -1 : f.lasti));
 		if (state == GEN_EXECUTING)
 			end->running = true;
 		if (state != GEN_AWAITING)
@@ -191,6 +223,6 @@ struct stack walk_running(struct walk *w, const struct pythread *t, uint64_t cor
 		return (struct stack){ 0 };
 	for (size_t i = last + 1; i-- > 0;)
 		if (ps.frames[i].code)
-			push(w, &fs, walk_frame(w, ps.frames[i].code, ps.frames[i].lasti));
+			push(w, &fs, frame_of(w, &ps.frames[i], ps.frames[i].lasti));
 	return keep(w, &fs, ps.broken);
 }
