@@ -1,0 +1,72 @@
+"""Compares what asyncmon says with what the target says of itself."""
+
+
+def frames(stack):
+    return [(f["function"], f["line"]) for f in stack]
+
+
+def files(stack):
+    return [f["file"] for f in stack]
+
+
+def differences(told, seen, stacks=True):
+    """Sentences about every way in which the tasks `seen` differ from `told`
+    (both {id: task})."""
+    out = []
+    for i in sorted(set(told) - set(seen)):
+        out.append("missing: %s %r" % (i, told[i]["name"]))
+    for i in sorted(set(seen) - set(told)):
+        out.append("invented: %s %r" % (i, seen[i]["name"]))
+    for i in sorted(set(seen) & set(told)):
+        t, s = told[i], seen[i]
+
+        def differ(key, want, have):
+            if want != have:
+                out.append("%s (%s): %s: told %r, seen %r"
+                           % (t["tag"] or t["name"][:40], i, key, want, have))
+        differ("name", t["name"], s["name"])
+        if t["coro"] is not None:
+            differ("coro", t["coro"], s["coro"])
+        differ("loop", t["loop"], s["loop"])
+        differ("thread", t["thread"], s["thread"])
+        if t["state"] is not None:
+            differ("state", t["state"], s["state"])
+        if stacks and t["stack"] is not None:
+            differ("stack", frames(t["stack"]), frames(s["stack"]))
+            if frames(t["stack"]) == frames(s["stack"]):
+                differ("files", files(t["stack"]), files(s["stack"]))
+    return out
+
+
+def awaited_by(told, seen):
+    out = []
+    for i in set(told) & set(seen):
+        want = told[i]["awaited_by"]
+        if want is None:
+            want = told[i]["asyncio_awaited_by"]
+        if want is not None and sorted(want) != sorted(seen[i]["awaited_by"]):
+            out.append("%s: awaited_by: told %s, seen %s" % (
+                told[i]["tag"], sorted(want), sorted(seen[i]["awaited_by"])))
+    return out
+
+
+def waits(told, seen):
+    out = []
+    for i in set(told) & set(seen):
+        t, w = told[i], seen[i]["waiting_on"]
+        if t["kind"] is None:
+            continue
+        have = w and w["kind"]
+        if have != t["kind"]:
+            out.append("%s: kind: told %s, seen %s" % (t["tag"], t["kind"],
+                                                       have))
+        elif t["on"] is not None and sorted(t["on"]) != sorted(w["tasks"]):
+            out.append("%s: waits on: told %s, seen %s"
+                       % (t["tag"], sorted(t["on"]), sorted(w["tasks"])))
+    return out
+
+
+def by_id(answer):
+    ids = [t["id"] for t in answer["tasks"]]
+    assert len(ids) == len(set(ids)), "a task is listed twice"
+    return {t["id"]: t for t in answer["tasks"]}

@@ -1,0 +1,264 @@
+"""Fixtures of the end-to-end tests: asyncmon as a user calls it, targets under
+every interpreter that tests/interpreters knows."""
+import collections
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+import pytest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+REPO = os.path.dirname(os.path.dirname(HERE))
+TARGETS = os.path.join(REPO, "tests", "targets")
+ASYNCMON = os.environ.get("ASYNCMON") or os.path.join(REPO, "build", "asyncmon")
+
+ROWS = json.loads(subprocess.check_output(
+    [os.path.join(REPO, "tests", "interpreters"), "json"]))
+
+
+class Interp:
+    def __init__(self, row):
+        self.__dict__.update(row)
+        self.id = row["name"]
+        text = (row["version"] or row["name"].split("-")[1].rstrip("t"))
+        self.minor = tuple(int(x) for x in text.split(".")[:2])
+
+
+INTERPS = {row["name"]: Interp(row) for row in ROWS}
+
+
+def pick(*names):
+    """The first interpreter of these that is there."""
+    for name in names:
+        if name in INTERPS and not INTERPS[name].skip:
+            return INTERPS[name]
+    return None
+
+
+def usable(interp):
+    if interp.skip:
+        pytest.skip("%s: %s" % (interp.name, interp.skip))
+    return interp
+
+
+@pytest.fixture(params=list(INTERPS))
+def interp(request):
+    return usable(INTERPS[request.param])
+
+
+@pytest.fixture(params=["debian-3.11", "sid-3.13", "sid-3.14", "sid-3.15",
+                        "ft-3.13t"])
+def main_interp(request):
+    """The few for tests that take long."""
+    return usable(INTERPS[request.param])
+
+
+@pytest.fixture
+def python():
+    """Any one, for tests that are not about the interpreter."""
+    return usable(pick("debian-3.11") or list(INTERPS.values())[0])
+
+
+Answer = collections.namedtuple("Answer", "rc out err raw")
+
+
+def call(*args, timeout=60, text=True, env=None, **kw):
+    if not os.path.exists(ASYNCMON):
+        pytest.fail("%s is not built" % ASYNCMON)
+    e = dict(os.environ, LC_ALL="C.UTF-8", TERM="dumb", **(env or {}))
+    p = subprocess.run([ASYNCMON] + [str(a) for a in args],
+                       stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                       stdin=subprocess.DEVNULL, timeout=timeout, env=e, **kw)
+    return Answer(p.returncode, p.stdout.decode("utf-8", "surrogateescape"),
+                  p.stderr.decode("utf-8", "replace"), p.stdout)
+
+
+@pytest.fixture
+def asyncmon():
+    """asyncmon(args…) -> rc, out, err; asyncmon.json(args…) -> the object,
+    asserting the exit status (rc=0)."""
+    def run(*args, **kw):
+        return call(*args, **kw)
+
+    def as_json(*args, rc=0, **kw):
+        a = call(*args, "--json", **kw)
+        assert a.rc == rc, (a.rc, a.err, a.out[:2000])
+        return json.loads(a.raw.decode("utf-8", "strict"))
+    run.json = as_json
+    return run
+
+
+def proc_status(pid):
+    """The fields of /proc/PID/status, or None."""
+    try:
+        with open("/proc/%d/status" % pid) as f:
+            return dict(line.rstrip("\n").split(":\t", 1) for line in f
+                        if ":\t" in line)
+    except OSError:
+        return None
+
+
+def wait_for(what, seconds=20):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        value = what()
+        if value:
+            return value
+        time.sleep(0.01)
+    return None
+
+
+class Target:
+    """A running target. pid is as seen from here; truth what it printed."""
+
+    def __init__(self, interp, name, args=(), prefix=(), timeout=60):
+        self.interp = interp
+        self.frozen = False
+        self.dead = False
+        self.host_dir = None
+        folder = TARGETS
+        if interp.root:
+            self.host_dir = tempfile.mkdtemp(prefix="asyncmon-targets-",
+                                             dir=interp.root + "/tmp")
+            os.chmod(self.host_dir, 0o755)
+            for f in os.listdir(TARGETS):
+                if f.endswith(".py"):
+                    shutil.copy(os.path.join(TARGETS, f), self.host_dir)
+            folder = self.host_dir[len(interp.root):]
+        self.folder = folder
+        self.errors = tempfile.TemporaryFile()
+        argv = list(prefix) + interp.argv + [os.path.join(folder, name)]
+        argv += [str(a) for a in args]
+        env = dict(os.environ, PYTHONDONTWRITEBYTECODE="1", LC_ALL="C.UTF-8")
+        env.pop("PYTHONPATH", None)
+        self.proc = subprocess.Popen(
+            argv, stdout=subprocess.PIPE, stderr=self.errors,
+            stdin=subprocess.DEVNULL, env=env, start_new_session=True)
+        self.pid = self.proc.pid
+        line = self.line(timeout)
+        if not line:
+            self.stop()
+            pytest.fail("%s under %s told nothing: %s"
+                        % (name, interp.name, self.stderr()))
+        self.truth = json.loads(line)
+        # Frozen ones stop just after telling; group leaders of namespaces
+        # and the like have the interpreter as a child.
+        if prefix and self.truth["pid"] != self.pid:
+            self.pid = self.descendant()
+
+    def line(self, timeout):
+        if select.select([self.proc.stdout], [], [], timeout)[0]:
+            return self.proc.stdout.readline()
+        return b""
+
+    def stderr(self):
+        self.errors.seek(0)
+        return self.errors.read().decode("utf-8", "replace")[-2000:]
+
+    def descendant(self):
+        pid = self.proc.pid
+        while True:
+            with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
+                kids = f.read().split()
+            if not kids or b"python" in open("/proc/%d/cmdline" % pid,
+                                             "rb").read().split(b"\0")[0]:
+                return pid
+            pid = int(kids[0])
+
+    def tasks(self, live=True):
+        done = ("finished", "failed", "cancelled")
+        return {t["id"]: t for t in self.truth["tasks"]
+                if not live or t["state"] not in done}
+
+    def tagged(self, tag):
+        found = [t for t in self.truth["tasks"] if t["tag"] == tag]
+        assert found, "the target has no task tagged " + tag
+        return found[0]
+
+    def unharmed(self):
+        """Alive, not traced, and running or stopped as it was."""
+        def fine():
+            status = proc_status(self.pid)
+            if status is None:
+                return None
+            state = status["State"][0]
+            good = "T" if self.frozen else "RSD"
+            return status["TracerPid"] == "0" and state in good
+        assert self.proc.poll() is None, \
+            "the target died: %s %s" % (self.proc.returncode, self.stderr())
+        assert wait_for(fine, 5), proc_status(self.pid)
+        for tid in os.listdir("/proc/%d/task" % self.pid):
+            status = proc_status(int(tid))
+            assert status is None or status["TracerPid"] == "0", status
+
+    def stop(self):
+        for pid in {self.pid, self.proc.pid}:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        self.proc.wait()
+        self.proc.stdout.close()
+        if self.host_dir:
+            shutil.rmtree(self.host_dir, ignore_errors=True)
+
+
+@pytest.fixture
+def target():
+    """target(interp, "shapes.py", args…) starts one; at the end each must be
+    unharmed, and is killed."""
+    started = []
+
+    def start(interp, name, *args, **kw):
+        t = Target(interp, name, args, **kw)
+        started.append(t)
+        return t
+    yield start
+    try:
+        for t in started:
+            if not t.dead:
+                t.unharmed()
+    finally:
+        for t in started:
+            t.stop()
+
+
+_shared = {}
+
+
+@pytest.fixture
+def shared():
+    """shared(interp, "shapes.py"): one target for all tests that only read
+    it; unharmed after every test."""
+    used = []
+
+    def get(interp, name, *args):
+        key = (interp.name, name, args)
+        if key not in _shared:
+            for old in [k for k in _shared if k[0] != interp.name]:
+                _shared.pop(old).stop()
+            _shared[key] = Target(interp, name, args)
+        used.append(_shared[key])
+        return _shared[key]
+    yield get
+    for t in used:
+        t.unharmed()
+
+
+def pytest_sessionfinish(session):
+    for t in _shared.values():
+        t.stop()
+    _shared.clear()
+
+
+def pytest_report_header(config):
+    lines = ["asyncmon: " + ASYNCMON]
+    for row in ROWS:
+        lines.append("%-13s %s" % (row["name"], row["version"]
+                                   or "skipped: " + row["skip"]))
+    return lines
