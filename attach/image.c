@@ -30,6 +30,16 @@ static err_t range_init(struct image_range *r, uint64_t start, uint64_t end)
 	return NULL;
 }
 
+static void ranges_free(struct image_range *ranges, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (ranges[i].bytes)
+			munmap(ranges[i].bytes, ranges[i].end - ranges[i].start);
+		free(ranges[i].have);
+	}
+	free(ranges);
+}
+
 err_t image_init(struct image *img, const struct image_span *spans, size_t n)
 {
 	*img = (struct image){ 0 };
@@ -37,6 +47,7 @@ err_t image_init(struct image *img, const struct image_span *spans, size_t n)
 	img->ranges = calloc(n ? n : 1, sizeof *img->ranges);
 	if (!s || !img->ranges) {
 		free(s);
+		image_free(img);
 		return ERR_NOMEM;
 	}
 	if (n)
@@ -62,12 +73,63 @@ err_t image_init(struct image *img, const struct image_span *spans, size_t n)
 
 void image_free(struct image *img)
 {
-	for (size_t i = 0; i < img->nranges; i++) {
-		munmap(img->ranges[i].bytes, img->ranges[i].end - img->ranges[i].start);
-		free(img->ranges[i].have);
-	}
-	free(img->ranges);
+	ranges_free(img->ranges, img->nranges);
 	*img = (struct image){ 0 };
+}
+
+static bool has(const struct image_range *r, size_t page)
+{
+	return r->have[page / 64] >> (page % 64) & 1;
+}
+
+/* Moves what `from` has of [start, end) into `to`. The pages themselves are moved,
+ * not their bytes: a range of a gigabyte that grew by one page costs little. */
+static bool pages_move(struct image_range *to, struct image_range *from,
+		       uint64_t start, uint64_t end)
+{
+	void *dst = to->bytes + (start - to->start);
+	void *src = from->bytes + (start - from->start);
+	if (mremap(src, end - start, end - start, MREMAP_MAYMOVE | MREMAP_FIXED, dst) ==
+	    MAP_FAILED)
+		return false;
+	for (uint64_t a = start; a < end; a += IMAGE_PAGE)
+		if (has(from, (a - from->start) / IMAGE_PAGE))
+			image_mark(to, a, IMAGE_PAGE);
+	return true;
+}
+
+static bool range_inherit(struct image_range *to, struct image_range *from)
+{
+	if (to->start == from->start && to->end == from->end) {
+		struct image_range kept = *from;
+		*from = *to;
+		*to = kept;
+		return true;
+	}
+	uint64_t start = to->start > from->start ? to->start : from->start;
+	uint64_t end = to->end < from->end ? to->end : from->end;
+	return start >= end || pages_move(to, from, start, end);
+}
+
+err_t image_reshape(struct image *img, const struct image_span *spans, size_t n)
+{
+	struct image next;
+	TRY(image_init(&next, spans, n));
+	bool moved = true;
+	for (size_t i = 0, k = 0; i < next.nranges && k < img->nranges && moved;) {
+		moved = range_inherit(&next.ranges[i], &img->ranges[k]);
+		if (next.ranges[i].end <= img->ranges[k].end)
+			i++;
+		else
+			k++;
+	}
+	struct image_range *old = img->ranges;
+	size_t nold = img->nranges;
+	img->ranges = next.ranges;
+	img->nranges = next.nranges;
+	img->last = NULL;
+	ranges_free(old, nold);
+	return moved ? NULL : ERR_NOMEM;
 }
 
 struct image_range *image_range_at(struct image *img, uint64_t addr)
@@ -87,11 +149,6 @@ struct image_range *image_range_at(struct image *img, uint64_t addr)
 			return img->last = r;
 	}
 	return NULL;
-}
-
-static bool has(const struct image_range *r, size_t page)
-{
-	return r->have[page / 64] >> (page % 64) & 1;
 }
 
 static bool fill_pages(struct image *img, struct image_range *r, size_t page, size_t last)
@@ -155,6 +212,34 @@ void image_mark(struct image_range *r, uint64_t addr, size_t len)
 	size_t end = page + len / IMAGE_PAGE, all = (r->end - r->start) / IMAGE_PAGE;
 	for (; page < end && page < all; page++)
 		r->have[page / 64] |= 1ull << (page % 64);
+}
+
+static void bits_clear(uint64_t *bits, size_t from, size_t to)
+{
+	while (from < to) {
+		if (from % 64 == 0 && to - from >= 64) {
+			size_t words = (to - from) / 64;
+			memset(bits + from / 64, 0, words * sizeof *bits);
+			from += words * 64;
+		} else {
+			bits[from / 64] &= ~(1ull << (from % 64));
+			from++;
+		}
+	}
+}
+
+void image_forget(struct image *img, uint64_t addr, size_t len)
+{
+	uint64_t stop = len > UINT64_MAX - addr ? UINT64_MAX : addr + len;
+	for (size_t i = 0; i < img->nranges; i++) {
+		struct image_range *r = &img->ranges[i];
+		uint64_t a = addr > r->start ? addr : r->start;
+		uint64_t b = stop < r->end ? stop : r->end;
+		if (a >= b)
+			continue;
+		bits_clear(r->have, (a - r->start) / IMAGE_PAGE, (b - r->start) / IMAGE_PAGE);
+		bits_clear(r->ahead, (a - r->start) / IMAGE_PAGE, (b - r->start) / IMAGE_PAGE);
+	}
 }
 
 bool image_put(struct image *img, uint64_t addr, const void *bytes, size_t len)

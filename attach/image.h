@@ -23,7 +23,7 @@ struct image_range {
 	uint64_t start, end;    /* page-aligned; ranges are sorted and apart */
 	uint8_t *bytes;         /* end - start bytes, reserved; filled where `have` says */
 	uint64_t *have;         /* one bit a page */
-	uint64_t *stale;        /* one bit a page: read before the stop, must be read again */
+	uint64_t *ahead;        /* one bit a page, for the maker's use: read, but not asked for yet */
 };
 
 struct image {
@@ -74,6 +74,11 @@ err_t image_init(struct image *img, const struct image_span *spans, size_t n);
 void image_free(struct image *img);
 /* Marks pages of [addr, addr+len) as filled; whole pages only. */
 void image_mark(struct image_range *r, uint64_t addr, size_t len);
+/* Makes the pages of [addr, addr+len) that lie in ranges unknown again (whole pages). */
+void image_forget(struct image *img, uint64_t addr, size_t len);
+/* Gives img other ranges. Pages that the old ones had stay filled where the new
+ * ones hold their address; every pointer into the image is invalid after it. */
+err_t image_reshape(struct image *img, const struct image_span *spans, size_t n);
 /* For tests and small makers: stores bytes at addr (inside one range). */
 bool image_put(struct image *img, uint64_t addr, const void *bytes, size_t len);
 

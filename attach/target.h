@@ -5,8 +5,14 @@
  * let go) → target->image is now one instant and stays so until the next freeze.
  * For a core the image is that instant from the start; freezing it does nothing.
  *
+ * A freeze copies the pages that were asked of the image since the target was
+ * opened, whether they were there (looked at while it ran) or not (missed in an
+ * earlier freeze, with 64 KiB around them). So: walk, freeze, walk; when the second
+ * walk misses something, freeze again, or take everything (`whole`).
+ *
  * The target owns its image, mappings, threads and strings; they live until
- * target_close(), but threads and mappings may be replaced by target_freeze(). */
+ * target_close(). target_freeze() and target_thaw() may replace threads and mappings
+ * and make every pointer into the image void. */
 #ifndef ASYNCMON_ATTACH_TARGET_H
 #define ASYNCMON_ATTACH_TARGET_H
 
@@ -27,7 +33,7 @@ struct mapping {
 	bool read, write, exec, shared;
 	uint32_t dev_major, dev_minor;
 	uint64_t inode;           /* 0: anonymous */
-	const char *path;         /* as the kernel gives it, without " (deleted)"; "" if none */
+	const char *path;         /* as the target sees it, without " (deleted)"; "" if none */
 	bool deleted;
 };
 
@@ -66,7 +72,7 @@ struct target {
 	const char *exe;          /* path as the target sees it */
 	struct mapping *mappings; /* sorted by address */
 	size_t nmappings;
-	struct thread *threads;   /* main thread first */
+	struct thread *threads;   /* main thread first, while it lives */
 	size_t nthreads;
 	struct image *image;
 	int signal;               /* cores: the signal that ended it, else 0 */
@@ -81,6 +87,8 @@ struct target_ops {
 	/* A file of that path in the target's root (source files). Regular files only. */
 	err_t (*open_path)(struct target *t, const char *path, int *fd);
 	err_t (*freeze)(struct target *t, const struct freeze_opts *o, struct freeze_stats *st);
+	/* Back to looking at the running process; NULL for cores. */
+	err_t (*thaw)(struct target *t);
 	/* Bytes of private writable memory that a whole copy would take; 0 for cores. */
 	uint64_t (*whole_size)(struct target *t);
 	void (*close)(struct target *t);
@@ -102,6 +110,13 @@ static inline err_t target_freeze(struct target *t, const struct freeze_opts *o,
 				  struct freeze_stats *st)
 {
 	return t->ops->freeze(t, o, st);
+}
+/* After a freeze that missed something: the image shows the running process again,
+ * so that the next walk finds more pages that the next freeze has to copy. What was
+ * asked for before stays asked for. For cores this does nothing. */
+static inline err_t target_thaw(struct target *t)
+{
+	return t->ops->thaw ? t->ops->thaw(t) : NULL;
 }
 /* The mapping that holds addr, or NULL. */
 const struct mapping *target_mapping(const struct target *t, uint64_t addr);

@@ -1,0 +1,247 @@
+#include "attach/copy.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
+#define HUGE (2u << 20)
+
+static bool copy_grow(struct copy_list *c)
+{
+	size_t cap = c->cap ? c->cap * 2 : 1024;
+	struct iovec *l = realloc(c->local, cap * sizeof *l);
+	if (l)
+		c->local = l;
+	struct iovec *r = realloc(c->remote, cap * sizeof *r);
+	if (r)
+		c->remote = r;
+	if (!l || !r)
+		return false;
+	c->cap = cap;
+	return true;
+}
+
+static void copy_piece(struct copy_list *c, uint8_t *to, uint64_t from, size_t len)
+{
+	c->bytes += len;
+	if (c->n) {
+		struct iovec *l = &c->local[c->n - 1], *r = &c->remote[c->n - 1];
+		if ((uint8_t *)l->iov_base + l->iov_len == to &&
+		    (uintptr_t)r->iov_base + r->iov_len == from) {
+			l->iov_len += len;
+			r->iov_len += len;
+			return;
+		}
+	}
+	if (c->n == c->cap && !copy_grow(c)) {
+		c->failed = true;
+		return;
+	}
+	c->local[c->n] = (struct iovec){ to, len };
+	c->remote[c->n] = (struct iovec){ (void *)(uintptr_t)from, len };
+	c->n++;
+}
+
+void copy_add(struct copy_list *c, struct image *img, uint64_t start, uint64_t end)
+{
+	while (start < end) {
+		struct image_range *r = image_range_at(img, start);
+		if (!r)
+			return;
+		uint64_t stop = end < r->end ? end : r->end;
+		copy_piece(c, r->bytes + (start - r->start), start, stop - start);
+		start = stop;
+	}
+}
+
+void copy_clear(struct copy_list *c)
+{
+	c->n = 0;
+	c->bytes = 0;
+	c->failed = false;
+}
+
+void copy_free(struct copy_list *c)
+{
+	free(c->local);
+	free(c->remote);
+	*c = (struct copy_list){ 0 };
+}
+
+void copy_prefault(const struct copy_list *c)
+{
+	for (size_t i = 0; i < c->n; i++) {
+		char *at = c->local[i].iov_base;
+		size_t len = c->local[i].iov_len;
+		if (len >= 2 * HUGE) {
+			uintptr_t from = ((uintptr_t)at + HUGE - 1) & ~(uintptr_t)(HUGE - 1);
+			uintptr_t to = ((uintptr_t)at + len) & ~(uintptr_t)(HUGE - 1);
+			madvise((void *)from, to - from, MADV_HUGEPAGE);
+		}
+		if (madvise(at, len, MADV_POPULATE_WRITE) == 0)
+			continue;
+		for (size_t k = 0; k < len; k += IMAGE_PAGE)
+			*(volatile char *)(at + k) = at[k];
+	}
+}
+
+/* One call's worth from iovec i on, of which `skip` bytes are done already. */
+static ssize_t copy_some(const struct copy_list *c, size_t i, size_t skip, pid_t tid)
+{
+	size_t n = c->n - i < IOV_MAX ? c->n - i : IOV_MAX;
+	struct iovec l = c->local[i], r = c->remote[i];
+	c->local[i].iov_base = (char *)l.iov_base + skip;
+	c->remote[i].iov_base = (char *)r.iov_base + skip;
+	c->local[i].iov_len = c->remote[i].iov_len = l.iov_len - skip;
+	ssize_t got = process_vm_readv(tid, c->local + i, n, c->remote + i, n, 0);
+	c->local[i] = l;
+	c->remote[i] = r;
+	return got;
+}
+
+err_t copy_run(const struct copy_list *c, pid_t tid, struct map *bad)
+{
+	size_t i = 0, skip = 0;
+	while (i < c->n) {
+		ssize_t got = copy_some(c, i, skip, tid);
+		if (got < 0 && errno == EFAULT) {
+			/* Only the first page of the rest is to blame for sure. */
+			map_set(bad, (uintptr_t)c->remote[i].iov_base + skip, 1);
+			got = IMAGE_PAGE;
+		} else if (got <= 0) {
+			int err = got < 0 ? errno : ESRCH;
+			if (err == EINTR)
+				continue;
+			return err == ESRCH ? err_new(E_GONE, "the process ended while it was read")
+					    : err_errno(E_PERM, err, "reading the process");
+		}
+		for (size_t left = (size_t)got; left;) {
+			size_t rest = c->local[i].iov_len - skip;
+			size_t step = left < rest ? left : rest;
+			left -= step;
+			skip += step;
+			if (skip == c->local[i].iov_len) {
+				skip = 0;
+				i++;
+			}
+		}
+	}
+	return NULL;
+}
+
+void copy_apply(const struct copy_list *c, struct image *img, const struct map *bad)
+{
+	for (size_t i = 0; i < c->n; i++) {
+		uint64_t addr = (uintptr_t)c->remote[i].iov_base;
+		struct image_range *r = image_range_at(img, addr);
+		if (!r)
+			continue;
+		if (bad->n == 0) {
+			image_mark(r, addr, c->remote[i].iov_len);
+			continue;
+		}
+		for (size_t k = 0; k < c->remote[i].iov_len; k += IMAGE_PAGE)
+			if (!map_get(bad, addr + k, NULL))
+				image_mark(r, addr + k, IMAGE_PAGE);
+	}
+	img->filled += c->bytes - bad->n * IMAGE_PAGE;
+}
+
+void spans_add(struct spans *s, uint64_t start, uint64_t end)
+{
+	if (s->n && s->v[s->n - 1].end == start) {
+		s->v[s->n - 1].end = end;
+		return;
+	}
+	if (s->n == s->cap) {
+		size_t cap = s->cap ? s->cap * 2 : 1024;
+		struct image_span *v = realloc(s->v, cap * sizeof *v);
+		if (!v) {
+			s->failed = true;
+			return;
+		}
+		s->v = v;
+		s->cap = cap;
+	}
+	s->v[s->n++] = (struct image_span){ start, end };
+}
+
+uint64_t spans_bytes(const struct spans *s)
+{
+	uint64_t sum = 0;
+	for (size_t i = 0; i < s->n; i++)
+		sum += s->v[i].end - s->v[i].start;
+	return sum;
+}
+
+/* PAGEMAP_SCAN, Linux 6.7: runs of pages by kind, ten times as fast as a word a
+ * page. Not in Debian 12's headers. */
+struct scan_region { uint64_t start, end, categories; };
+struct scan_arg {
+	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
+	uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
+};
+#define SCAN_IOCTL _IOWR('f', 16, struct scan_arg)
+#define SCAN_PRESENT (1u << 3)
+#define SCAN_SWAPPED (1u << 4)
+
+static bool scan_regions(struct spans *s, int fd, uint64_t start, uint64_t end)
+{
+	struct scan_region got[256];
+	struct scan_arg arg = {
+		.size = sizeof arg, .start = start, .end = end,
+		.vec = (uintptr_t)got, .vec_len = sizeof got / sizeof *got,
+		.category_anyof_mask = SCAN_PRESENT | SCAN_SWAPPED,
+		.return_mask = SCAN_PRESENT | SCAN_SWAPPED,
+	};
+	while (arg.start < end) {
+		int n = ioctl(fd, SCAN_IOCTL, &arg);
+		if (n < 0)
+			return false;
+		for (int i = 0; i < n; i++)
+			spans_add(s, got[i].start, got[i].end);
+		if (arg.walk_end <= arg.start)
+			break;
+		arg.start = arg.walk_end;
+	}
+	return true;
+}
+
+static err_t scan_words(struct spans *s, int fd, uint64_t start, uint64_t end)
+{
+	uint64_t words[4096];
+	while (start < end) {
+		size_t want = (end - start) / IMAGE_PAGE;
+		if (want > sizeof words / sizeof *words)
+			want = sizeof words / sizeof *words;
+		ssize_t got = pread(fd, words, want * sizeof *words,
+				    (off_t)(start / IMAGE_PAGE * sizeof *words));
+		if (got < (ssize_t)sizeof *words)
+			return err_errno(E_PERM, got < 0 ? errno : ESRCH, "pagemap");
+		size_t n = (size_t)got / sizeof *words;
+		for (size_t i = 0; i < n; i++, start += IMAGE_PAGE)
+			if (words[i] >> 62) /* bit 63: present, 62: swapped */
+				spans_add(s, start, start + IMAGE_PAGE);
+	}
+	return NULL;
+}
+
+err_t spans_add_present(struct spans *s, int fd, uint64_t start, uint64_t end)
+{
+	struct spans before = *s;
+	uint64_t tail = s->n ? s->v[s->n - 1].end : 0;
+	if (!scan_regions(s, fd, start, end)) {
+		s->n = before.n;
+		if (s->n)
+			s->v[s->n - 1].end = tail;
+		TRY(scan_words(s, fd, start, end));
+	}
+	return s->failed ? ERR_NOMEM : NULL;
+}

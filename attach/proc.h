@@ -1,0 +1,49 @@
+/* Reading /proc: what the kernel tells of a process without its help.
+ *
+ * A zombie leader (its main thread ended, others live on) has no memory to show:
+ * files below /proc/PID that concern memory are read through a live thread's id,
+ * which /proc takes as well though it does not list it. */
+#ifndef ASYNCMON_ATTACH_PROC_H
+#define ASYNCMON_ATTACH_PROC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "attach/target.h"
+#include "base/arena.h"
+
+struct proc_status {
+	char name[16];
+	char state;               /* R S D T t Z X I */
+	pid_t tgid, tracer, ns_tid;
+	uid_t uid[3];             /* real, effective, saved */
+	gid_t gid[3];
+	uint64_t cap_permitted, cap_effective;
+	bool kthread, exists;
+};
+
+/* /proc/TID/status; out->exists is false when there is none. */
+bool proc_status_read(pid_t tid, struct proc_status *out);
+/* State letter of a thread of pid, 0 when it is gone. Cheaper than its status. */
+char proc_state(pid_t pid, pid_t tid);
+
+/* The bytes of /proc/TID/NAME with a NUL after them, in a buffer that is kept from
+ * call to call and grows. False with errno set. */
+struct proc_text { char *s; size_t len, cap; };
+bool proc_slurp(pid_t tid, const char *name, struct proc_text *text);
+
+/* Mappings out of the text of /proc/TID/maps, sorted and apart. Paths are stored in
+ * the arena; where they lie below `root` they are given as seen from there. */
+err_t proc_parse_maps(const struct proc_text *text, const char *root, struct arena *a,
+		      struct mapping **out, size_t *n);
+
+/* Thread ids of a process, as /proc/PID/task lists them now. */
+struct proc_tids { pid_t *ids; size_t n, cap; };
+err_t proc_tids_read(pid_t pid, int task_dir, struct proc_tids *out);
+
+/* readlink() of /proc/TID/NAME; false with errno set, or when it is too long. */
+bool proc_link(pid_t tid, const char *name, char *buf, size_t size);
+
+#endif

@@ -1,0 +1,72 @@
+/* The live process behind struct target: what the files of this folder share.
+ *
+ * Pages are of two kinds. Fixed: of file mappings that are not writable; read once,
+ * right for ever. Mutable: everything else; what was read of them unpaused is
+ * forgotten at a freeze, which reads again those that were asked for. */
+#ifndef ASYNCMON_ATTACH_PROCESS_H
+#define ASYNCMON_ATTACH_PROCESS_H
+
+#include "attach/copy.h"
+#include "attach/proc.h"
+#include "attach/stop.h"
+#include "attach/target.h"
+#include "base/arena.h"
+#include "base/map.h"
+
+struct process {
+	struct target t;          /* first: a struct target * is a struct process * */
+	struct image img;
+	struct arena *strings;    /* exe */
+	struct arena *maps_arena; /* t.mappings and their paths */
+	struct proc_text maps, maps_next; /* text behind t.mappings; the one being read */
+	char *root;               /* the target's root as we see it, "/" mostly */
+	pid_t mem_tid;            /* a live thread: /proc and process_vm_readv go by it */
+	int task_dir, mem_fd, pagemap_fd, root_fd, pidfd;
+
+	/* Mutable pages that were asked for, by address: PAGE_LOOKED or PAGE_MISSED. */
+	struct map wanted;
+	struct map bad;           /* pages that the last freeze could not read */
+	bool frozen;              /* the image is one instant; mutable pages are not filled */
+	bool whole;               /* and holds all private memory that exists */
+
+	struct tracer *tracer;    /* between target_stop() and target_resume() */
+	struct stop stop;
+};
+
+enum { PAGE_LOOKED = 1, PAGE_MISSED = 2 };
+
+static inline struct process *process_of(struct target *t) { return (struct process *)t; }
+
+/* Does the image show this mapping at all? Not device memory, not what cannot be
+ * read. */
+bool mapping_visible(const struct mapping *m);
+/* May its bytes change while the mapping lives? */
+bool mapping_mutable(const struct mapping *m);
+/* Is it part of a whole copy? */
+bool mapping_private(const struct mapping *m);
+
+/* Brings mappings and image in step with /proc/PID/maps. *changed may be NULL.
+ * Pointers into the image are void when they changed. E_GONE. */
+err_t process_sync_maps(struct process *p, bool *changed);
+err_t process_sync_threads(struct process *p);
+/* Is the address space that was opened still the process's? (False after its end
+ * and after an exec.) */
+bool process_same_space(const struct process *p);
+/* Reads from the living process; how many bytes. */
+size_t process_read(struct process *p, uint64_t addr, void *buf, size_t len);
+size_t process_fill(void *ctx, struct image_range *r, uint64_t addr, size_t len);
+
+err_t process_freeze(struct target *t, const struct freeze_opts *o, struct freeze_stats *st);
+uint64_t process_whole_size(struct target *t);
+err_t process_thaw(struct target *t);
+err_t process_open_file(struct target *t, const struct mapping *m, int *fd);
+err_t process_open_path(struct target *t, const char *path, int *fd);
+
+/* A regular file below the directory root_fd: symlinks, absolute ones too, stay
+ * below it; nothing that could block or act on being opened is opened. */
+err_t open_below(int root_fd, const char *path, int *fd);
+/* What was opened with O_PATH, opened for reading if it is a regular file. Closes
+ * path_fd. name is for the message. */
+err_t open_regular(int path_fd, const char *name, int *fd);
+
+#endif
