@@ -121,6 +121,7 @@ class Target:
         self.frozen = False
         self.dead = False
         self.host_dir = None
+        self.unread = b""
         folder = TARGETS
         if interp.root:
             self.host_dir = tempfile.mkdtemp(prefix="asyncmon-targets-",
@@ -152,9 +153,19 @@ class Target:
             self.pid = self.descendant()
 
     def line(self, timeout):
-        if select.select([self.proc.stdout], [], [], timeout)[0]:
-            return self.proc.stdout.readline()
-        return b""
+        """The next line of its output, or b"" when none comes."""
+        end = time.monotonic() + timeout
+        fd = self.proc.stdout.fileno()
+        while b"\n" not in self.unread:
+            left = end - time.monotonic()
+            if left <= 0 or not select.select([fd], [], [], left)[0]:
+                return b""
+            piece = os.read(fd, 1 << 16)
+            if not piece:
+                return b""
+            self.unread += piece
+        line, _, self.unread = self.unread.partition(b"\n")
+        return line
 
     def stderr(self):
         self.errors.seek(0)
@@ -248,6 +259,17 @@ def shared():
     yield get
     for t in used:
         t.unharmed()
+
+
+def pytest_collection_modifyitems(items):
+    """One interpreter after the other, so that targets can be shared."""
+    order = {name: n for n, name in enumerate(INTERPS)}
+
+    def key(item):
+        params = getattr(item, "callspec", None)
+        params = params.params if params else {}
+        return order.get(params.get("interp", params.get("main_interp")), -1)
+    items.sort(key=key)
 
 
 def pytest_sessionfinish(session):

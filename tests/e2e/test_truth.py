@@ -1,4 +1,6 @@
 """`ps --json` against the target's own account, on every interpreter."""
+import json
+
 import pytest
 
 from compare import awaited_by, by_id, differences, waits
@@ -169,7 +171,6 @@ def test_aiohttp_under_load(asyncmon, target, interp, loop):
         a = asyncmon("ps", t.pid, "--json")
         assert a.rc in (0, 5), a.err
         if a.rc == 0:
-            import json
             seen = by_id(json.loads(a.out))
             bad = differences(told, {i: s for i, s in seen.items()
                                      if i in told})

@@ -1,0 +1,37 @@
+# demo, check, bench: everything that runs what was built.
+
+PYTEST ?= /usr/bin/python3 -m pytest
+# Every optional interpreter too: make check INTERPRETERS=
+INTERPRETERS ?= --required
+
+.PHONY: setup setup-build
+setup:
+	@tests/setup
+setup-build:
+	@tests/setup build
+
+# pkg-config is asked when make starts, so what it needs must be there before:
+# hence the second make.
+.PHONY: demo
+demo: setup-build
+	@$(MAKE) --no-print-directory all
+	@tests/demo.sh
+
+.PHONY: check
+check: setup
+	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory unit
+	tests/interpreters make $(INTERPRETERS)
+	$(PYTEST) -p no:cacheprovider -rs -q tests/e2e $(PYTEST_ARGS)
+
+.PHONY: e2e
+e2e: all
+	$(PYTEST) -p no:cacheprovider -rs -q tests/e2e $(PYTEST_ARGS)
+
+$(B)/bench/bulkcopy: tests/bench/bulkcopy.c
+	@mkdir -p $(@D)
+	$(CC) -O2 -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -o $@ $<
+
+.PHONY: bench
+bench: all $(B)/bench/bulkcopy
+	@/usr/bin/python3 tests/bench/bench.py
