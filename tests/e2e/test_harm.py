@@ -11,7 +11,7 @@ import time
 import pytest
 
 from compare import awaited_by, by_id, differences, waits
-from conftest import ASYNCMON, call, wait_for
+from conftest import ASYNCMON, call, proc_status, wait_for
 
 READS = int(os.environ.get("ASYNCMON_TEST_READS", "100"))
 
@@ -203,7 +203,10 @@ def test_vfork_children(target, python):
 def test_leader_has_ended(asyncmon, target, python):
     """The main thread called pthread_exit: a zombie leader, live threads."""
     t = target(python, "leader.py")
+    t.dead = True       # its leader is a zombie: not what unharmed() looks for
     seen = by_id(asyncmon.json("ps", t.pid))
     bad = differences(t.tasks(), seen)
     assert not bad, "\n".join(bad)
-    t.dead = True
+    assert proc_status(t.pid)["State"][0] == "Z"
+    for tid in os.listdir("/proc/%d/task" % t.pid):
+        assert proc_status(int(tid))["TracerPid"] == "0"
