@@ -46,6 +46,7 @@ unit: $(UNIT)
 clean:
 	rm -rf $(B)
 
+include symbols/symbols.mk
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
 include tests/tests.mk

@@ -14,8 +14,13 @@
 #define LAYOUT_OFFSETS(X) \
 	/* _PyRuntimeState */ \
 	X(runtime_interpreters_head) X(runtime_tstate_current) /* gilstate.tstate_current, <= 3.11 */ \
+	X(runtime_gc)                 /* 3.8; later in the interpreter */ \
+	X(runtime_eval_breaker) X(runtime_pending) /* breaker 3.8; pending 3.8 and 3.12+ (main thread's) */ \
 	/* PyInterpreterState */ \
-	X(interp_next) X(interp_id) X(interp_threads_head) X(interp_modules) \
+	X(interp_next) X(interp_id) X(interp_threads_head) X(interp_threads_main) X(interp_modules) \
+	X(interp_sysdict) X(interp_builtins) \
+	X(interp_eval_breaker) X(interp_pending) /* 3.9 to 3.12; 3.9+ */ \
+	X(interp_remote_debugging_enabled) /* 3.14+ */ \
 	X(interp_gil)                 /* ceval.gil, pointer, 3.12+ */ \
 	X(interp_asyncio_tasks_head)  /* struct llist_node, 3.14+ */ \
 	X(interp_gc)                  /* struct _gc_runtime_state inside */ \
@@ -29,7 +34,13 @@
 	X(cframe_current_frame) \
 	X(tstate_current_frame)       /* 3.13+ */ \
 	X(tstate_running_loop) X(tstate_running_task) X(tstate_asyncio_tasks_head) /* 3.14+; loop 3.13+ */ \
-	X(tstate_coroutine_origin_tracking_depth) X(tstate_eval_breaker) \
+	X(tstate_coroutine_origin_tracking_depth) \
+	X(tstate_eval_breaker)        /* 3.13+ */ \
+	X(tstate_remote_debugger_support) /* 3.14+ */ \
+	X(debugger_pending_call) X(debugger_script_path) /* in that */ \
+	/* struct _pending_calls; calls is an array of { func, arg[, flags] } */ \
+	X(pending_lock)               /* pointer to a lock <= 3.12, PyMutex byte 3.13+ */ \
+	X(pending_count) X(pending_calls) X(pending_first) X(pending_last) \
 	/* PyObject, PyVarObject, PyTypeObject, PyHeapTypeObject */ \
 	X(object_size) X(object_refcnt) X(object_type) X(var_size) \
 	X(type_name) X(type_basicsize) X(type_itemsize) X(type_flags) X(type_dictoffset) \
@@ -109,7 +120,10 @@
 	X(stackref_mask)          /* bits to clear in a stack slot to get the pointer; 0: plain */ \
 	X(yf_depth)               /* the awaited object is the yf_depth-th value from the stack's top */ \
 	X(op_yield_from)          /* opcode YIELD_FROM, <= 3.10 */ \
-	X(op_resume) X(op_send)   /* opcodes, 3.11 and 3.12 */
+	X(op_resume) X(op_send)   /* opcodes, 3.11 and 3.12 */ \
+	X(op_resume_alt)          /* RESUME_QUICK 3.11, INSTRUMENTED_RESUME 3.12 */ \
+	X(pending_call_size) X(pending_ncalls) /* of struct _pending_calls.calls */ \
+	X(debugger_script_path_size)
 
 enum layout_source { LAYOUT_TABLE, LAYOUT_DWARF, LAYOUT_DEBUG_OFFSETS };
 
@@ -119,17 +133,35 @@ struct py_version {
 	uint8_t serial;
 };
 
+enum layout_field {
+#define X(n) LF_##n,
+	LAYOUT_OFFSETS(X)
+	LAYOUT_CONSTANTS(X)
+#undef X
+	LAYOUT_NFIELDS
+};
+
 struct py_layout {
 	struct py_version version;
 	bool free_threaded, debug_build;
 	enum layout_source source;
+	union {
+		struct {
 #define X(n) int32_t n;
-	LAYOUT_OFFSETS(X)
-	LAYOUT_CONSTANTS(X)
+			LAYOUT_OFFSETS(X)
+			LAYOUT_CONSTANTS(X)
 #undef X
+		};
+		int32_t fields[LAYOUT_NFIELDS]; /* by enum layout_field */
+	};
 };
 
 /* "debug-offsets", "dwarf" or "table". */
 const char *layout_source_name(enum layout_source s);
+/* "task_coro" for LF_task_coro. */
+const char *layout_field_name(enum layout_field f);
+/* The version in PY_VERSION_HEX, and back. */
+struct py_version py_version_of_hex(uint32_t hex);
+uint32_t py_version_hex(struct py_version v);
 
 #endif

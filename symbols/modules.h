@@ -2,12 +2,14 @@
  *
  * Modules are found from the target's mappings and opened through the target, so a
  * file that was replaced or deleted is still the right one. Where no file can be
- * had, the dynamic tables are read from the target's memory. */
+ * had, the dynamic tables are read from the target's memory. Opened when first asked
+ * something. Modules live until modules_free(), which comes before the target's end. */
 #ifndef ASYNCMON_SYMBOLS_MODULES_H
 #define ASYNCMON_SYMBOLS_MODULES_H
 
 #include "attach/target.h"
 
+struct elf;
 struct module;
 struct modules;
 
@@ -21,9 +23,11 @@ struct module *modules_by_addr(struct modules *ms, uint64_t addr);
 const char *module_path(const struct module *m);
 uint64_t module_start(const struct module *m);   /* lowest mapped address */
 uint64_t module_end(const struct module *m);
-uint64_t module_bias(const struct module *m);    /* address in memory - address in the file */
+uint64_t module_bias(struct module *m);          /* address in memory - address in the file */
+/* The ELF file behind it (symbols/elf.h), the module's own; NULL when it is none. */
+struct elf *module_elf(struct module *m);
 /* Hex text, "" when there is none. */
-const char *module_build_id(const struct module *m);
+const char *module_build_id(struct module *m);
 /* A dynamic symbol by exact name (DT_GNU_HASH or DT_HASH: no scan): its address in
  * the target and its size (either pointer may be NULL). */
 bool module_symbol(struct module *m, const char *name, uint64_t *addr, uint64_t *size);

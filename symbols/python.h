@@ -24,6 +24,8 @@
 	X(coro_wrapper_type, "_PyCoroWrapper_Type") X(asend_type, "_PyAsyncGenASend_Type") \
 	X(weakref_type, "_PyWeakref_RefType")
 
+struct modules;
+
 struct python {
 	struct target *target;
 	struct py_layout layout;
@@ -34,7 +36,6 @@ struct python {
 	PYTHON_GLOBALS(X)
 #undef X
 	struct modules *modules; /* every ELF file mapped in the target */
-	void *owned;             /* the finder's own */
 };
 
 /* E_NOTPYTHON (says what the target is), E_VERSION (says which version and why it

@@ -1,0 +1,19 @@
+/* Function names of one ELF file by address, for native stacks: .symtab, .dynsym,
+ * and the separate debug file (by build-id, then .gnu_debuglink) below
+ * /usr/lib/debug of the target's root. Read and sorted once; owned by the module. */
+#ifndef ASYNCMON_SYMBOLS_FUNCTIONS_H
+#define ASYNCMON_SYMBOLS_FUNCTIONS_H
+
+#include "attach/target.h"
+#include "symbols/elf.h"
+
+struct functions;
+
+/* NULL when there is none (or memory is out). build_id: hex text, "" for none. */
+struct functions *functions_read(struct target *t, struct elf *e, const char *build_id);
+void functions_free(struct functions *fs);
+/* The function that holds vaddr (as the file counts); the name lives as long as fs. */
+bool functions_find(const struct functions *fs, uint64_t vaddr, const char **name,
+		    uint64_t *start);
+
+#endif

@@ -1,0 +1,248 @@
+/* Opening is lazy: modules_find() only groups mappings; a file is opened when it is
+ * asked something, so a process with a hundred libraries costs what is looked at. */
+#include "symbols/modules.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "symbols/elf.h"
+#include "symbols/functions.h"
+
+#define IN_PAGE 4095ull
+
+struct module {
+	struct target *target;
+	struct mapping first; /* lowest mapping; the path is our copy */
+	char *path;
+	uint64_t end, bias;
+	uint64_t text_start, text_offset; /* first executable mapping */
+	bool has_text, tried;
+	struct elf *elf;      /* NULL until asked, or when it is none */
+	char build_id[129];
+	bool build_id_read;
+	struct functions *functions;
+	bool functions_tried;
+};
+
+struct modules {
+	struct module *items;
+	size_t n;
+};
+
+static bool same_file(const struct mapping *a, const struct mapping *b)
+{
+	return a->inode == b->inode && a->dev_major == b->dev_major &&
+	       a->dev_minor == b->dev_minor && strcmp(a->path, b->path) == 0;
+}
+
+/* Does mp continue module m? A second copy of the same file (dlmopen) begins with
+ * its header again, not writable; a data segment of a small file may lie at offset
+ * 0 too, but is writable. */
+static bool continues(const struct module *m, const struct mapping *mp)
+{
+	if (!same_file(&m->first, mp))
+		return false;
+	return mp->offset > m->first.offset || (mp->write && m->has_text) ||
+	       (!m->has_text && mp->offset == m->first.offset);
+}
+
+static void add_mapping(struct module *m, const struct mapping *mp)
+{
+	if (mp->exec && !m->has_text) {
+		m->has_text = true;
+		m->text_start = mp->start;
+		m->text_offset = mp->offset;
+	}
+	m->end = mp->end;
+}
+
+/* Could a mapping belong to an ELF file? The vdso is one without a file. */
+static bool candidate(const struct mapping *mp)
+{
+	if (strcmp(mp->path, "[vdso]") == 0)
+		return true;
+	return mp->inode && mp->path[0] == '/' && strncmp(mp->path, "/dev/zero", 9) != 0;
+}
+
+err_t modules_find(struct target *t, struct modules **out)
+{
+	struct modules *ms = calloc(1, sizeof *ms);
+	if (!ms)
+		return ERR_NOMEM;
+	ms->items = calloc(t->nmappings + 1, sizeof *ms->items);
+	if (!ms->items) {
+		free(ms);
+		return ERR_NOMEM;
+	}
+	struct module *last = NULL;
+	size_t n = 0;
+	for (size_t i = 0; i < t->nmappings; i++) {
+		const struct mapping *mp = &t->mappings[i];
+		if (!candidate(mp))
+			continue;
+		if (!last || !continues(last, mp)) {
+			/* A data file (locale, cache) is no module: take its place. */
+			last = last && !last->has_text ? last : &ms->items[n++];
+			*last = (struct module){ .target = t, .first = *mp };
+		}
+		add_mapping(last, mp);
+	}
+	if (last && !last->has_text)
+		n--;
+	ms->n = n;
+	for (size_t i = 0; i < n; i++) {
+		ms->items[i].path = strdup(ms->items[i].first.path);
+		ms->items[i].first.path = ms->items[i].path;
+		if (!ms->items[i].path) {
+			modules_free(ms);
+			return ERR_NOMEM;
+		}
+	}
+	*out = ms;
+	return NULL;
+}
+
+void modules_free(struct modules *ms)
+{
+	if (!ms)
+		return;
+	for (size_t i = 0; i < ms->n; i++) {
+		functions_free(ms->items[i].functions);
+		elf_close(ms->items[i].elf);
+		free(ms->items[i].path);
+	}
+	free(ms->items);
+	free(ms);
+}
+
+size_t modules_count(const struct modules *ms)
+{
+	return ms->n;
+}
+
+struct module *modules_at(struct modules *ms, size_t i)
+{
+	return i < ms->n ? &ms->items[i] : NULL;
+}
+
+struct module *modules_by_addr(struct modules *ms, uint64_t addr)
+{
+	size_t lo = 0, hi = ms->n;
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		if (addr < ms->items[mid].first.start)
+			hi = mid;
+		else if (addr >= ms->items[mid].end)
+			lo = mid + 1;
+		else
+			return &ms->items[mid];
+	}
+	return NULL;
+}
+
+/* Address in memory - address in the file, by the segment that a mapping shows. */
+static uint64_t find_bias(const struct module *m)
+{
+	size_t n;
+	const Elf64_Phdr *ph = elf_phdrs(m->elf, &n);
+	uint64_t start = m->has_text ? m->text_start : m->first.start;
+	uint64_t offset = m->has_text ? m->text_offset : m->first.offset;
+	for (int any = 0; any < 2; any++)
+		for (size_t i = 0; i < n; i++)
+			if (ph[i].p_type == PT_LOAD && (any || !m->has_text || ph[i].p_flags & PF_X) &&
+			    (ph[i].p_offset & ~IN_PAGE) == offset)
+				return start - (ph[i].p_vaddr & ~IN_PAGE);
+	return start - offset;
+}
+
+struct elf *module_elf(struct module *m)
+{
+	if (m->tried)
+		return m->elf;
+	m->tried = true;
+	int fd;
+	err_t e = m->first.inode && m->target->ops ?
+		m->target->ops->open_file(m->target, &m->first, &fd) : ERR_NOTFOUND;
+	if (!e)
+		e = elf_open_file(fd, &m->elf);
+	if (e && err_code(e) != E_NOMEM && m->first.offset == 0) {
+		err_free(e);
+		e = elf_open_memory(m->target->image, m->first.start, &m->elf);
+	}
+	err_free(e);
+	if (m->elf)
+		m->bias = find_bias(m);
+	return m->elf;
+}
+
+const char *module_path(const struct module *m)
+{
+	return m->path;
+}
+
+uint64_t module_start(const struct module *m)
+{
+	return m->first.start;
+}
+
+uint64_t module_end(const struct module *m)
+{
+	return m->end;
+}
+
+uint64_t module_bias(struct module *m)
+{
+	module_elf(m);
+	return m->bias;
+}
+
+const char *module_build_id(struct module *m)
+{
+	if (m->build_id_read || !module_elf(m))
+		return m->build_id;
+	m->build_id_read = true;
+	size_t len;
+	const uint8_t *id = elf_build_id(m->elf, &len);
+	for (size_t i = 0; id && i < len; i++)
+		snprintf(m->build_id + 2 * i, 3, "%02x", id[i]);
+	return m->build_id;
+}
+
+bool module_symbol(struct module *m, const char *name, uint64_t *addr, uint64_t *size)
+{
+	Elf64_Sym s;
+	if (!module_elf(m) || !elf_symbol(m->elf, name, &s))
+		return false;
+	if (addr)
+		*addr = s.st_value + (s.st_shndx == SHN_ABS ? 0 : m->bias);
+	if (size)
+		*size = s.st_size;
+	return true;
+}
+
+bool module_section(struct module *m, const char *name, uint64_t *addr, uint64_t *size)
+{
+	Elf64_Shdr s;
+	if (!module_elf(m) || !elf_section(m->elf, name, &s) || !(s.sh_flags & SHF_ALLOC))
+		return false;
+	if (addr)
+		*addr = s.sh_addr + m->bias;
+	if (size)
+		*size = s.sh_size;
+	return true;
+}
+
+bool module_function(struct module *m, uint64_t addr, const char **name, uint64_t *start)
+{
+	if (!m->functions_tried && module_elf(m)) {
+		m->functions_tried = true;
+		m->functions = functions_read(m->target, m->elf, module_build_id(m));
+	}
+	uint64_t at;
+	if (!m->functions || !functions_find(m->functions, addr - m->bias, name, &at))
+		return false;
+	if (start)
+		*start = at + m->bias;
+	return true;
+}

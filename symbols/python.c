@@ -1,0 +1,309 @@
+/* Where the runtime is, which version it is, which layout fits. */
+#include "symbols/python.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "symbols/check.h"
+#include "symbols/debug_offsets.h"
+#include "symbols/debugfile.h"
+#include "symbols/dwarf.h"
+#include "symbols/elf.h"
+#include "symbols/modules.h"
+#include "symbols/tables.h"
+
+#define FIRST_MINOR 8
+#define LAST_MINOR 15
+
+struct finder {
+	struct python *py;
+	struct module *runtime_module;
+	struct py_version version; /* minor 0: unknown */
+	bool free_threaded, debug_build;
+	int hint;                  /* minor that names of files speak of, 0: none */
+	char why[256];             /* what did not fit, of the last layout tried */
+};
+
+static const char *base_name(const char *path)
+{
+	const char *s = strrchr(path, '/');
+	return s ? s + 1 : path;
+}
+
+static bool find_runtime_in(struct finder *f, struct module *m)
+{
+	if (!module_symbol(m, "_PyRuntime", &f->py->runtime, NULL) &&
+	    !module_section(m, ".PyRuntime", &f->py->runtime, NULL))
+		return false;
+	f->runtime_module = m;
+	f->py->module = module_path(m);
+	return true;
+}
+
+/* The executable, then what is called libpython, then every module. */
+static struct module *module_of_exe(const struct finder *f)
+{
+	const char *exe = f->py->target->exe;
+	for (size_t i = 0; exe && i < modules_count(f->py->modules); i++) {
+		struct module *m = modules_at(f->py->modules, i);
+		if (strcmp(module_path(m), exe) == 0)
+			return m;
+	}
+	return modules_at(f->py->modules, 0);
+}
+
+static bool find_runtime(struct finder *f)
+{
+	struct module *exe = module_of_exe(f);
+	if (exe && find_runtime_in(f, exe))
+		return true;
+	for (int any = 0; any < 2; any++)
+		for (size_t i = 0; i < modules_count(f->py->modules); i++) {
+			struct module *m = modules_at(f->py->modules, i);
+			bool lib = strncmp(base_name(module_path(m)), "libpython", 9) == 0;
+			if (m != exe && lib == !any && find_runtime_in(f, m))
+				return true;
+		}
+	return false;
+}
+
+/* Symbols as the dynamic linker binds them: an executable's copy comes first. */
+static uint64_t global(const struct finder *f, struct module *exe, const char *name)
+{
+	uint64_t addr = 0;
+	if (exe && exe != f->runtime_module && module_symbol(exe, name, &addr, NULL))
+		return addr;
+	module_symbol(f->runtime_module, name, &addr, NULL);
+	return addr;
+}
+
+/* "libpython3.10.so.1.0", "python3.10", "python3.10d": 10. */
+static int minor_in_name(const char *name)
+{
+	const char *p = strstr(name, "python3.");
+	return p ? atoi(p + 8) : 0;
+}
+
+static bool note_needed(void *ctx, const char *name)
+{
+	struct finder *f = ctx;
+	f->hint = minor_in_name(name);
+	return f->hint != 0;
+}
+
+static void find_version(struct finder *f, struct module *exe)
+{
+	struct image *img = f->py->target->image;
+	uint64_t addr;
+	uint32_t hex;
+	f->debug_build = module_symbol(f->runtime_module, "_Py_NegativeRefcount", &addr, NULL);
+	if (debug_offsets_version(img, f->py->runtime, &f->version, &f->free_threaded)) {
+		f->py->debug_offsets = f->py->runtime;
+		return;
+	}
+	addr = global(f, exe, "Py_Version"); /* since 3.11 */
+	if (addr && image_u32(img, addr, &hex)) {
+		f->version = py_version_of_hex(hex);
+		return;
+	}
+	elf_each_needed(module_elf(f->runtime_module), note_needed, f);
+	if (!f->hint)
+		f->hint = minor_in_name(base_name(f->py->module));
+	for (size_t i = 0; i < modules_count(f->py->modules) && !f->hint; i++)
+		f->hint = minor_in_name(base_name(module_path(modules_at(f->py->modules, i))));
+}
+
+static void overlay(struct finder *f, struct py_layout *l)
+{
+	struct image *img = f->py->target->image;
+	uint64_t addr, size;
+	if (!f->py->debug_offsets || !debug_offsets_apply(img, f->py->debug_offsets, l))
+		return;
+	if (l->version.minor < 14)
+		return;
+	/* In the program itself, or in _asyncio's own file once that is loaded. */
+	if (module_section(f->runtime_module, ".AsyncioDebug", &addr, &size) &&
+	    asyncio_debug_apply(img, addr, size, l))
+		return;
+	for (size_t i = 0; i < modules_count(f->py->modules); i++) {
+		struct module *m = modules_at(f->py->modules, i);
+		if (strncmp(base_name(module_path(m)), "_asyncio", 8) == 0 &&
+		    module_section(m, ".AsyncioDebug", &addr, &size) &&
+		    asyncio_debug_apply(img, addr, size, l))
+			return;
+	}
+}
+
+/* Checks l and takes it when it fits; before 3.13 the patch level is sys's to say. */
+static bool take(struct finder *f, struct py_layout *l)
+{
+	struct check_facts facts = { 0 };
+	bool ask = !f->py->debug_offsets;
+	err_t e = layout_check(f->py, l, ask ? &facts : NULL);
+	if (e) {
+		snprintf(f->why, sizeof f->why, "%s", e->msg);
+		err_free(e);
+		return false;
+	}
+	if (f->version.major)
+		l->version = f->version;
+	l->debug_build = f->debug_build;
+	if (facts.have_hexversion) {
+		struct py_version v = py_version_of_hex(facts.hexversion);
+		if (v.major != 3 || v.minor != l->version.minor) {
+			snprintf(f->why, sizeof f->why, "sys.hexversion is of 3.%d", v.minor);
+			return false;
+		}
+		l->version = v;
+		l->debug_build |= facts.debug_build;
+	}
+	f->py->layout = *l;
+	return true;
+}
+
+static bool try_table(struct finder *f, const struct layout_table *t)
+{
+	struct py_layout l;
+	layout_from_table(&l, t);
+	overlay(f, &l);
+	return take(f, &l);
+}
+
+/* All tables of a minor, the nearest first. */
+static bool try_tables(struct finder *f, struct py_version v)
+{
+	bool exact;
+	const struct layout_table *best = layout_table_for(v, f->free_threaded, f->debug_build, &exact);
+	if (best && try_table(f, best))
+		return true;
+	for (const struct layout_table *const *p = layout_tables; best && *p; p++)
+		if (*p != best && (*p)->minor == v.minor && (*p)->free_threaded == f->free_threaded &&
+		    try_table(f, *p))
+			return true;
+	return false;
+}
+
+static bool dwarf_of(struct finder *f, struct module *m, struct py_layout *l, bool *known)
+{
+	struct elf *e = m ? module_elf(m) : NULL;
+	if (!e)
+		return false;
+	err_t err = elf_fd(e) >= 0 ? dwarf_layout(elf_fd(e), l, known) : ERR_NOTFOUND;
+	if (!err)
+		return true;
+	err_free(err);
+	struct elf *d = debug_file_open(f->py->target, module_build_id(m));
+	err = d ? dwarf_layout(elf_fd(d), l, known) : ERR_NOTFOUND;
+	elf_close(d);
+	bool ok = !err;
+	err_free(err);
+	return ok;
+}
+
+static bool try_dwarf(struct finder *f, struct py_version v)
+{
+	struct py_layout l;
+	bool exact, known[LAYOUT_NFIELDS] = { false };
+	const struct layout_table *t = layout_table_for(v, f->free_threaded, f->debug_build, &exact);
+	if (!t)
+		return false;
+	layout_from_table(&l, t); /* what DWARF does not tell */
+	if (!dwarf_of(f, f->runtime_module, &l, known))
+		return false;
+	for (size_t i = 0; i < modules_count(f->py->modules); i++) {
+		struct module *m = modules_at(f->py->modules, i);
+		if (strncmp(base_name(module_path(m)), "_asyncio", 8) == 0)
+			dwarf_of(f, m, &l, known);
+	}
+	l.source = LAYOUT_DWARF;
+	return take(f, &l);
+}
+
+static err_t version_error(const struct finder *f, struct py_version v)
+{
+	if (v.major != 3 || v.minor < FIRST_MINOR || v.minor > LAST_MINOR)
+		return err_new(E_VERSION, "this is CPython %d.%d.%d, and asyncmon reads 3.%d to 3.%d",
+			       v.major, v.minor, v.micro, FIRST_MINOR, LAST_MINOR);
+	return err_new(E_VERSION, "this is CPython %d.%d.%d%s, and no layout that asyncmon has fits it: %s",
+		       v.major, v.minor, v.micro, f->free_threaded ? " (free-threaded)" : "",
+		       f->why[0] ? f->why : "there is no table of it");
+}
+
+static err_t find_layout(struct finder *f)
+{
+	struct py_version v = f->version;
+	if (v.major) {
+		if (v.major == 3 && v.minor >= FIRST_MINOR && v.minor <= LAST_MINOR &&
+		    (try_tables(f, v) || try_dwarf(f, v)))
+			return NULL;
+		return version_error(f, v);
+	}
+	/* 3.7 to 3.10, which do not say. */
+	v.major = 3;
+	for (int pass = 0; pass < 2; pass++)
+		for (int minor = 10; minor >= FIRST_MINOR; minor--)
+			if ((minor == f->hint) == !pass) {
+				v.minor = (uint8_t)minor;
+				if (try_tables(f, v))
+					return NULL;
+			}
+	if (f->hint) {
+		v.minor = (uint8_t)f->hint;
+		if (f->hint >= FIRST_MINOR && f->hint <= LAST_MINOR && try_dwarf(f, v))
+			return NULL;
+		return version_error(f, v);
+	}
+	return err_new(E_VERSION, "this is a CPython older than 3.11 that is none of 3.%d to 3.10: %s",
+		       FIRST_MINOR, f->why);
+}
+
+/* CPython before 3.7 has no _PyRuntime, but its symbols. */
+static err_t not_python(const struct finder *f)
+{
+	for (size_t i = 0; i < modules_count(f->py->modules); i++) {
+		struct module *m = modules_at(f->py->modules, i);
+		const char *b = base_name(module_path(m));
+		if (!strstr(b, "python") || !module_symbol(m, "Py_GetVersion", NULL, NULL))
+			continue;
+		const char *v = strstr(b, "python") + 6;
+		return err_new(E_VERSION, "this is CPython %.*s, and asyncmon reads 3.%d to 3.%d",
+			       (int)strspn(v, "0123456789."), v, FIRST_MINOR, LAST_MINOR);
+	}
+	const char *exe = f->py->target->exe;
+	return err_new(E_NOTPYTHON, "no CPython in this process: it runs %s",
+		       exe && *exe ? exe : "a program that is not known");
+}
+
+err_t python_find(struct target *t, struct python **out)
+{
+	struct finder f = { .py = calloc(1, sizeof *f.py) };
+	if (!f.py)
+		return ERR_NOMEM;
+	f.py->target = t;
+	err_t e = modules_find(t, &f.py->modules);
+	if (!e && !find_runtime(&f))
+		e = not_python(&f);
+	if (!e) {
+		struct module *exe = module_of_exe(&f);
+#define X(field, symbol) f.py->field = global(&f, exe, symbol);
+		PYTHON_GLOBALS(X)
+#undef X
+		find_version(&f, exe);
+		e = find_layout(&f);
+	}
+	if (e) {
+		python_free(f.py);
+		return e;
+	}
+	*out = f.py;
+	return NULL;
+}
+
+void python_free(struct python *py)
+{
+	if (!py)
+		return;
+	modules_free(py->modules);
+	free(py);
+}

@@ -1,0 +1,69 @@
+/* CPython 3.14: tasks in linked lists, awaited_by, tagged references. From 3.14.10, and its
+ * debug build. */
+#include "symbols/tables.h"
+
+static const struct layout_item items_3_14[] = {
+	{ LF_runtime_interpreters_head, 808 },
+	{ LF_runtime_pending, 2848 },
+	{ LF_interp_next, 7272 },
+	{ LF_interp_id, 7280 },
+	{ LF_interp_threads_main, 7360 },
+	{ LF_interp_modules, 7688 },
+	{ LF_interp_sysdict, 7672 },
+	{ LF_interp_builtins, 7680 },
+	{ LF_interp_remote_debugging_enabled, 8076 },
+	{ LF_interp_asyncio_tasks_head, 10880 },
+	{ LF_interp_gc, 7408 },
+	{ LF_tstate_running_loop, 864 },
+	{ LF_tstate_running_task, 872 },
+	{ LF_tstate_asyncio_tasks_head, 880 },
+	{ LF_tstate_remote_debugger_support, 304 },
+	{ LF_debugger_pending_call, 0 },
+	{ LF_debugger_script_path, 4 },
+	{ LF_tuple_items, 32 },
+	{ LF_code_adaptive, 208 },
+	{ LF_iframe_stacktop, -1 },
+	{ LF_iframe_stackpointer, 64 },
+	{ LF_iframe_owner, 74 },
+	{ LF_iframe_localsplus, 80 },
+	{ LF_future_state, 104 },
+	{ LF_future_log_tb, 110 },
+	{ LF_future_awaited_by, 96 },
+	{ LF_future_awaited_by_is_set, 109 },
+	{ LF_future_is_task, 108 },
+	{ LF_task_must_cancel, 110 },
+	{ LF_task_num_cancels, 112 },
+	{ LF_task_fut_waiter, 120 },
+	{ LF_task_coro, 128 },
+	{ LF_task_name, 136 },
+	{ LF_task_context, 144 },
+	{ LF_task_node, 152 },
+	{ LF_task_log_destroy_pending, 110 },
+	{ LF_asyncio_state_non_asyncio_tasks, 48 },
+	{ LF_asyncio_state_eager_tasks, 56 },
+	{ LF_owner_cstack, 4 },
+	{ LF_owner_interpreter, 3 },
+	{ LF_debugger_script_path_size, 512 },
+	/* by hand: Py_TAG_BITS of Include/internal/pycore_stackref.h */
+	{ LF_stackref_mask, 3 },
+};
+
+const struct layout_table table_3_14 = {
+	.minor = 14,
+	.micro_max = LAYOUT_MICRO_ANY,
+	.base = &table_3_13_late,
+	LAYOUT_ITEMS(items_3_14),
+};
+
+static const struct layout_item items_3_14_debug[] = {
+	{ LF_runtime_pending, 18840 },
+	{ LF_interp_asyncio_tasks_head, 10888 },
+};
+
+const struct layout_table table_3_14_debug = {
+	.minor = 14,
+	.micro_max = LAYOUT_MICRO_ANY,
+	.debug_build = true,
+	.base = &table_3_14,
+	LAYOUT_ITEMS(items_3_14_debug),
+};
