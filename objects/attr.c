@@ -3,6 +3,9 @@
  * and Include/internal/pycore_object.h of 3.11 to 3.15 (managed dicts). */
 #include "objects/reader.h"
 
+#include <string.h>
+
+#define FLAG_HEAPTYPE (1ull << 9)
 #define FLAG_INLINE_VALUES (1ull << 2)
 #define FLAG_MANAGED_DICT (1ull << 4)
 
@@ -51,11 +54,28 @@ static uint64_t managed_get(struct reader *r, const struct type_info *t, uint64_
 	return shared_get(r, t, values + (uint64_t)l->dictvalues_items, name);
 }
 
-uint64_t attr_get(struct reader *r, uint64_t obj, const char *name)
+/* Classes with __slots__ keep a member descriptor a slot in their dict:
+ * PyMemberDescrObject (Include/descrobject.h) has type, name, qualname and the
+ * PyMemberDef after the object's header; the definition's offset is its third word. */
+static uint64_t slot_get(struct reader *r, const struct type_info *t, uint64_t obj, const char *name)
 {
-	const struct type_info *t = object_type(r, obj);
-	if (!t)
-		return 0;
+	enum { BASES_MAX = 32, SLOT_OFFSET_MAX = 4096 };
+	for (int depth = 0; t && depth < BASES_MAX; t = type_at(r, t->base), depth++) {
+		if (!(t->flags & FLAG_HEAPTYPE))
+			return 0;
+		uint64_t d = dict_get(r, field_at(r, t->addr, r->l->type_dict), name);
+		const struct type_info *dt = d ? object_type(r, d) : NULL;
+		if (!dt || strcmp(dt->name, "member_descriptor") != 0)
+			continue;
+		uint64_t def = field_at(r, d, r->l->object_size + 24);
+		uint64_t offset = field_at(r, def, 16);
+		return offset && offset < SLOT_OFFSET_MAX ? field_at(r, obj + offset, 0) : 0;
+	}
+	return 0;
+}
+
+static uint64_t own_get(struct reader *r, const struct type_info *t, uint64_t obj, const char *name)
+{
 	if (r->l->version.minor >= 11 && t->flags & FLAG_MANAGED_DICT)
 		return managed_get(r, t, obj, name);
 	int64_t offset = t->dictoffset;
@@ -70,4 +90,13 @@ uint64_t attr_get(struct reader *r, uint64_t obj, const char *name)
 	if (offset <= 0 || offset > 1 << 24)
 		return 0;
 	return dict_get(r, field_at(r, obj + (uint64_t)offset, 0), name);
+}
+
+uint64_t attr_get(struct reader *r, uint64_t obj, const char *name)
+{
+	const struct type_info *t = object_type(r, obj);
+	if (!t)
+		return 0;
+	uint64_t v = own_get(r, t, obj, name);
+	return v ? v : slot_get(r, t, obj, name);
 }

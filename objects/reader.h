@@ -43,7 +43,6 @@ struct reader {
 	struct map types;        /* address → struct type_info * */
 	struct map strings;      /* address → char *, for strings read by reader_str() */
 	struct map codes;        /* address → struct code * (objects/code.c) */
-	struct map attr_index;   /* (keys, name) → index in shared keys + 1 (objects/attr.c) */
 };
 
 err_t reader_init(struct reader *r, struct python *py, struct arena *arena);
@@ -104,7 +103,7 @@ uint64_t dict_get(struct reader *r, uint64_t dict, const char *key);
 /* How many entries; -1 when it is no dict. */
 int64_t dict_len(struct reader *r, uint64_t dict);
 
-/* An instance's own attribute (its __dict__ or inline values), or 0. */
+/* An instance's own attribute (its __dict__, inline values or slots), or 0. */
 uint64_t attr_get(struct reader *r, uint64_t obj, const char *name);
 /* The pointer at obj + offset, or 0; offset -1 gives 0. */
 uint64_t field_at(struct reader *r, uint64_t obj, int32_t offset);

@@ -25,7 +25,6 @@ void reader_free(struct reader *r)
 	map_free(&r->types);
 	map_free(&r->strings);
 	map_free(&r->codes);
-	map_free(&r->attr_index);
 }
 
 uint64_t field_at(struct reader *r, uint64_t obj, int32_t offset)
