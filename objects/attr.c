@@ -57,21 +57,21 @@ static uint64_t managed_get(struct reader *r, const struct type_info *t, uint64_
 /* Classes with __slots__ keep a member descriptor a slot in their dict:
  * PyMemberDescrObject (Include/descrobject.h) has type, name, qualname and the
  * PyMemberDef after the object's header; the definition's offset is its third word. */
-static uint64_t slot_get(struct reader *r, const struct type_info *t, uint64_t obj, const char *name)
+int32_t slot_offset(struct reader *r, const struct type_info *t, const char *name)
 {
 	enum { BASES_MAX = 32, SLOT_OFFSET_MAX = 4096 };
 	for (int depth = 0; t && depth < BASES_MAX; t = type_at(r, t->base), depth++) {
 		if (!(t->flags & FLAG_HEAPTYPE))
-			return 0;
+			return -1;
 		uint64_t d = dict_get(r, field_at(r, t->addr, r->l->type_dict), name);
 		const struct type_info *dt = d ? object_type(r, d) : NULL;
 		if (!dt || strcmp(dt->name, "member_descriptor") != 0)
 			continue;
 		uint64_t def = field_at(r, d, r->l->object_size + 24);
 		uint64_t offset = field_at(r, def, 16);
-		return offset && offset < SLOT_OFFSET_MAX ? field_at(r, obj + offset, 0) : 0;
+		return offset && offset < SLOT_OFFSET_MAX ? (int32_t)offset : -1;
 	}
-	return 0;
+	return -1;
 }
 
 static uint64_t own_get(struct reader *r, const struct type_info *t, uint64_t obj, const char *name)
@@ -98,5 +98,5 @@ uint64_t attr_get(struct reader *r, uint64_t obj, const char *name)
 	if (!t)
 		return 0;
 	uint64_t v = own_get(r, t, obj, name);
-	return v ? v : slot_get(r, t, obj, name);
+	return v ? v : field_at(r, obj, slot_offset(r, t, name));
 }

@@ -105,6 +105,8 @@ int64_t dict_len(struct reader *r, uint64_t dict);
 
 /* An instance's own attribute (its __dict__, inline values or slots), or 0. */
 uint64_t attr_get(struct reader *r, uint64_t obj, const char *name);
+/* Where instances of a class with __slots__ keep one of them; -1: no such slot. */
+int32_t slot_offset(struct reader *r, const struct type_info *t, const char *name);
 /* The pointer at obj + offset, or 0; offset -1 gives 0. */
 uint64_t field_at(struct reader *r, uint64_t obj, int32_t offset);
 /* The object a weak reference points to, 0 when dead. */

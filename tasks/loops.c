@@ -74,7 +74,9 @@ struct loop *walk_loop(struct walk *w, uint64_t addr)
 	l->type = type_full_name(&w->r, t);
 	loop_thread(w, l);
 	l->ready = queue_len(w, attr_get(&w->r, addr, "_ready"));
-	l->timers = queue_len(w, attr_get(&w->r, addr, "_scheduled"));
+	uint64_t scheduled = attr_get(&w->r, addr, "_scheduled");
+	l->timers = queue_len(w, scheduled);
+	walk_timers(w, scheduled);
 	if (l->ready < 0)
 		foreign_queues(w, l, t);
 	map_set(&w->loop_index, addr, ++s->nloops);

@@ -43,6 +43,7 @@ void snapshot_free(struct snapshot *s)
 		return;
 	free(s->tasks);
 	free(s->loops);
+	free(s->groups);
 	arena_free(s->arena);
 	free(s);
 }

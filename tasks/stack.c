@@ -78,6 +78,21 @@ static void push(struct walk *w, struct frames *fs, const struct frame *f)
 	fs->v[fs->n++] = f;
 }
 
+static void chain_push(struct walk *w, const struct pyframe *f)
+{
+	if (w->nchain == w->chain_cap) {
+		size_t cap = w->chain_cap ? w->chain_cap * 2 : 16;
+		struct pyframe *p = realloc(w->chain, cap * sizeof *p);
+		if (!p) {
+			w->nomem = true;
+			return;
+		}
+		w->chain = p;
+		w->chain_cap = cap;
+	}
+	w->chain[w->nchain++] = *f;
+}
+
 static struct stack keep(struct walk *w, struct frames *fs, const char *broken)
 {
 	struct stack s = { arena_dup(w->arena, fs->v, fs->n * sizeof *fs->v), fs->n, broken };
@@ -163,6 +178,7 @@ struct stack walk_coroutine(struct walk *w, uint64_t coro, struct stack_end *end
 	const char *broken = NULL;
 	uint64_t mark = 0;
 	*end = (struct stack_end){ 0 };
+	w->nchain = 0;
 	for (uint32_t n = 0; coro; n++) {
 		if (coro == mark || n == DEPTH_MAX) {
 			broken = "the awaits form a circle";
@@ -189,6 +205,7 @@ struct stack walk_coroutine(struct walk *w, uint64_t coro, struct stack_end *end
 			broken = "a coroutine's frame could not be read";
 			break;
 		}
+		chain_push(w, &f);
 		push(w, &fs, frame_of(w, &f, state == GEN_CREATED ? -1 : f.lasti));
 		if (state == GEN_EXECUTING)
 			end->running = true;

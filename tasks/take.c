@@ -42,6 +42,9 @@ static void walk_free(struct walk *w)
 	map_free(&w->task_index);
 	map_free(&w->loop_index);
 	map_free(&w->current);
+	map_free(&w->group_index);
+	map_free(&w->deadlines);
+	free(w->chain);
 	memset(w, 0, sizeof *w);
 }
 
@@ -82,6 +85,8 @@ static struct snapshot *walk_once(struct python *py, struct walk *w, unsigned wh
 	}
 	head(s, py);
 	*w = (struct walk){ .s = s, .arena = s->arena, .what = what, .byte_limit = limit };
+	/* Loops count by time.monotonic(); a core does not say what that was. */
+	w->clock_now = s->kind == TARGET_PROCESS ? now(CLOCK_MONOTONIC) : 0;
 	err_free(reader_init(&w->r, py, s->arena));
 	struct addrs tasks = { 0 };
 	walk_interpreters(w);
@@ -93,6 +98,7 @@ static struct snapshot *walk_once(struct python *py, struct walk *w, unsigned wh
 	if (!(what & SNAPSHOT_NO_TASKS) && !walk_stop(w)) {
 		walk_awaits(w);
 		walk_loops_finish(w);
+		walk_groups_finish(w);
 	}
 	if (what & SNAPSHOT_THREADS && !walk_stop(w))
 		walk_threads(w);

@@ -148,5 +148,9 @@ void walk_task(struct walk *w, uint64_t addr)
 		struct stack_end end;
 		t->stack = walk_coroutine(w, t->coro_id, &end);
 	}
+	if (!done)
+		walk_group(w, t);
+	if (t->state == TASK_WAITING)
+		walk_wait(w, t);
 	map_set(&w->task_index, addr, ++w->s->ntasks);
 }

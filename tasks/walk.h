@@ -34,8 +34,12 @@ struct walk {
 	struct map task_index;   /* task → index + 1 in s->tasks */
 	struct map loop_index;   /* loop → index + 1 in s->loops */
 	struct map current;      /* task → index + 1 in threads, or threads + 1: thread unknown */
-	struct map frames;       /* interned frames: see stack.c */
-	struct map feeds;        /* future → index + 1 in edges: see awaits.c */
+	struct map group_index;  /* group → index + 1 in s->groups */
+	size_t groups_cap;
+	struct map deadlines;    /* future or task → its loop's time, a double's bits */
+	double clock_now;        /* the loops' clock at the stop; 0: unknown */
+	struct pyframe *chain;   /* the frames of the last walk_coroutine(), outermost first */
+	size_t nchain, chain_cap;
 	bool asyncio;            /* some interpreter has asyncio imported */
 
 	/* Signs of a read in the middle of a change: try again. */
@@ -68,6 +72,16 @@ void walk_task(struct walk *w, uint64_t addr);
 /* loops.c */
 struct loop *walk_loop(struct walk *w, uint64_t addr);
 void walk_loops_finish(struct walk *w);
+
+/* timers.c */
+void walk_timers(struct walk *w, uint64_t scheduled);
+/* Seconds until whom's timer fires; NaN: none known. */
+double walk_deadline(struct walk *w, uint64_t whom);
+/* groups.c */
+void walk_group(struct walk *w, struct task *t);
+void walk_groups_finish(struct walk *w);
+/* waits.c: what a waiting task waits for; uses w->chain. */
+void walk_wait(struct walk *w, struct task *t);
 
 /* stack.c: the await stack below a coroutine, or of the thread that runs it. */
 struct stack_end {

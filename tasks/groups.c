@@ -1,0 +1,81 @@
+/* Task groups, by the callback that a group leaves on its children: a bound method
+ * named _on_task_done whose self is the group. asyncio.TaskGroup and aiotools'
+ * TaskContext, TaskScope, Supervisor and PersistentTaskGroup all do so. */
+#include "tasks/walk.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define CALLBACKS_MAX 64
+
+static uint64_t group_of(struct walk *w, uint64_t task)
+{
+	const struct py_layout *l = w->r.l;
+	struct callback_iter it;
+	uint64_t cb;
+	callbacks_begin(w, task, &it);
+	for (int n = 0; n < CALLBACKS_MAX && callbacks_next(w, &it, &cb); n++) {
+		if (object_kind(&w->r, cb) != KIND_METHOD)
+			continue;
+		uint64_t fn = field_at(&w->r, cb, l->method_function);
+		if (str_is(&w->r, field_at(&w->r, fn, l->function_name), "_on_task_done"))
+			return field_at(&w->r, cb, l->method_self);
+	}
+	return 0;
+}
+
+static void group_add(struct walk *w, uint64_t id)
+{
+	uint64_t known;
+	if (map_get(&w->group_index, id, &known))
+		return;
+	struct snapshot *s = w->s;
+	if (s->ngroups == w->groups_cap) {
+		size_t cap = w->groups_cap ? w->groups_cap * 2 : 16;
+		struct group *p = realloc(s->groups, cap * sizeof *p);
+		if (!p) {
+			w->nomem = true;
+			return;
+		}
+		s->groups = p;
+		w->groups_cap = cap;
+	}
+	struct group *g = &s->groups[s->ngroups];
+	const struct type_info *t = object_type(&w->r, id);
+	int64_t aborting = 0;
+	*g = (struct group){ .id = id, .kind = t ? type_short_name(&w->r, t) : "?" };
+	uint64_t owner = attr_get(&w->r, id, "_parent_task");
+	g->owner = is_none(&w->r, owner) ? 0 : owner;
+	g->name = str_at(&w->r, attr_get(&w->r, id, "_name"));
+	g->aborting = int_at(&w->r, attr_get(&w->r, id, "_aborting"), &aborting) && aborting;
+	map_set(&w->group_index, id, ++s->ngroups);
+}
+
+void walk_group(struct walk *w, struct task *t)
+{
+	t->group = group_of(w, t->id);
+	if (t->group)
+		group_add(w, t->group);
+}
+
+/* Once all tasks are known: the members of each group. */
+void walk_groups_finish(struct walk *w)
+{
+	struct snapshot *s = w->s;
+	uint64_t i;
+	for (size_t k = 0; k < s->ntasks; k++)
+		if (s->tasks[k].group && map_get(&w->group_index, s->tasks[k].group, &i))
+			s->groups[i - 1].ntasks++;
+	for (size_t g = 0; g < s->ngroups; g++) {
+		s->groups[g].tasks = arena_array(w->arena, s->groups[g].ntasks, sizeof(uint64_t));
+		if (!s->groups[g].tasks)
+			w->nomem = true;
+		s->groups[g].ntasks = 0;
+	}
+	for (size_t k = 0; k < s->ntasks && !w->nomem; k++) {
+		if (!s->tasks[k].group || !map_get(&w->group_index, s->tasks[k].group, &i))
+			continue;
+		struct group *g = &s->groups[i - 1];
+		((uint64_t *)(uintptr_t)g->tasks)[g->ntasks++] = s->tasks[k].id;
+	}
+}
