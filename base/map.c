@@ -2,24 +2,10 @@
 
 #include <stdlib.h>
 
-static size_t hash(uint64_t key)
-{
-	key *= 0x9E3779B97F4A7C15u;
-	return (size_t)(key ^ (key >> 29));
-}
-
 void map_free(struct map *m)
 {
 	free(m->slots);
 	*m = (struct map){ 0 };
-}
-
-static uint64_t *place(const struct map *m, uint64_t key)
-{
-	size_t i = hash(key) & m->mask;
-	while (m->slots[2 * i] && m->slots[2 * i] != key)
-		i = (i + 1) & m->mask;
-	return &m->slots[2 * i];
 }
 
 static bool grow(struct map *m)
@@ -31,7 +17,7 @@ static bool grow(struct map *m)
 	for (size_t i = 0; m->slots && i <= m->mask; i++) {
 		if (!m->slots[2 * i])
 			continue;
-		uint64_t *p = place(&bigger, m->slots[2 * i]);
+		uint64_t *p = map_place(&bigger, m->slots[2 * i]);
 		p[0] = m->slots[2 * i];
 		p[1] = m->slots[2 * i + 1];
 	}
@@ -44,24 +30,12 @@ bool map_set(struct map *m, uint64_t key, uint64_t value)
 {
 	if (!key || ((!m->slots || m->n * 4 >= m->mask * 3) && !grow(m)))
 		return false;
-	uint64_t *p = place(m, key);
+	uint64_t *p = map_place(m, key);
 	if (!p[0]) {
 		p[0] = key;
 		m->n++;
 	}
 	p[1] = value;
-	return true;
-}
-
-bool map_get(const struct map *m, uint64_t key, uint64_t *value)
-{
-	if (!key || !m->slots)
-		return false;
-	const uint64_t *p = place(m, key);
-	if (!p[0])
-		return false;
-	if (value)
-		*value = p[1];
 	return true;
 }
 

@@ -16,8 +16,30 @@ void map_free(struct map *m);
 /* Sets key to value; false when memory is out. */
 bool map_set(struct map *m, uint64_t key, uint64_t value);
 /* True and *value (where not NULL) when key is there. */
-bool map_get(const struct map *m, uint64_t key, uint64_t *value);
+static inline bool map_get(const struct map *m, uint64_t key, uint64_t *value);
 /* True when key was added now, false when it was there (or memory is out). */
 bool map_add(struct map *m, uint64_t key, uint64_t value);
+
+/* The place of key, or the empty one where it belongs; slots must be there. */
+static inline uint64_t *map_place(const struct map *m, uint64_t key)
+{
+	uint64_t h = key * 0x9E3779B97F4A7C15u;
+	size_t i = (size_t)(h ^ (h >> 29)) & m->mask;
+	while (m->slots[2 * i] && m->slots[2 * i] != key)
+		i = (i + 1) & m->mask;
+	return &m->slots[2 * i];
+}
+
+static inline bool map_get(const struct map *m, uint64_t key, uint64_t *value)
+{
+	if (!key || !m->slots)
+		return false;
+	const uint64_t *p = map_place(m, key);
+	if (!p[0])
+		return false;
+	if (value)
+		*value = p[1];
+	return true;
+}
 
 #endif

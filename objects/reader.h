@@ -35,12 +35,16 @@ struct type_info {
 	uint64_t cached_keys;    /* heap types' shared keys, or 0 */
 };
 
+/* Types met lately, by address: most objects of a walk are of a dozen types. */
+#define TYPE_CACHE 64
+
 struct reader {
 	struct python *py;
 	const struct py_layout *l;
 	struct image *img;
 	struct arena *arena;
 	struct map types;        /* address → struct type_info * */
+	const struct type_info *lately[TYPE_CACHE];
 	struct map strings;      /* address → char *, for strings read by reader_str() */
 	struct map codes;        /* address → struct code * (objects/code.c) */
 };
@@ -54,11 +58,22 @@ void reader_free(struct reader *r);
 /* How many entries of one container are looked at. */
 #define ITEMS_MAX (1ull << 26)
 
-/* The type of the object at obj, or NULL. */
-const struct type_info *object_type(struct reader *r, uint64_t obj);
-enum type_kind object_kind(struct reader *r, uint64_t obj);
 /* What a type is; NULL when addr cannot be a type. */
 const struct type_info *type_at(struct reader *r, uint64_t addr);
+/* The type of the object at obj, or NULL. */
+static inline const struct type_info *object_type(struct reader *r, uint64_t obj)
+{
+	uint64_t addr;
+	if (!obj || obj % 8 || !image_u64(r->img, obj + (uint64_t)r->l->object_type, &addr))
+		return NULL;
+	const struct type_info *t = r->lately[addr / 32 % TYPE_CACHE];
+	return t && t->addr == addr ? t : type_at(r, addr);
+}
+static inline enum type_kind object_kind(struct reader *r, uint64_t obj)
+{
+	const struct type_info *t = object_type(r, obj);
+	return t ? t->kind : KIND_OTHER;
+}
 /* "module.qualname" of a type as Python would print it; tp_name when unknown. */
 const char *type_full_name(struct reader *r, const struct type_info *t);
 /* The name without module. */
@@ -66,6 +81,8 @@ const char *type_short_name(struct reader *r, const struct type_info *t);
 
 /* A str object as UTF-8 (lone surrogates as three bytes), cached; NULL if none. */
 const char *str_at(struct reader *r, uint64_t obj);
+/* The same, not cached: for texts that are met once. */
+const char *str_once(struct reader *r, uint64_t obj);
 /* True when obj is a str of exactly that ASCII text. */
 bool str_is(struct reader *r, uint64_t obj, const char *text);
 /* An int object that fits; bools too. */
@@ -108,7 +125,11 @@ uint64_t attr_get(struct reader *r, uint64_t obj, const char *name);
 /* Where instances of a class with __slots__ keep one of them; -1: no such slot. */
 int32_t slot_offset(struct reader *r, const struct type_info *t, const char *name);
 /* The pointer at obj + offset, or 0; offset -1 gives 0. */
-uint64_t field_at(struct reader *r, uint64_t obj, int32_t offset);
+static inline uint64_t field_at(struct reader *r, uint64_t obj, int32_t offset)
+{
+	uint64_t v;
+	return obj && offset >= 0 && image_u64(r->img, obj + (uint64_t)offset, &v) ? v : 0;
+}
 /* The object a weak reference points to, 0 when dead. */
 uint64_t weakref_get(struct reader *r, uint64_t obj);
 /* What a WeakSet or set holds: the set inside; 0 if neither. */

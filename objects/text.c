@@ -84,17 +84,22 @@ static const char *str_decode(struct reader *r, const struct str_view *v, bool c
 	return s;
 }
 
+const char *str_once(struct reader *r, uint64_t obj)
+{
+	struct str_view v;
+	int64_t len = 0;
+	if (!obj || !str_view(r, obj, &v, TEXT_MAX))
+		return NULL;
+	image_i64(r->img, obj + (uint64_t)r->l->unicode_length, &len);
+	return str_decode(r, &v, len > TEXT_MAX);
+}
+
 const char *str_at(struct reader *r, uint64_t obj)
 {
 	uint64_t known;
 	if (map_get(&r->strings, obj, &known))
 		return (const char *)(uintptr_t)known;
-	struct str_view v;
-	if (!obj || !str_view(r, obj, &v, TEXT_MAX))
-		return NULL;
-	int64_t len = 0;
-	image_i64(r->img, obj + (uint64_t)r->l->unicode_length, &len);
-	const char *s = str_decode(r, &v, len > TEXT_MAX);
+	const char *s = str_once(r, obj);
 	if (s)
 		map_set(&r->strings, obj, (uint64_t)(uintptr_t)s);
 	return s;

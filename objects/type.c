@@ -27,12 +27,6 @@ void reader_free(struct reader *r)
 	map_free(&r->codes);
 }
 
-uint64_t field_at(struct reader *r, uint64_t obj, int32_t offset)
-{
-	uint64_t v;
-	return obj && offset >= 0 && image_u64(r->img, obj + (uint64_t)offset, &v) ? v : 0;
-}
-
 static enum type_kind kind_by_address(const struct python *py, uint64_t t)
 {
 	const struct { uint64_t addr; enum type_kind kind; } known[] = {
@@ -160,8 +154,10 @@ static void type_inherit(struct reader *r, struct type_info *t)
 const struct type_info *type_at(struct reader *r, uint64_t addr)
 {
 	uint64_t known;
-	if (map_get(&r->types, addr, &known))
-		return (const struct type_info *)(uintptr_t)known;
+	if (map_get(&r->types, addr, &known)) {
+		const struct type_info *t = (const struct type_info *)(uintptr_t)known;
+		return r->lately[addr / 32 % TYPE_CACHE] = t;
+	}
 	struct type_info t, *kept = NULL;
 	if (addr && type_read(r, addr, &t)) {
 		type_inherit(r, &t);
@@ -170,19 +166,6 @@ const struct type_info *type_at(struct reader *r, uint64_t addr)
 	if (addr)
 		map_set(&r->types, addr, (uint64_t)(uintptr_t)kept);
 	return kept;
-}
-
-const struct type_info *object_type(struct reader *r, uint64_t obj)
-{
-	if (!obj || obj % 8)
-		return NULL;
-	return type_at(r, field_at(r, obj, r->l->object_type));
-}
-
-enum type_kind object_kind(struct reader *r, uint64_t obj)
-{
-	const struct type_info *t = object_type(r, obj);
-	return t ? t->kind : KIND_OTHER;
 }
 
 const char *type_short_name(struct reader *r, const struct type_info *t)

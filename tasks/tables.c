@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #define LIST_MAX (1ull << 26)
+#define REHEARSE_TASKS 1000
 
 bool addrs_add(struct addrs *a, uint64_t addr)
 {
@@ -26,6 +27,9 @@ static void found(struct walk *w, struct addrs *tasks, struct map *seen, uint64_
 {
 	if (addr && map_add(seen, addr, 1) && !addrs_add(tasks, addr))
 		w->nomem = true;
+	/* A rehearsal of so many is not worth its time: everything will be copied. */
+	if (w->byte_limit && tasks->n > REHEARSE_TASKS)
+		w->over_limit = true;
 }
 
 static void walk_set(struct walk *w, uint64_t holder, struct addrs *tasks, struct map *seen)

@@ -8,7 +8,7 @@
 #include <time.h>
 
 /* A rehearsal that has read this much is given up for a copy of everything... */
-#define REHEARSE_BYTES (6ull << 20)
+#define REHEARSE_BYTES (4ull << 20)
 /* ...while everything is at most this; beyond it, the rehearsal goes to its end. */
 #define WHOLE_MAX (1ull << 30)
 #define ATTEMPTS 8

@@ -7,7 +7,7 @@
 static const char *task_name(struct walk *w, uint64_t task)
 {
 	uint64_t name = future_field(w, task, w->r.l->task_name, "_name");
-	const char *s = str_at(&w->r, name);
+	const char *s = str_once(&w->r, name);
 	int64_t n;
 	/* 3.12 and later make the default name when it is first asked for. */
 	if (!s && int_at(&w->r, name, &n))
