@@ -169,7 +169,7 @@ static bool fill_pages(struct image *img, struct image_range *r, size_t page, si
 	return true;
 }
 
-const void *image_at(struct image *img, uint64_t addr, size_t len)
+const void *image_find(struct image *img, uint64_t addr, size_t len)
 {
 	struct image_range *r = image_range_at(img, addr);
 	if (!r || len > r->end - addr)

@@ -42,13 +42,27 @@ struct image {
 
 /* Bytes [addr, addr+len) in one piece, or NULL when any of them is unknown.
  * No alignment is promised. Any addr and len are allowed. */
-const void *image_at(struct image *img, uint64_t addr, size_t len);
+static inline const void *image_at(struct image *img, uint64_t addr, size_t len);
+/* The same, past the case that image_at() settles itself. */
+const void *image_find(struct image *img, uint64_t addr, size_t len);
 /* The range that holds addr, or NULL. */
 struct image_range *image_range_at(struct image *img, uint64_t addr);
 /* Copies len bytes into buf; false when any is unknown. */
 bool image_read(struct image *img, uint64_t addr, void *buf, size_t len);
 /* The NUL-terminated string at addr, at most max bytes with its NUL, or NULL. */
 const char *image_str(struct image *img, uint64_t addr, size_t max);
+
+/* Almost every read is of a filled page of the range that was read last. */
+static inline const void *image_at(struct image *img, uint64_t addr, size_t len)
+{
+	const struct image_range *r = img->last;
+	if (r && addr >= r->start && addr < r->end && len <= r->end - addr) {
+		size_t page = (addr - r->start) / IMAGE_PAGE;
+		if (addr % IMAGE_PAGE + len <= IMAGE_PAGE && r->have[page / 64] >> (page % 64) & 1)
+			return r->bytes + (addr - r->start);
+	}
+	return image_find(img, addr, len);
+}
 
 #define IMAGE_READER(name, type) \
 	static inline bool image_##name(struct image *img, uint64_t addr, type *v) \
