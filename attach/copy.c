@@ -2,6 +2,9 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -75,65 +78,168 @@ void copy_free(struct copy_list *c)
 	*c = (struct copy_list){ 0 };
 }
 
-void copy_prefault(const struct copy_list *c)
+/* One of the threads that work off a list: each takes the next chunk when it is done
+ * with one, so that a thread that gets no processor holds nobody up for long. */
+#define CHUNK (4u << 20)
+struct worker {
+	const struct copy_list *list;
+	atomic_uint_fast64_t *next; /* bytes of the list that were taken */
+	size_t i, skip;             /* where in the list `at` is */
+	uint64_t at;
+	pid_t tid;
+	struct map bad;
+	err_t e;
+};
+
+/* The iovecs of the next call: at most IOV_MAX, within the share. */
+struct batch {
+	struct iovec local[IOV_MAX], remote[IOV_MAX];
+	size_t n;
+};
+
+static void batch_fill(struct batch *b, const struct copy_list *c, size_t i, size_t skip,
+		       uint64_t room)
 {
-	for (size_t i = 0; i < c->n; i++) {
-		char *at = c->local[i].iov_base;
-		size_t len = c->local[i].iov_len;
-		if (len >= 2 * HUGE) {
-			uintptr_t from = ((uintptr_t)at + HUGE - 1) & ~(uintptr_t)(HUGE - 1);
-			uintptr_t to = ((uintptr_t)at + len) & ~(uintptr_t)(HUGE - 1);
-			madvise((void *)from, to - from, MADV_HUGEPAGE);
-		}
-		if (madvise(at, len, MADV_POPULATE_WRITE) == 0)
-			continue;
-		for (size_t k = 0; k < len; k += IMAGE_PAGE)
-			*(volatile char *)(at + k) = at[k];
+	for (b->n = 0; b->n < IOV_MAX && i < c->n && room; b->n++, i++, skip = 0) {
+		size_t len = c->local[i].iov_len - skip;
+		len = len > room ? room : len;
+		b->local[b->n] = (struct iovec){ (char *)c->local[i].iov_base + skip, len };
+		b->remote[b->n] = (struct iovec){ (char *)c->remote[i].iov_base + skip, len };
+		room -= len;
 	}
 }
 
-/* One call's worth from iovec i on, of which `skip` bytes are done already. */
-static ssize_t copy_some(const struct copy_list *c, size_t i, size_t skip, pid_t tid)
+/* Moves (i, skip) on by n bytes. */
+static void list_step(const struct copy_list *c, size_t *i, size_t *skip, uint64_t n)
 {
-	size_t n = c->n - i < IOV_MAX ? c->n - i : IOV_MAX;
-	struct iovec l = c->local[i], r = c->remote[i];
-	c->local[i].iov_base = (char *)l.iov_base + skip;
-	c->remote[i].iov_base = (char *)r.iov_base + skip;
-	c->local[i].iov_len = c->remote[i].iov_len = l.iov_len - skip;
-	ssize_t got = process_vm_readv(tid, c->local + i, n, c->remote + i, n, 0);
-	c->local[i] = l;
-	c->remote[i] = r;
-	return got;
+	while (*i < c->n && n >= c->local[*i].iov_len - *skip) {
+		n -= c->local[*i].iov_len - *skip;
+		*skip = 0;
+		++*i;
+	}
+	*skip += n;
+}
+
+/* The end of the next chunk, which begins at w->at; 0 when none is left. */
+static uint64_t take_chunk(struct worker *w)
+{
+	uint64_t at = atomic_fetch_add(w->next, CHUNK);
+	if (at >= w->list->bytes)
+		return 0;
+	list_step(w->list, &w->i, &w->skip, at - w->at);
+	w->at = at;
+	return w->list->bytes - at < CHUNK ? w->list->bytes : at + CHUNK;
+}
+
+static void did(struct worker *w, uint64_t n)
+{
+	w->at += n;
+	list_step(w->list, &w->i, &w->skip, n);
+}
+
+static void *work_copy(void *arg)
+{
+	struct worker *w = arg;
+	struct batch b;
+	for (uint64_t end; (end = take_chunk(w)) != 0;) {
+		while (w->at < end) {
+			batch_fill(&b, w->list, w->i, w->skip, end - w->at);
+			ssize_t got = process_vm_readv(w->tid, b.local, b.n, b.remote, b.n, 0);
+			if (got < 0 && errno == EFAULT) {
+				/* Only the first page of the rest is to blame for sure. */
+				map_set(&w->bad, (uintptr_t)b.remote[0].iov_base, 1);
+				got = IMAGE_PAGE;
+			} else if (got <= 0) {
+				int err = got < 0 ? errno : ESRCH;
+				w->e = err == ESRCH
+					? err_new(E_GONE, "the process ended while it was read")
+					: err_errno(E_PERM, err, "reading the process");
+				return NULL;
+			}
+			did(w, (uint64_t)got);
+		}
+	}
+	return NULL;
+}
+
+static void prefault(char *at, size_t len)
+{
+	if (len >= HUGE) {
+		uintptr_t from = ((uintptr_t)at + HUGE - 1) & ~(uintptr_t)(HUGE - 1);
+		uintptr_t to = ((uintptr_t)at + len) & ~(uintptr_t)(HUGE - 1);
+		madvise((void *)from, to - from, MADV_HUGEPAGE);
+	}
+	if (madvise(at, len, MADV_POPULATE_WRITE) == 0)
+		return;
+	for (size_t k = 0; k < len; k += IMAGE_PAGE)
+		*(volatile char *)(at + k) = at[k];
+}
+
+static void *work_prefault(void *arg)
+{
+	struct worker *w = arg;
+	for (uint64_t end; (end = take_chunk(w)) != 0;) {
+		while (w->at < end) {
+			const struct iovec *l = &w->list->local[w->i];
+			size_t len = l->iov_len - w->skip;
+			len = len > end - w->at ? end - w->at : len;
+			prefault((char *)l->iov_base + w->skip, len);
+			did(w, len);
+		}
+	}
+	return NULL;
+}
+
+/* As many threads as we may run on, four at most (memory is the limit then): while
+ * the target stands still its processors have nothing else to do. */
+#define WORKERS_MAX 4
+
+static size_t work_off(struct worker *w, const struct copy_list *c, pid_t tid,
+		       void *(*work)(void *))
+{
+	cpu_set_t cpus;
+	size_t n = sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? (size_t)CPU_COUNT(&cpus) : 1;
+	size_t chunks = c->bytes / CHUNK;
+	n = n > WORKERS_MAX ? WORKERS_MAX : n;
+	n = n > chunks ? chunks : n;
+	n = n ? n : 1;
+	atomic_uint_fast64_t next = 0;
+	pthread_t threads[WORKERS_MAX];
+	bool started[WORKERS_MAX] = { 0 };
+	for (size_t i = 0; i < n; i++) {
+		w[i] = (struct worker){ .list = c, .next = &next, .tid = tid };
+		started[i] = i && pthread_create(&threads[i], NULL, work, &w[i]) == 0;
+	}
+	work(&w[0]);
+	for (size_t i = 1; i < n; i++)
+		if (started[i])
+			pthread_join(threads[i], NULL);
+	return n;
+}
+
+void copy_prefault(const struct copy_list *c)
+{
+	struct worker w[WORKERS_MAX];
+	work_off(w, c, 0, work_prefault);
 }
 
 err_t copy_run(const struct copy_list *c, pid_t tid, struct map *bad)
 {
-	size_t i = 0, skip = 0;
-	while (i < c->n) {
-		ssize_t got = copy_some(c, i, skip, tid);
-		if (got < 0 && errno == EFAULT) {
-			/* Only the first page of the rest is to blame for sure. */
-			map_set(bad, (uintptr_t)c->remote[i].iov_base + skip, 1);
-			got = IMAGE_PAGE;
-		} else if (got <= 0) {
-			int err = got < 0 ? errno : ESRCH;
-			if (err == EINTR)
-				continue;
-			return err == ESRCH ? err_new(E_GONE, "the process ended while it was read")
-					    : err_errno(E_PERM, err, "reading the process");
-		}
-		for (size_t left = (size_t)got; left;) {
-			size_t rest = c->local[i].iov_len - skip;
-			size_t step = left < rest ? left : rest;
-			left -= step;
-			skip += step;
-			if (skip == c->local[i].iov_len) {
-				skip = 0;
-				i++;
-			}
-		}
+	struct worker w[WORKERS_MAX];
+	size_t n = work_off(w, c, tid, work_copy);
+	err_t e = NULL;
+	for (size_t i = 0; i < n; i++) {
+		struct map *m = &w[i].bad;
+		for (size_t k = 0; m->slots && k <= m->mask; k++)
+			if (m->slots[2 * k])
+				map_set(bad, m->slots[2 * k], 1);
+		map_free(m);
+		if (e)
+			err_free(w[i].e);
+		else
+			e = w[i].e;
 	}
-	return NULL;
+	return e;
 }
 
 void copy_apply(const struct copy_list *c, struct image *img, const struct map *bad)
