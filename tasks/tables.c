@@ -115,6 +115,14 @@ static void walk_lists(struct walk *w, struct addrs *tasks, struct map *seen)
 		walk_list(w, w->interps[i].addr + (uint64_t)l->interp_asyncio_tasks_head, tasks, seen);
 }
 
+struct listing { struct addrs *tasks; struct map *seen; };
+
+static void found_in_heap(struct walk *w, void *arg, uint64_t addr)
+{
+	struct listing *list = arg;
+	found(w, list->tasks, list->seen, addr);
+}
+
 void walk_tables(struct walk *w, struct addrs *tasks)
 {
 	const struct py_layout *l = w->r.l;
@@ -140,5 +148,7 @@ void walk_tables(struct walk *w, struct addrs *tasks)
 	}
 	if (lists && w->asyncio)
 		walk_lists(w, tasks, &seen);
+	if (lists && w->asyncio && w->what & SNAPSHOT_DONE)
+		walk_heap(w, found_in_heap, &(struct listing){ tasks, &seen });
 	map_free(&seen);
 }

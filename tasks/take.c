@@ -128,6 +128,10 @@ static void say_missing(struct snapshot *s, const struct walk *w, uint64_t misse
 		s->complete = false;
 		note(s, arena_fmt(s->arena, "%zu await stacks end early.", w->broken_stacks));
 	}
+	if (w->no_heap) {
+		s->complete = false;
+		note(s, "Tasks that are done but alive cannot be found in this build of Python: only live ones are listed.");
+	}
 	if (misses && s->complete) {
 		s->complete = false;
 		note(s, arena_fmt(s->arena, "%llu reads met memory that was not captured.",

@@ -50,6 +50,7 @@ struct walk {
 	/* A rehearsal ends when the image holds this many bytes (0: no limit). */
 	uint64_t byte_limit;
 	bool over_limit, nomem;
+	bool no_heap;            /* done tasks could not be looked for */
 };
 
 bool addrs_add(struct addrs *a, uint64_t addr); /* false: out of memory */
@@ -66,6 +67,9 @@ struct thread *thread_by_pthread(struct walk *w, uint64_t pthread_id);
 
 /* tables.c: where tasks are listed; gives each address once, in the order met. */
 void walk_tables(struct walk *w, struct addrs *tasks);
+
+/* heap.c: every task object that the garbage collector tracks. */
+void walk_heap(struct walk *w, void (*found)(struct walk *, void *, uint64_t), void *arg);
 
 /* task.c */
 void walk_task(struct walk *w, uint64_t addr);
