@@ -120,6 +120,11 @@ static void say_missing(struct snapshot *s, const struct walk *w, uint64_t misse
 		s->complete = false;
 		note(s, arena_fmt(s->arena, "%zu listed tasks could not be read.", w->lost_tasks));
 	}
+	if (w->lost_fields) {
+		s->complete = false;
+		note(s, arena_fmt(s->arena, "The name or the coroutine of %zu tasks could not be read.",
+				  w->lost_fields));
+	}
 	if (w->lost_tables) {
 		s->complete = false;
 		note(s, arena_fmt(s->arena, "%zu lists of tasks could not be read.", w->lost_tables));
@@ -141,7 +146,7 @@ static void say_missing(struct snapshot *s, const struct walk *w, uint64_t misse
 
 static bool sound(const struct walk *w, uint64_t misses)
 {
-	return !w->torn && !misses && !w->lost_tasks && !w->lost_tables && !w->broken_stacks;
+	return !w->torn && !misses && !w->lost_tasks && !w->lost_fields && !w->lost_tables && !w->broken_stacks;
 }
 
 struct taking {

@@ -46,7 +46,7 @@ struct walk {
 	unsigned torn;
 	const char *torn_why;
 	/* Things that could not be read, by kind, for the notes. */
-	size_t lost_tasks, lost_tables, broken_stacks;
+	size_t lost_tasks, lost_fields, lost_tables, broken_stacks;
 	/* A rehearsal ends when the image holds this many bytes (0: no limit). */
 	uint64_t byte_limit;
 	bool over_limit, nomem;

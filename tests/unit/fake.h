@@ -206,4 +206,66 @@ static inline uint64_t fake_dict(struct fake *f, const uint64_t *keys, const uin
 	return o;
 }
 
+/* Code whose every instruction is of line `line`; its second instruction is the one
+ * that a suspended await is followed by. */
+static inline uint64_t fake_code(struct fake *f, const char *name, const char *file, int line)
+{
+	const struct py_layout *l = &f->py.layout;
+	static const uint8_t t310[] = { 200, 0 }, t311[] = { 0x80 | 13 << 3 | 7, 0 };
+	uint8_t yield_from[] = { 1, 0, 72, 0 }, resume[] = { 1, 0, 151, 3 };
+	uint64_t c = fake_object(f, f->py.code_type, 512);
+	put(f, c + (uint64_t)l->code_name, fake_str(f, name), 8);
+	put(f, c + (uint64_t)l->code_filename, fake_str(f, file), 8);
+	put(f, c + (uint64_t)l->code_firstlineno, (uint64_t)line, 4);
+	if (l->code_qualname >= 0)
+		put(f, c + (uint64_t)l->code_qualname, fake_str(f, name), 8);
+	uint64_t table = l->version.minor <= 9 ? fake_bytes(f, "", 0)
+		       : l->version.minor == 10 ? fake_bytes(f, t310, sizeof t310)
+						: fake_bytes(f, t311, sizeof t311);
+	put(f, c + (uint64_t)l->code_linetable, table, 8);
+	if (l->version.minor <= 10)
+		put(f, c + (uint64_t)l->code_code, fake_bytes(f, yield_from, sizeof yield_from), 8);
+	else
+		assert_true(image_put(&f->img, c + (uint64_t)l->code_adaptive, resume, sizeof resume));
+	return c;
+}
+
+/* A coroutine suspended in an await of `awaited`. */
+static inline uint64_t fake_coro(struct fake *f, uint64_t code, const char *qualname, uint64_t awaited)
+{
+	const struct py_layout *l = &f->py.layout;
+	uint64_t g = fake_object(f, f->py.coro_type, 512);
+	put(f, g + (uint64_t)l->gen_qualname, fake_str(f, qualname), 8);
+	if (l->gen_iframe < 0) {
+		uint64_t fr = fake_object(f, f->py.type_type, 1024);
+		uint64_t stack = fr + (uint64_t)l->frame_localsplus;
+		put(f, g + (uint64_t)l->gen_frame, fr, 8);
+		put(f, fr + (uint64_t)l->frame_code, code, 8);
+		put(f, fr + (uint64_t)l->frame_lasti, 0, 4);
+		put(f, stack, awaited, 8);
+		put(f, fr + (uint64_t)l->frame_valuestack, stack, 8);
+		if (l->frame_stacktop >= 0)
+			put(f, fr + (uint64_t)l->frame_stacktop, stack + 8, 8);
+		if (l->frame_stackdepth >= 0)
+			put(f, fr + (uint64_t)l->frame_stackdepth, 1, 4);
+		if (l->frame_state >= 0)
+			put(f, fr + (uint64_t)l->frame_state, 0xFF, 1); /* FRAME_SUSPENDED */
+		return g;
+	}
+	uint64_t fr = g + (uint64_t)l->gen_iframe, stack = fr + (uint64_t)l->iframe_localsplus;
+	int32_t state = l->version.minor >= 13 ? l->genstate_suspended_yf : l->genstate_suspended;
+	put(f, g + (uint64_t)l->gen_state, (uint64_t)(uint8_t)state, 1);
+	put(f, fr + (uint64_t)l->iframe_executable, code, 8);
+	put(f, fr + (uint64_t)l->iframe_instr, code + (uint64_t)l->code_adaptive, 8);
+	if (l->iframe_owner >= 0)
+		put(f, fr + (uint64_t)l->iframe_owner, (uint64_t)l->owner_generator, 1);
+	int depth = l->yf_depth > 0 ? l->yf_depth : 1;
+	put(f, stack, awaited, 8);
+	if (l->iframe_stackpointer >= 0)
+		put(f, fr + (uint64_t)l->iframe_stackpointer, stack + 8 * (uint64_t)depth, 8);
+	else
+		put(f, fr + (uint64_t)l->iframe_stacktop, (uint64_t)depth, 4);
+	return g;
+}
+
 #endif
