@@ -119,7 +119,7 @@ void walk_task(struct walk *w, uint64_t addr)
 	t->name = task_name(w, addr);
 	t->coro_id = future_field(w, addr, l->task_coro, "_coro");
 	t->coro = coro_name(w, t->coro_id);
-	if (!t->name || (t->coro_id && !t->coro))
+	if ((in_c && !t->name) || (t->coro_id && !t->coro))
 		w->lost_fields++;
 	t->loop = future_field(w, addr, l->future_loop, "_loop");
 	task_cancelling(w, t, in_c);
