@@ -71,8 +71,10 @@ static err_t check_interpreters(const struct look *k, uint64_t *main_interp)
 {
 	uint64_t head, in;
 	bool known = false, comparable = false;
-	if (!pointer(k, k->py->runtime, k->l->runtime_interpreters_head, &head) || !head)
-		return err_at(E_BADDATA, k->py->runtime, "the runtime has no interpreter");
+	if (!pointer(k, k->py->runtime, k->l->runtime_interpreters_head, &head))
+		return err_at(E_BADDATA, k->py->runtime, "the runtime cannot be read");
+	if (!head)
+		return err_at(E_TORN, k->py->runtime, "the runtime has no interpreter");
 	in = head;
 	for (unsigned n = 0; in; n++) {
 		if (n == MAX_INTERPS)
@@ -107,6 +109,35 @@ static err_t check_types(const struct look *k)
 		s = image_str(k->img, name, 16);
 		if (s ? strcmp(s, types[i].name) != 0 : !target_mapping(py->target, name))
 			return err_at(E_BADDATA, types[i].addr, "the type %s has another name", types[i].name);
+	}
+	return NULL;
+}
+
+/* Do the types' own sizes agree with the structs? A field that moved within a struct
+ * of the same size is not noticed, but a field more or less is. */
+static err_t check_sizes(const struct look *k)
+{
+	const struct python *py = k->py;
+	const struct py_layout *l = k->l;
+	/* From 3.11 a generator ends in its frame, a code object in its code. */
+	int32_t gen = l->gen_iframe >= 0 ? l->gen_iframe + l->iframe_localsplus : -1;
+	const struct { uint64_t type; int32_t size; const char *name; } sizes[] = {
+		{ py->function_type, l->function_size, "function" },
+		{ py->module_type, l->module_size, "module" },
+		{ py->type_type, l->heaptype_size, "type" },
+		{ py->dict_type, l->dict_size, "dict" },
+		{ py->set_type, l->set_size, "set" },
+		{ py->unicode_type, l->unicode_size, "str" },
+		{ py->coro_type, gen, "coroutine" },
+		{ py->code_type, l->code_adaptive, "code" },
+	};
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+		uint64_t v;
+		if (!sizes[i].type || sizes[i].size < 0)
+			continue;
+		if (!pointer(k, sizes[i].type, l->type_basicsize, &v) || v != (uint64_t)sizes[i].size)
+			return err_at(E_BADDATA, sizes[i].type, "objects of type %s have another size",
+				      sizes[i].name);
 	}
 	return NULL;
 }
@@ -187,26 +218,44 @@ static bool int_value(const struct look *k, uint64_t obj, uint32_t *v)
 	return true;
 }
 
+/* The size of _asyncio's Task, once that is imported. */
+static err_t check_task(const struct look *k, uint64_t modules)
+{
+	uint64_t dict, task, size, module = lookup(k, modules, "_asyncio");
+	if (!is_of(k, module, k->py->module_type) || !pointer(k, module, k->l->module_dict, &dict) ||
+	    !(task = lookup(k, dict, "Task")) || !pointer(k, task, k->l->type_basicsize, &size))
+		return NULL;
+	if (size != (uint64_t)k->l->task_size)
+		return err_at(E_BADDATA, task, "a task has %llu bytes, not %d",
+			      (unsigned long long)size, k->l->task_size);
+	return NULL;
+}
+
+static void note_facts(const struct look *k, uint64_t sys, struct check_facts *facts)
+{
+	uint64_t dict;
+	if (!pointer(k, sys, k->l->module_dict, &dict))
+		return;
+	facts->have_hexversion = int_value(k, lookup(k, dict, "hexversion"), &facts->hexversion);
+	facts->debug_build = lookup(k, dict, "gettotalrefcount") != 0;
+}
+
 err_t layout_check(struct python *py, const struct py_layout *l, struct check_facts *facts)
 {
 	struct look k = { py, py->target->image, l };
 	uint64_t interp = 0, modules;
 	TRY(check_types(&k));
+	TRY(check_sizes(&k));
 	TRY(check_interpreters(&k, &interp));
 	if (!pointer(&k, interp, l->interp_modules, &modules))
 		return err_at(E_BADDATA, interp, "an interpreter state cannot be read");
-	if (!py->dict_type || !py->unicode_type)
-		return NULL;
+	if (!modules)
+		return err_at(E_TORN, interp, "there is no sys.modules");
 	uint64_t sys = lookup(&k, modules, "sys");
 	if (!is_of(&k, sys, py->module_type))
 		return err_at(E_BADDATA, modules, "sys.modules holds no sys");
-	if (facts) {
-		uint64_t dict;
-		if (pointer(&k, sys, l->module_dict, &dict)) {
-			uint64_t hex = lookup(&k, dict, "hexversion");
-			facts->have_hexversion = int_value(&k, hex, &facts->hexversion);
-			facts->debug_build = lookup(&k, dict, "gettotalrefcount") != 0;
-		}
-	}
-	return NULL;
+	if (facts)
+		note_facts(&k, sys, facts);
+	/* 3.14 and later say the size in .AsyncioDebug. */
+	return l->version.minor < 14 ? check_task(&k, modules) : NULL;
 }

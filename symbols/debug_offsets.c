@@ -258,8 +258,9 @@ bool debug_offsets_apply(struct image *img, uint64_t runtime, struct py_layout *
 }
 
 /* struct _Py_AsyncioModuleDebugOffsets of Modules/_asynciomodule.c, 3.14 and 3.15:
- * sizes (of task, interpreter and thread) stand at 0, 56 and 72. */
+ * the sizes of interpreter and thread states stand at 56 and 72. */
 static const struct debug_offset asyncio_offsets[] = {
+	{ 0, LF_task_size },
 	{ 8, LF_task_name },
 	{ 16, LF_future_awaited_by },
 	{ 24, LF_future_is_task },

@@ -172,6 +172,7 @@ const struct dwarf_field dwarf_fields[] = {
 	OF(genstate_created, ENUM, "FRAME_CREATED"),
 	OF(genstate_suspended, ENUM, "FRAME_SUSPENDED"),
 	OF(genstate_suspended_yf, ENUM, "FRAME_SUSPENDED_YIELD_FROM"),
+	OF(genstate_yf_locked, ENUM, "FRAME_SUSPENDED_YIELD_FROM_LOCKED"),
 	OF(genstate_executing, ENUM, "FRAME_EXECUTING"),
 	OF(genstate_completed, ENUM, "FRAME_COMPLETED"),
 	OF(genstate_cleared, ENUM, "FRAME_CLEARED"),
@@ -212,5 +213,14 @@ const struct dwarf_field dwarf_fields[] = {
 	AT(asyncio_state_eager_tasks, "asyncio_state.non_asyncio_eager_tasks"),
 	AT(asyncio_state_task_type, "asyncio_state.TaskType"),
 	AT(asyncio_state_future_type, "asyncio_state.FutureType"),
+	OF(future_size, SIZE, "FutureObj"),
+	OF(task_size, SIZE, "TaskObj"),
+	/* what tp_basicsize of their types is */
+	OF(function_size, SIZE, "PyFunctionObject"),
+	OF(module_size, SIZE, "PyModuleObject"),
+	OF(heaptype_size, SIZE, "PyHeapTypeObject"),
+	OF(dict_size, SIZE, "PyDictObject"),
+	OF(set_size, SIZE, "PySetObject"),
+	OF(unicode_size, SIZE, "PyUnicodeObject"),
 };
 const size_t dwarf_nfields = sizeof dwarf_fields / sizeof *dwarf_fields;

@@ -106,7 +106,10 @@
 	X(task_context) X(task_node) X(task_tid) X(task_log_destroy_pending) \
 	X(stepwrapper_task)           /* TaskStepMethWrapper.sw_task */ \
 	X(asyncio_state_non_asyncio_tasks) X(asyncio_state_eager_tasks) /* 3.14+ */ \
-	X(asyncio_state_task_type) X(asyncio_state_future_type)
+	X(asyncio_state_task_type) X(asyncio_state_future_type) \
+	/* sizes of structs, by which types are held against a layout */ \
+	X(function_size) X(module_size) X(heaptype_size) X(dict_size) X(set_size) X(unicode_size) \
+	X(future_size) X(task_size)
 
 /* X(name): constants that differ between versions and are no offsets. */
 #define LAYOUT_CONSTANTS(X) \
@@ -114,7 +117,7 @@
 	X(task_must_cancel_mask)  /* bit mask in the byte at task_must_cancel; 0xff.. for an int */ \
 	X(future_log_tb_mask) \
 	X(task_log_destroy_mask) \
-	X(genstate_created) X(genstate_suspended) X(genstate_suspended_yf) \
+	X(genstate_created) X(genstate_suspended) X(genstate_suspended_yf) X(genstate_yf_locked) \
 	X(genstate_executing) X(genstate_completed) X(genstate_cleared) \
 	X(owner_thread) X(owner_generator) X(owner_frame_object) X(owner_cstack) X(owner_interpreter) \
 	X(stackref_mask)          /* bits to clear in a stack slot to get the pointer; 0: plain */ \

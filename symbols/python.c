@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "symbols/check.h"
 #include "symbols/debug_offsets.h"
@@ -11,10 +12,15 @@
 #include "symbols/dwarf.h"
 #include "symbols/elf.h"
 #include "symbols/modules.h"
+#include "symbols/pending.h"
 #include "symbols/tables.h"
 
 #define FIRST_MINOR 8
 #define LAST_MINOR 15
+/* A running target changes while it is looked at: how often to look, and the pause
+ * between, before a layout is said not to fit. */
+#define LOOKS 4
+#define LOOK_PAUSE_US 500
 
 struct finder {
 	struct python *py;
@@ -23,6 +29,7 @@ struct finder {
 	bool free_threaded, debug_build;
 	int hint;                  /* minor that names of files speak of, 0: none */
 	char why[256];             /* what did not fit, of the last layout tried */
+	bool not_ready;            /* it was that Python is starting or ending */
 };
 
 static const char *base_name(const char *path)
@@ -114,25 +121,32 @@ static void find_version(struct finder *f, struct module *exe)
 		f->hint = minor_in_name(base_name(module_path(modules_at(f->py->modules, i))));
 }
 
-static void overlay(struct finder *f, struct py_layout *l)
+/* .AsyncioDebug is in the program itself, or in _asyncio's own file once loaded. */
+static bool find_asyncio_debug(struct finder *f, uint64_t *addr, uint64_t *size)
 {
-	struct image *img = f->py->target->image;
-	uint64_t addr, size;
-	if (!f->py->debug_offsets || !debug_offsets_apply(img, f->py->debug_offsets, l))
-		return;
-	if (l->version.minor < 14)
-		return;
-	/* In the program itself, or in _asyncio's own file once that is loaded. */
-	if (module_section(f->runtime_module, ".AsyncioDebug", &addr, &size) &&
-	    asyncio_debug_apply(img, addr, size, l))
-		return;
+	if (module_section(f->runtime_module, ".AsyncioDebug", addr, size))
+		return true;
 	for (size_t i = 0; i < modules_count(f->py->modules); i++) {
 		struct module *m = modules_at(f->py->modules, i);
 		if (strncmp(base_name(module_path(m)), "_asyncio", 8) == 0 &&
-		    module_section(m, ".AsyncioDebug", &addr, &size) &&
-		    asyncio_debug_apply(img, addr, size, l))
-			return;
+		    module_section(m, ".AsyncioDebug", addr, size))
+			return true;
 	}
+	return false;
+}
+
+/* What the target says itself goes over the table; false when it contradicts it. */
+static bool overlay(struct finder *f, struct py_layout *l)
+{
+	struct image *img = f->py->target->image;
+	uint64_t addr, size;
+	int32_t task_size = l->task_size;
+	if (!f->py->debug_offsets || !debug_offsets_apply(img, f->py->debug_offsets, l) ||
+	    l->version.minor < 14 || !find_asyncio_debug(f, &addr, &size) ||
+	    !asyncio_debug_apply(img, addr, size, l) || l->task_size == task_size)
+		return true;
+	snprintf(f->why, sizeof f->why, "a task has %d bytes, not %d", l->task_size, task_size);
+	return false;
 }
 
 /* Checks l and takes it when it fits; before 3.13 the patch level is sys's to say. */
@@ -143,6 +157,7 @@ static bool take(struct finder *f, struct py_layout *l)
 	err_t e = layout_check(f->py, l, ask ? &facts : NULL);
 	if (e) {
 		snprintf(f->why, sizeof f->why, "%s", e->msg);
+		f->not_ready = err_code(e) == E_TORN;
 		err_free(e);
 		return false;
 	}
@@ -166,8 +181,7 @@ static bool try_table(struct finder *f, const struct layout_table *t)
 {
 	struct py_layout l;
 	layout_from_table(&l, t);
-	overlay(f, &l);
-	return take(f, &l);
+	return overlay(f, &l) && take(f, &l);
 }
 
 /* All tables of a minor, the nearest first. */
@@ -220,40 +234,66 @@ static bool try_dwarf(struct finder *f, struct py_version v)
 	return take(f, &l);
 }
 
-static err_t version_error(const struct finder *f, struct py_version v)
+static bool readable(struct py_version v)
 {
-	if (v.major != 3 || v.minor < FIRST_MINOR || v.minor > LAST_MINOR)
-		return err_new(E_VERSION, "this is CPython %d.%d.%d, and asyncmon reads 3.%d to 3.%d",
-			       v.major, v.minor, v.micro, FIRST_MINOR, LAST_MINOR);
-	return err_new(E_VERSION, "this is CPython %d.%d.%d%s, and no layout that asyncmon has fits it: %s",
-		       v.major, v.minor, v.micro, f->free_threaded ? " (free-threaded)" : "",
-		       f->why[0] ? f->why : "there is no table of it");
+	return v.major == 3 && v.minor >= FIRST_MINOR && v.minor <= LAST_MINOR;
 }
 
-static err_t find_layout(struct finder *f)
+static err_t version_error(const struct finder *f, struct py_version v)
+{
+	char name[32];
+	if (f->version.major)
+		snprintf(name, sizeof name, "%d.%d.%d%s", v.major, v.minor, v.micro,
+			 f->free_threaded ? "t" : "");
+	else
+		snprintf(name, sizeof name, "%d.%d", v.major, v.minor);
+	if (!readable(v))
+		return err_new(E_VERSION, "this is CPython %s, and asyncmon reads 3.%d to 3.%d", name,
+			       FIRST_MINOR, LAST_MINOR);
+	if (f->not_ready)
+		return err_new(E_BUSY, "CPython %s is starting or ending here: %s", name, f->why);
+	return err_new(E_VERSION, "this is CPython %s, and no layout that asyncmon has fits it: %s",
+		       name, f->why[0] ? f->why : "there is no table of it");
+}
+
+/* One look at the target with each table that can be meant. */
+static bool look(struct finder *f)
 {
 	struct py_version v = f->version;
-	if (v.major) {
-		if (v.major == 3 && v.minor >= FIRST_MINOR && v.minor <= LAST_MINOR &&
-		    (try_tables(f, v) || try_dwarf(f, v)))
-			return NULL;
-		return version_error(f, v);
-	}
-	/* 3.7 to 3.10, which do not say. */
+	if (v.major)
+		return try_tables(f, v);
+	/* 3.7 to 3.10, which do not say. What the names of files say comes first. */
 	v.major = 3;
 	for (int pass = 0; pass < 2; pass++)
 		for (int minor = 10; minor >= FIRST_MINOR; minor--)
 			if ((minor == f->hint) == !pass) {
 				v.minor = (uint8_t)minor;
 				if (try_tables(f, v))
-					return NULL;
+					return true;
 			}
-	if (f->hint) {
-		v.minor = (uint8_t)f->hint;
-		if (f->hint >= FIRST_MINOR && f->hint <= LAST_MINOR && try_dwarf(f, v))
-			return NULL;
+	return false;
+}
+
+static err_t find_layout(struct finder *f)
+{
+	struct target *t = f->py->target;
+	struct py_version v = f->version;
+	if (!v.major && f->hint)
+		v = (struct py_version){ .major = 3, .minor = (uint8_t)f->hint };
+	if (v.major && !readable(v))
 		return version_error(f, v);
+	for (int i = 0; i < LOOKS; i++) {
+		if (look(f))
+			return NULL;
+		if (t->kind != TARGET_PROCESS)
+			break;
+		usleep(LOOK_PAUSE_US);
+		image_forget(t->image, 0, UINT64_MAX);
 	}
+	if (v.major && try_dwarf(f, v))
+		return NULL;
+	if (v.major)
+		return version_error(f, v);
 	return err_new(E_VERSION, "this is a CPython older than 3.11 that is none of 3.%d to 3.10: %s",
 		       FIRST_MINOR, f->why);
 }
@@ -292,6 +332,8 @@ err_t python_find(struct target *t, struct python **out)
 		find_version(&f, exe);
 		e = find_layout(&f);
 	}
+	if (!e)
+		pending_settle(f.py);
 	if (e) {
 		python_free(f.py);
 		return e;

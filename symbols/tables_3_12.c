@@ -47,6 +47,9 @@ static const struct layout_item items_3_12[] = {
 	{ LF_coro_origin, 56 },
 	{ LF_asyncio_state_task_type, 24 },
 	{ LF_asyncio_state_future_type, 16 },
+	{ LF_function_size, 144 },
+	{ LF_heaptype_size, 920 },
+	{ LF_unicode_size, 64 },
 	{ LF_owner_cstack, 3 },
 	/* by hand: INSTRUMENTED_RESUME of Include/opcode.h */
 	{ LF_op_resume_alt, 240 },

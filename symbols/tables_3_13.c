@@ -1,5 +1,6 @@
 /* CPython 3.13: instr_ptr, bit fields in tasks, an eval breaker for each thread. From 3.13.0;
- * 3.13.18, whose runtime and thread states grew; and the debug build of that. */
+ * from 3.13.18, before which runtime, thread and gc states changed (3.13.15 has the first two,
+ * the patch level of each change is not known); and the debug build of that. */
 #include "symbols/tables.h"
 
 static const struct layout_item items_3_13[] = {
@@ -39,6 +40,9 @@ static const struct layout_item items_3_13[] = {
 	{ LF_task_name, 128 },
 	{ LF_task_context, 136 },
 	{ LF_task_log_destroy_pending, 100 },
+	{ LF_heaptype_size, 928 },
+	{ LF_future_size, 104 },
+	{ LF_task_size, 144 },
 	{ LF_task_must_cancel_mask, 4 },
 	{ LF_future_log_tb_mask, 1 },
 	{ LF_task_log_destroy_mask, 8 },
@@ -61,6 +65,7 @@ const struct layout_table table_3_13 = {
 
 static const struct layout_item items_3_13_late[] = {
 	{ LF_runtime_pending, 2664 },
+	{ LF_gc_generations, 20 },
 	{ LF_tstate_running_loop, 312 },
 };
 
@@ -74,7 +79,6 @@ const struct layout_table table_3_13_late = {
 
 static const struct layout_item items_3_13_debug[] = {
 	{ LF_runtime_pending, 18656 },
-	{ LF_gc_generations, 20 },
 };
 
 const struct layout_table table_3_13_debug = {

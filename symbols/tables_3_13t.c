@@ -7,6 +7,7 @@ static const struct layout_item items_3_13t[] = {
 	{ LF_interp_builtins, 7656 },
 	{ LF_gil_last_holder, 16 },
 	{ LF_gil_locked, 24 },
+	{ LF_gc_generations, 24 },
 	{ LF_object_size, 32 },
 	{ LF_object_refcnt, 12 },
 	{ LF_object_type, 24 },
@@ -96,6 +97,14 @@ static const struct layout_item items_3_13t[] = {
 	{ LF_task_context, 152 },
 	{ LF_task_log_destroy_pending, 116 },
 	{ LF_stepwrapper_task, 32 },
+	{ LF_function_size, 160 },
+	{ LF_module_size, 80 },
+	{ LF_heaptype_size, 944 },
+	{ LF_dict_size, 64 },
+	{ LF_set_size, 216 },
+	{ LF_unicode_size, 80 },
+	{ LF_future_size, 120 },
+	{ LF_task_size, 160 },
 };
 
 const struct layout_table table_3_13t = {

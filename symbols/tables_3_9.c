@@ -29,6 +29,8 @@ static const struct layout_item items_3_9[] = {
 	{ LF_task_name, 160 },
 	{ LF_task_context, 168 },
 	{ LF_task_log_destroy_pending, 180 },
+	{ LF_future_size, 144 },
+	{ LF_task_size, 184 },
 };
 
 const struct layout_table table_3_9 = {
