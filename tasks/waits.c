@@ -167,8 +167,9 @@ static void describe_transport(struct waiting *x, uint64_t transport)
 	if (int_at(r, attr_get(r, transport, "_sock_fd"), &fd) && fd >= 0 && fd < 1 << 30)
 		x->wait->fd = (int)fd;
 	uint64_t peer = dict_get(r, attr_get(r, transport, "_extra"), "peername");
-	if (str_at(r, peer)) {
-		x->wait->peer = str_at(r, peer);
+	const char *path = str_at(r, peer); /* a Unix socket's; empty where it has none */
+	if (path) {
+		x->wait->peer = *path ? path : NULL;
 	} else {
 		const char *host = str_at(r, seq_item(r, peer, 0));
 		if (host && int_at(r, seq_item(r, peer, 1), &port))
