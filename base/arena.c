@@ -1,12 +1,15 @@
 #include "base/arena.h"
 
+#include "base/pages.h"
+
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define BLOCK_MIN (64u << 10)
-#define BLOCK_MAX (4u << 20)
+#define BLOCK_MAX (8u << 20)
+#define BLOCK_PAGES (2u << 20) /* from this size on a block is whole huge pages */
 
 struct block {
 	struct block *next;
@@ -33,7 +36,10 @@ void arena_free(struct arena *a)
 		return;
 	for (struct block *b = a->head, *next; b; b = next) {
 		next = b->next;
-		free(b);
+		if (b->size >= BLOCK_PAGES - sizeof *b)
+			pages_free(b, sizeof *b + b->size);
+		else
+			free(b);
 	}
 	free(a);
 }
@@ -41,8 +47,11 @@ void arena_free(struct arena *a)
 static struct block *block_add(struct arena *a, size_t want)
 {
 	size_t size = want > a->next_size ? want : a->next_size;
-	/* calloc: large blocks come as fresh zero pages, touched only when used. */
-	struct block *b = calloc(1, sizeof *b + size);
+	if (size >= BLOCK_PAGES - sizeof(struct block))
+		size = ((size + sizeof(struct block) + BLOCK_PAGES - 1) & ~(size_t)(BLOCK_PAGES - 1)) -
+		       sizeof(struct block);
+	struct block *b = size >= BLOCK_PAGES - sizeof *b ? pages_alloc(sizeof *b + size)
+							   : calloc(1, sizeof *b + size);
 	if (!b)
 		return NULL;
 	b->size = size;

@@ -8,9 +8,9 @@ void map_free(struct map *m)
 	*m = (struct map){ 0 };
 }
 
-static bool grow(struct map *m)
+static bool resize(struct map *m, size_t mask)
 {
-	struct map bigger = { NULL, m->n, m->mask ? m->mask * 2 + 1 : 31 };
+	struct map bigger = { NULL, m->n, mask };
 	bigger.slots = calloc(bigger.mask + 1, 2 * sizeof *bigger.slots);
 	if (!bigger.slots)
 		return false;
@@ -26,9 +26,17 @@ static bool grow(struct map *m)
 	return true;
 }
 
+bool map_reserve(struct map *m, size_t n)
+{
+	size_t mask = m->mask ? m->mask : 31;
+	while (n * 4 >= mask * 3)
+		mask = mask * 2 + 1;
+	return (m->slots && mask == m->mask) || resize(m, mask);
+}
+
 bool map_set(struct map *m, uint64_t key, uint64_t value)
 {
-	if (!key || ((!m->slots || m->n * 4 >= m->mask * 3) && !grow(m)))
+	if (!key || ((!m->slots || m->n * 4 >= m->mask * 3) && !resize(m, m->mask ? m->mask * 2 + 1 : 31)))
 		return false;
 	uint64_t *p = map_place(m, key);
 	if (!p[0]) {

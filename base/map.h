@@ -13,6 +13,8 @@ struct map {
 };
 
 void map_free(struct map *m);
+/* Makes room for n entries; false when memory is out. */
+bool map_reserve(struct map *m, size_t n);
 /* Sets key to value; false when memory is out. */
 bool map_set(struct map *m, uint64_t key, uint64_t value);
 /* True and *value (where not NULL) when key is there. */

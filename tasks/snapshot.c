@@ -1,5 +1,7 @@
 #include "tasks/snapshot.h"
 
+#include "base/pages.h"
+
 #include <stdlib.h>
 
 static const char *const state_names[TASK_STATES] = {
@@ -41,7 +43,7 @@ void snapshot_free(struct snapshot *s)
 {
 	if (!s)
 		return;
-	free(s->tasks);
+	pages_free(s->tasks, s->tasks_room);
 	free(s->loops);
 	free(s->groups);
 	arena_free(s->arena);

@@ -208,6 +208,7 @@ struct snapshot {
 	size_t nloops;
 	struct task *tasks;      /* live tasks; done ones too with SNAPSHOT_DONE */
 	size_t ntasks;
+	size_t tasks_room;       /* bytes allocated for them */
 	struct group *groups;
 	size_t ngroups;
 	struct thread_stack *threads; /* with SNAPSHOT_THREADS */

@@ -92,8 +92,9 @@ static struct snapshot *walk_once(struct python *py, struct walk *w, unsigned wh
 	walk_interpreters(w);
 	if (!(what & SNAPSHOT_NO_TASKS))
 		walk_tables(w, &tasks);
-	for (size_t i = 0; i < tasks.n && !walk_stop(w); i++)
-		walk_task(w, tasks.v[i]);
+	if (!walk_stop(w) && walk_tasks_reserve(w, tasks.n))
+		for (size_t i = 0; i < tasks.n && !walk_stop(w); i++)
+			walk_task(w, tasks.v[i]);
 	free(tasks.v);
 	if (!(what & SNAPSHOT_NO_TASKS) && !walk_stop(w)) {
 		walk_awaits(w);

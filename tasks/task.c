@@ -1,8 +1,6 @@
 /* One task: name, state, coroutine, loop, stack. */
+#include "base/pages.h"
 #include "tasks/walk.h"
-
-#include <stdlib.h>
-#include <string.h>
 
 static const char *task_name(struct walk *w, uint64_t task)
 {
@@ -81,22 +79,15 @@ static enum task_state done_state(struct walk *w, struct task *t, enum future_st
 	return t->exception ? TASK_FAILED : TASK_FINISHED;
 }
 
-static struct task *task_add(struct walk *w)
+/* Tasks are stored one after the other; room for `all` was made at the start. */
+bool walk_tasks_reserve(struct walk *w, size_t all)
 {
-	struct snapshot *s = w->s;
-	if (s->ntasks == w->tasks_cap) {
-		size_t cap = w->tasks_cap ? w->tasks_cap * 2 : 256;
-		struct task *p = realloc(s->tasks, cap * sizeof *p);
-		if (!p) {
-			w->nomem = true;
-			return NULL;
-		}
-		s->tasks = p;
-		w->tasks_cap = cap;
-	}
-	struct task *t = &s->tasks[s->ntasks];
-	memset(t, 0, sizeof *t);
-	return t;
+	w->tasks_cap = all;
+	w->s->tasks = all ? pages_alloc(all * sizeof *w->s->tasks) : NULL;
+	w->s->tasks_room = all * sizeof *w->s->tasks;
+	if (all && !w->s->tasks)
+		w->nomem = true;
+	return !w->nomem && map_reserve(&w->task_index, all);
 }
 
 void walk_task(struct walk *w, uint64_t addr)
@@ -110,9 +101,9 @@ void walk_task(struct walk *w, uint64_t addr)
 	bool in_c = type->kind == KIND_TASK;
 	enum future_state fs = future_state(w, addr);
 	bool done = fs == FUTURE_CANCELLED || fs == FUTURE_FINISHED;
-	struct task *t;
-	if ((done && !(w->what & SNAPSHOT_DONE)) || !(t = task_add(w)))
+	if ((done && !(w->what & SNAPSHOT_DONE)) || w->s->ntasks == w->tasks_cap)
 		return;
+	struct task *t = &w->s->tasks[w->s->ntasks];
 	t->id = addr;
 	t->serial = -1;
 	t->type = type_full_name(&w->r, type);

@@ -72,6 +72,7 @@ void walk_tables(struct walk *w, struct addrs *tasks);
 void walk_heap(struct walk *w, void (*found)(struct walk *, void *, uint64_t), void *arg);
 
 /* task.c */
+bool walk_tasks_reserve(struct walk *w, size_t all);
 void walk_task(struct walk *w, uint64_t addr);
 /* loops.c */
 struct loop *walk_loop(struct walk *w, uint64_t addr);

@@ -1,0 +1,30 @@
+#include "base/pages.h"
+
+#include <stdint.h>
+#include <sys/mman.h>
+
+#define HUGE ((size_t)2 << 20)
+
+void *pages_alloc(size_t size)
+{
+	size = (size + HUGE - 1) & ~(HUGE - 1);
+	if (size == 0)
+		size = HUGE;
+	/* One huge page more than asked for, to cut an aligned piece out of. */
+	char *p = mmap(NULL, size + HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		return NULL;
+	size_t before = (HUGE - ((uintptr_t)p & (HUGE - 1))) & (HUGE - 1);
+	if (before)
+		munmap(p, before);
+	if (HUGE - before)
+		munmap(p + before + size, HUGE - before);
+	madvise(p + before, size, MADV_HUGEPAGE);
+	return p + before;
+}
+
+void pages_free(void *p, size_t size)
+{
+	if (p)
+		munmap(p, size ? (size + HUGE - 1) & ~(HUGE - 1) : HUGE);
+}
