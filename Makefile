@@ -46,7 +46,8 @@ unit: $(UNIT)
 clean:
 	rm -rf $(B)
 
-include symbols/symbols.mk
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
+include symbols/symbols.mk
 include tests/tests.mk
+include tests/lint.mk

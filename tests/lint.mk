@@ -1,0 +1,37 @@
+# lint: the compilers' and analysers' view. asan: every test under sanitizers.
+
+.PHONY: lint lint-layers lint-clang lint-cppcheck lint-tidy lint-man
+lint: lint-layers lint-clang lint-cppcheck lint-tidy lint-man
+
+# Includes point down the layers only.
+lint-layers:
+	@tests/lint-layers $(LAYERS)
+
+lint-clang:
+	@$(MAKE) --no-print-directory B=build/clang CC=clang CI=1 all
+
+CPPCHECK_OFF := missingIncludeSystem unusedFunction constParameter constVariable \
+	variableScope unmatchedSuppression checkersReport returnDanglingLifetime
+lint-cppcheck:
+	cppcheck -q -j2 --std=c11 --enable=warning,performance,portability --inline-suppr \
+		$(CPPCHECK_OFF:%=--suppress=%) --error-exitcode=1 -I. -D_GNU_SOURCE $(LAYERS)
+
+TIDY_CHECKS := clang-analyzer-*,bugprone-*,-bugprone-easily-swappable-parameters,$\
+	-bugprone-narrowing-conversions,-bugprone-reserved-identifier,$\
+	-bugprone-assignment-in-if-condition,-bugprone-macro-parentheses,$\
+	-bugprone-implicit-widening-of-multiplication-result,-bugprone-branch-clone,$\
+	-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling
+lint-tidy:
+	clang-tidy -quiet -warnings-as-errors='*' -checks='-*,$(TIDY_CHECKS)' $(SRC) -- \
+		$(CSTD) $(CPPFLAGS)
+
+lint-man:
+	mandoc -Tlint -Wwarning $(wildcard man/*.[0-9])
+
+ASAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+.PHONY: asan
+asan: setup
+	@$(MAKE) --no-print-directory B=build/asan SAN="$(ASAN)" CFLAGS="-O1 -g" all unit
+	tests/interpreters make $(INTERPRETERS)
+	ASYNCMON=$(CURDIR)/build/asan/asyncmon ASAN_OPTIONS=detect_leaks=1 \
+		$(PYTEST) -p no:cacheprovider -rs -q tests/e2e $(PYTEST_ARGS)
