@@ -303,12 +303,12 @@ static err_t not_python(const struct finder *f)
 {
 	for (size_t i = 0; i < modules_count(f->py->modules); i++) {
 		struct module *m = modules_at(f->py->modules, i);
-		const char *b = base_name(module_path(m));
-		if (!strstr(b, "python") || !module_symbol(m, "Py_GetVersion", NULL, NULL))
-			continue;
-		const char *v = strstr(b, "python") + 6;
-		return err_new(E_VERSION, "this is CPython %.*s, and asyncmon reads 3.%d to 3.%d",
-			       (int)strspn(v, "0123456789."), v, FIRST_MINOR, LAST_MINOR);
+		const char *name = strstr(base_name(module_path(m)), "python");
+		unsigned major, minor;
+		if (name && sscanf(name, "python%u.%u", &major, &minor) == 2 &&
+		    module_symbol(m, "Py_GetVersion", NULL, NULL))
+			return err_new(E_VERSION, "this is CPython %u.%u, and asyncmon reads 3.%d to 3.%d",
+				       major, minor, FIRST_MINOR, LAST_MINOR);
 	}
 	const char *exe = f->py->target->exe;
 	return err_new(E_NOTPYTHON, "no CPython in this process: it runs %s",

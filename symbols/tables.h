@@ -2,7 +2,7 @@
  *
  * A table is what differs from its base, so that each file shows what one version
  * changed; -1 takes a field away. The first lines of a table come from DWARF (print
- * them with `build/layout-dump -b MINOR FILE...`), the last ones, after "by hand",
+ * them with `build/layout-dump -b 3.N FILE...`), the last ones, after "by hand",
  * are what DWARF does not tell: opcodes and rules of the interpreter. */
 #ifndef ASYNCMON_SYMBOLS_TABLES_H
 #define ASYNCMON_SYMBOLS_TABLES_H
