@@ -49,5 +49,6 @@ clean:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
 include symbols/symbols.mk
+include agent/agent.mk
 include tests/tests.mk
 include tests/lint.mk

@@ -100,6 +100,7 @@ static struct snapshot *walk_once(struct python *py, struct walk *w, unsigned wh
 		walk_awaits(w);
 		walk_loops_finish(w);
 		walk_groups_finish(w);
+		walk_history(w);
 	}
 	if (what & SNAPSHOT_THREADS && !walk_stop(w))
 		walk_threads(w);

@@ -115,4 +115,8 @@ void walk_awaits(struct walk *w);
 /* threads.c */
 void walk_threads(struct walk *w);
 
+/* history_fill.c: what the agent in the target recorded of the tasks met, and of those
+ * that ended. Nothing where there is no agent. */
+void walk_history(struct walk *w);
+
 #endif

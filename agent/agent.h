@@ -1,0 +1,180 @@
+/* The agent's own parts: what its files give each other.
+ *
+ * Everything it records lies in the one region of wire.h (memory.c). All of it is
+ * changed under one spin lock, which is held for short stretches without any call into
+ * Python but Py_IncRef: no code can run and no thread can be suspended there. Nothing here
+ * raises, allocates or waits; what does not fit is dropped and counted. */
+#ifndef ASYNCMON_AGENT_AGENT_H
+#define ASYNCMON_AGENT_AGENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/capi.h"
+#include "agent/wire.h"
+#include "symbols/layout.h"
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+/* What only the agent reads, behind the header, in the same memory (so that a fork
+ * empties all of it at once). */
+struct list { uint32_t head, tail; };
+struct agent_private {
+	uint32_t free[AGENT_POOLS], committed[AGENT_POOLS];
+	uint32_t *task_buckets, *node_buckets, *cell_buckets;
+	uint32_t task_mask, node_mask, cell_mask;
+	struct list ended, preserved, ancestors;
+	uint32_t sweep;          /* where the search for unused nodes goes on */
+};
+
+extern struct agent_header *asyncmon_agent_header;
+#define agent asyncmon_agent_header
+extern struct agent_private *agent_private;
+extern struct py_layout agent_layout;
+
+/* memory.c */
+struct agent_limits { uint64_t memory; uint32_t ended, preserved; };
+/* Reserves the region and begins it; NULL or why not. Once a process. */
+const char *memory_begin(const struct agent_limits *limits);
+/* Grows when the region is emptied: what was remembered of it elsewhere is void. */
+extern unsigned memory_epoch;
+/* Empties it, as in the child of a fork. */
+void memory_reset(void);
+/* An item of a pool, 0 when it is full. Under the lock. */
+uint32_t pool_take(enum agent_pool_name name);
+void pool_give(enum agent_pool_name name, uint32_t item);
+void agent_lock(void);
+void agent_unlock(void);
+uint64_t agent_now(void);
+
+static inline void *pool_at(enum agent_pool_name name, uint32_t i)
+{
+	const struct agent_pool *p = &agent->pools[name];
+	return (void *)(uintptr_t)(p->addr + (uint64_t)i * p->item_size);
+}
+static inline struct agent_task *task_at(uint32_t i)
+{
+	return (struct agent_task *)(uintptr_t)agent->pools[POOL_TASKS].addr + i;
+}
+static inline struct agent_cancel *cancel_at(uint32_t i)
+{
+	return (struct agent_cancel *)(uintptr_t)agent->pools[POOL_CANCELS].addr + i;
+}
+static inline struct agent_node *node_at(uint32_t i)
+{
+	return (struct agent_node *)(uintptr_t)agent->pools[POOL_NODES].addr + i;
+}
+static inline struct agent_cell *cell_at(uint32_t i)
+{
+	return (struct agent_cell *)(uintptr_t)agent->pools[POOL_CELLS].addr + i;
+}
+static inline void count(enum agent_counter c) { agent->counters[c]++; }
+
+/* objects.c: looking into Python objects. */
+static inline void *field(const void *obj, int32_t offset)
+{
+	return *(void *const *)((const char *)obj + offset);
+}
+static inline PyObject *type_of(const void *obj)
+{
+	return field(obj, agent_layout.object_type);
+}
+#define TEXT_BYTES 512
+struct text { size_t len; char s[TEXT_BYTES]; };
+/* The text of a str, cut at what fits; false when obj is none. */
+bool text_of_str(PyObject *obj, struct text *t);
+/* A small int. */
+bool int_value(PyObject *obj, int64_t *v);
+void text_of_type(PyObject *type, struct text *t);
+/* What str() of an exception would give, where that is known without running code. */
+bool text_of_exception(PyObject *exc, struct text *t);
+/* The traceback of an exception object, or NULL. */
+PyObject *exception_traceback(PyObject *exc);
+
+/* strings.c; under the lock. */
+uint32_t string_keep(const struct text *t);  /* 0 when there is no room */
+uint32_t string_keep_name(PyObject *name);   /* a task's name: str, or int of "Task-N" */
+void string_drop(uint32_t s);
+
+/* stacks.c */
+#define STACK_DEPTH 128
+struct raw_frame { uint64_t code; int64_t lasti; };
+struct raw_stack {               /* innermost first */
+	unsigned n;
+	bool cut;                /* there were more, further out */
+	struct raw_frame frames[STACK_DEPTH];
+};
+/* The running thread's frames, and those of a traceback. */
+void stack_of_thread(struct raw_stack *s);
+void stack_of_traceback(PyObject *tb, struct raw_stack *s);
+/* The node of a stack, with one reference for the caller; 0 when it is empty or there
+ * is no room. Under the lock. */
+uint32_t stack_keep(const struct raw_stack *s);
+void stack_drop(uint32_t node);
+/* Lets go of code objects that stacks no longer name. Never under the lock. */
+void stack_release_codes(void);
+/* Forgets what was remembered beside the region, which is about to be emptied. */
+void stacks_reset(void);
+
+/* tasks.c: the life of records; under the lock. */
+struct agent_task *task_find(const void *task, uint32_t *index);
+struct task_birth {
+	const void *task;
+	uint64_t at, parent_serial; /* 0: no task made it */
+	uint32_t parent, stack;  /* stack: kept already */
+	unsigned flags;
+};
+/* A new record, alive; NULL when there is no room. */
+struct agent_task *task_new(const struct task_birth *b, uint32_t *index);
+/* It was recorded, but never came to be. */
+void task_undo(struct agent_task *t);
+struct task_end {
+	enum agent_outcome outcome;
+	uint64_t at;
+	uint32_t name, coro, exc_type, exc_message, stack; /* kept already; now the record's */
+};
+void task_finish(struct agent_task *t, const struct task_end *end);
+/* A cancel request; strings and stack are kept already. */
+struct cancel_request {
+	uint64_t at, by, by_serial;
+	uint32_t by_name, message, stack;
+};
+void task_cancel_asked(struct agent_task *t, const struct cancel_request *c);
+
+/* hooks.c: what runs in place of the target's functions. */
+enum hook {
+	HOOK_INIT, HOOK_DEALLOC,           /* slots of _asyncio.Task */
+	HOOK_STEP, HOOK_WAKEUP_TYPE,       /* tp_call of the wrappers a loop is given */
+	HOOK_WAKEUP,                       /* PyMethodDef, 3.10+ */
+	HOOK_CANCEL, HOOK_THROW,           /* PyMethodDef */
+	HOOK_REGISTER, HOOK_ENTER, HOOK_LEAVE, HOOK_SWAP, /* PyMethodDef: pure-Python tasks */
+	HOOKS
+};
+/* The functions as they were; set before a hook is. */
+extern void *hook_original[HOOKS];
+/* What to put in place of a function with those ml_flags (slots: 0); NULL: the agent
+ * does not know functions of that kind. */
+void *hook_function(enum hook h, int flags);
+/* Coroutines of this code object are preserved from now on; false: no room. */
+bool hooks_preserve(PyObject *code);
+/* Names of attributes of pure-Python tasks, kept for ever. */
+extern PyObject *name_state, *name_exception, *name_coro, *name_name;
+
+/* patch.c: putting them there and taking them away. */
+struct patch_targets {
+	PyObject *task_type;     /* _asyncio.Task */
+	PyObject *subclasses;    /* list: its subclasses, all levels */
+	PyObject *step, *wakeup; /* the two callables a loop is given to run a task */
+	PyObject *cancel, *init, *throw_; /* descriptors of Task.cancel, Task.__init__, coroutine.throw */
+	PyObject *register_, *enter, *leave, *swap; /* builtins of _asyncio, or None */
+};
+/* NULL, or why the objects are not what they should be (then nothing was changed). */
+const char *patch_on(const struct patch_targets *p);
+/* Where a type has its tp_dealloc. */
+static inline int32_t slot_dealloc(void) { return agent_layout.type_name + 24; }
+/* Puts back all that is still the agent's. */
+void patch_off(void);
+
+#endif

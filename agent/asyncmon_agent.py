@@ -1,0 +1,170 @@
+"""asyncmon's agent: remembers who created, cancelled and ended each asyncio task.
+
+    import asyncmon_agent
+    asyncmon_agent.start()        # history=1000 ended tasks, memory=64 MiB at most
+
+    @asyncmon_agent.preserve      # its terminations are not pushed out by others
+    async def worker(): ...
+
+It has no thread, no socket and no port; `asyncmon` reads what it wrote from outside.
+"""
+import sys
+
+__all__ = ["start", "stop", "preserve", "running"]
+
+_native = None
+_waiting = []
+
+
+def _load():
+    global _native
+    if _native is None:
+        import importlib.machinery
+        import importlib.util
+        import os
+        path = os.environ.get("ASYNCMON_AGENT_SO") or os.path.join(
+            os.path.dirname(os.path.abspath(__file__)), "libasyncmon-agent.so")
+        name = "_asyncmon_agent"
+        spec = importlib.util.spec_from_loader(
+            name, importlib.machinery.ExtensionFileLoader(name, path))
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        _native = module
+    return _native
+
+
+class _Loop:
+    """Just enough of an event loop for one task to take its steps in."""
+
+    def __init__(self):
+        self.calls = []
+
+    def call_soon(self, callback, *args, context=None):
+        self.calls.append((callback, args))
+
+    def get_debug(self):
+        return False
+
+    def is_running(self):
+        return True
+
+    def call_exception_handler(self, context):
+        pass
+
+
+class _Probed(Exception):
+    pass
+
+
+def _probe(native, _asyncio):
+    """One task of our own, run by hand: gives the two callables that run tasks, and
+    compares what the agent reads with what Python says."""
+    loop = _Loop()
+    running = _asyncio._get_running_loop()
+    swap = getattr(_asyncio, "_swap_current_task", None)
+    future = _asyncio.Future(loop=loop)
+    exc = _Probed()
+
+    async def body():
+        await future
+        raise exc
+
+    def check(state, exception=None):
+        why = native.verify_task(task, coro, "asyncmon-probe", coro.__qualname__, exception, state)
+        if why:
+            raise RuntimeError(why)
+
+    current = swap(running, None) if swap and running is not None else None
+    _asyncio._set_running_loop(loop)
+    try:
+        coro = body()
+        task = _asyncio.Task(coro, loop=loop, name="asyncmon-probe")
+        check(0)
+        step = loop.calls.pop()[0]
+        step()
+        future.set_result(None)
+        wakeup, args = loop.calls.pop()
+        wakeup(*args)
+        check(2, task.exception())
+        traceback = exc.__traceback__
+        frames = []
+        while traceback is not None:
+            frames.insert(0, (traceback.tb_frame.f_code, traceback.tb_lasti))
+            traceback = traceback.tb_next
+        why = native.verify_stack(frames, exc.__traceback__)
+        if why:
+            raise RuntimeError(why)
+        frame, frames = sys._getframe(), []
+        while frame is not None:
+            frames.append((frame.f_code, frame.f_lasti))
+            frame = frame.f_back
+        why = native.verify_stack(frames, None)
+        if why:
+            raise RuntimeError(why)
+    finally:
+        exc.__traceback__ = None
+        _asyncio._set_running_loop(running)
+        if current is not None:
+            swap(running, current)
+    return step, wakeup
+
+
+def _subclasses(cls, found):
+    for sub in type.__subclasses__(cls):
+        if sub not in found:
+            found.append(sub)
+            _subclasses(sub, found)
+    return found
+
+
+def start(history=None, memory=None, preserved=None):
+    """Starts the agent in this process (once; again does nothing). `history` is how many
+    ended tasks to remember, `preserved` the same for preserved coroutines, `memory` the
+    bytes it may use at most. RuntimeError says why it cannot."""
+    native = _load()
+    import _asyncio
+    why = native.configure(sys.hexversion, hasattr(sys, "gettotalrefcount"))
+    if why:
+        raise RuntimeError(why)
+    step, wakeup = _probe(native, _asyncio)
+    Task = _asyncio.Task
+
+    async def sample():
+        pass
+
+    coro = sample()
+    coro.close()
+    why = native.start(
+        memory or 0, history or 0, preserved or 0, Task, _subclasses(Task, []), step, wakeup,
+        Task.__dict__["cancel"], Task.__dict__["__init__"], type(coro).__dict__["throw"],
+        *(getattr(_asyncio, name, None) for name in
+          ("_register_task", "_enter_task", "_leave_task", "_swap_current_task")))
+    if why:
+        raise RuntimeError(why)
+    while _waiting:
+        native.preserve(_waiting.pop())
+
+
+def stop():
+    """Switches the agent off; its memory stays as it is and is not added to."""
+    if _native is not None:
+        _native.stop()
+
+
+def running():
+    """The agent's counters as a dict, or None when it is off."""
+    return _native.running() if _native is not None else None
+
+
+def preserve(function):
+    """Decorator for a coroutine function whose terminations get a history of their own."""
+    code = getattr(function, "__code__", None)
+    if code is None:
+        raise TypeError("preserve needs a coroutine function")
+    if _native is not None and _native.running() is not None:
+        why = _native.preserve(code)
+        if why:
+            raise RuntimeError(why)
+    else:
+        _waiting.append(code)
+    return function

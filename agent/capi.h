@@ -1,0 +1,71 @@
+/* The few functions of CPython's C API the agent calls, declared here because it is
+ * built without Python's headers, for every version at once. All are weak: what a
+ * version lacks is NULL. Objects are looked into through the layout only. */
+#ifndef ASYNCMON_AGENT_CAPI_H
+#define ASYNCMON_AGENT_CAPI_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct PyObject_ PyObject;
+typedef struct PyThreadState_ PyThreadState;
+typedef struct PyInterpreterState_ PyInterpreterState;
+typedef intptr_t Py_ssize_t;
+typedef PyObject *(*PyCFunction)(PyObject *, PyObject *);
+
+struct PyMethodDef {
+	const char *name;
+	void *meth;
+	int flags;
+	const char *doc;
+};
+#define METH_VARARGS 0x1
+#define METH_KEYWORDS 0x2
+#define METH_NOARGS 0x4
+#define METH_O 0x8
+#define METH_FASTCALL 0x80
+#define METH_METHOD 0x200
+
+#define PY(type, name, ...) extern __attribute__((weak)) type name __VA_ARGS__
+
+PY(void, Py_IncRef, (PyObject *));
+PY(void, Py_DecRef, (PyObject *));
+PY(int, PyArg_ParseTuple, (PyObject *, const char *, ...));
+PY(PyObject *, PyTuple_GetItem, (PyObject *, Py_ssize_t));
+PY(Py_ssize_t, PyTuple_Size, (PyObject *));
+PY(PyObject *, PyDict_GetItemString, (PyObject *, const char *));
+PY(PyObject *, PyObject_GetAttrString, (PyObject *, const char *));
+PY(Py_ssize_t, PyList_Size, (PyObject *));
+PY(PyObject *, PyList_GetItem, (PyObject *, Py_ssize_t));
+PY(int, PyObject_IsTrue, (PyObject *));
+PY(PyObject *, Py_BuildValue, (const char *, ...));
+PY(void, PyErr_Fetch, (PyObject **, PyObject **, PyObject **));
+PY(void, PyErr_Restore, (PyObject *, PyObject *, PyObject *));
+PY(void, PyErr_Clear, (void));
+PY(PyObject *, PyErr_Occurred, (void));
+PY(void, PyErr_SetString, (PyObject *, const char *));
+PY(PyObject *, PyErr_Format, (PyObject *, const char *, ...));
+PY(PyThreadState *, PyThreadState_Get, (void));
+PY(PyThreadState *, _PyThreadState_UncheckedGet, (void));
+PY(PyThreadState *, PyThreadState_GetUnchecked, (void));
+PY(PyInterpreterState *, PyInterpreterState_Get, (void));
+PY(PyInterpreterState *, _PyInterpreterState_Get, (void));
+PY(int64_t, PyInterpreterState_GetID, (PyInterpreterState *));
+PY(PyObject *, PyModuleDef_Init, (void *));
+PY(const char *, Py_GetVersion, (void));
+PY(int, PyType_IsSubtype, (PyObject *, PyObject *));
+PY(const unsigned long, Py_Version, );
+PY(char, PyCode_Type, );
+PY(char, PyUnicode_Type, );
+PY(char, PyLong_Type, );
+PY(char, PyCoro_Type, );
+PY(char, _Py_NoneStruct, );
+PY(PyObject *, PyExc_RuntimeError, );
+PY(PyObject *, PyExc_StopIteration, );
+PY(PyObject *, PyExc_KeyError, );
+PY(PyObject *, PyExc_OSError, );
+#undef PY
+
+#define Py_None ((PyObject *)&_Py_NoneStruct)
+
+#endif

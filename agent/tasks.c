@@ -1,0 +1,276 @@
+/* The life of a record: alive, then in the ring of those that ended, then (while a
+ * descendant is kept) an ancestor, then free for another task. All under the lock. */
+#include "agent/agent.h"
+
+#include <string.h>
+
+static uint32_t index_of(const struct agent_task *t)
+{
+	return (uint32_t)(t - task_at(0));
+}
+
+static void set_state(struct agent_task *t, enum agent_state s)
+{
+	__atomic_store_n(&t->state, (uint8_t)s, __ATOMIC_RELEASE);
+}
+
+/* Lists are for the agent alone; the reader walks the pool. */
+static void list_add(struct list *l, struct agent_task *t)
+{
+	uint32_t i = index_of(t);
+	t->next = 0;
+	t->prev = l->tail;
+	if (l->tail)
+		task_at(l->tail)->next = i;
+	else
+		l->head = i;
+	l->tail = i;
+}
+
+static void list_remove(struct list *l, struct agent_task *t)
+{
+	if (t->prev)
+		task_at(t->prev)->next = t->next;
+	else
+		l->head = t->next;
+	if (t->next)
+		task_at(t->next)->prev = t->prev;
+	else
+		l->tail = t->prev;
+}
+
+static uint32_t *bucket_of(uint64_t task)
+{
+	return &agent_private->task_buckets[(task >> 4) * 0x9e3779b97f4a7c15ull >> 36 &
+					    agent_private->task_mask];
+}
+
+struct agent_task *task_find(const void *task, uint32_t *index)
+{
+	uint64_t key = (uint64_t)(uintptr_t)task;
+	for (uint32_t i = *bucket_of(key); i; i = task_at(i)->hash_next) {
+		if (task_at(i)->task == key) {
+			*index = i;
+			return task_at(i);
+		}
+	}
+	return NULL;
+}
+
+static void unhash(struct agent_task *t)
+{
+	uint32_t *link = bucket_of(t->task), i = index_of(t);
+	while (*link && *link != i)
+		link = &task_at(*link)->hash_next;
+	if (*link)
+		*link = t->hash_next;
+}
+
+static void free_cancels(struct agent_task *t)
+{
+	uint32_t i = t->cancels;
+	t->cancels = 0;
+	while (i) {
+		struct agent_cancel *c = cancel_at(i);
+		uint32_t next = c->next;
+		c->owner = 0;
+		string_drop(c->by_name);
+		string_drop(c->message);
+		stack_drop(c->stack);
+		pool_give(POOL_CANCELS, i);
+		i = next;
+	}
+}
+
+/* The parent's record, if it is still that of the parent. */
+static struct agent_task *parent_of(const struct agent_task *t)
+{
+	if (!t->parent_serial || !t->parent)
+		return NULL;
+	struct agent_task *p = task_at(t->parent);
+	return p->state != AGENT_FREE && p->serial == t->parent_serial ? p : NULL;
+}
+
+static void free_record(struct agent_task *t)
+{
+	while (t) {
+		struct agent_task *p = parent_of(t), *next = NULL;
+		set_state(t, AGENT_FREE);
+		free_cancels(t);
+		string_drop(t->name);
+		string_drop(t->coro);
+		string_drop(t->exc_type);
+		string_drop(t->exc_message);
+		stack_drop(t->created_stack);
+		stack_drop(t->end_stack);
+		pool_give(POOL_TASKS, index_of(t));
+		if (p && --p->children == 0 && p->state == AGENT_ANCESTOR) {
+			list_remove(&agent_private->ancestors, p);
+			agent->counters[AGENT_ANCESTORS]--;
+			next = p;
+		}
+		t = next;
+	}
+}
+
+static bool cut_ancestor(void)
+{
+	uint32_t i = agent_private->ancestors.head;
+	if (!i)
+		return false;
+	list_remove(&agent_private->ancestors, task_at(i));
+	agent->counters[AGENT_ANCESTORS]--;
+	count(AGENT_DROPPED_ANCESTORS);
+	free_record(task_at(i));
+	return true;
+}
+
+/* The oldest of a ring makes room. */
+static bool evict(struct list *ring, enum agent_counter now, enum agent_counter dropped)
+{
+	uint32_t i = ring->head;
+	if (!i)
+		return false;
+	struct agent_task *t = task_at(i);
+	list_remove(ring, t);
+	agent->counters[now]--;
+	count(dropped);
+	if (t->children == 0) {
+		free_record(t);
+		return true;
+	}
+	set_state(t, AGENT_ANCESTOR);
+	list_add(&agent_private->ancestors, t);
+	count(AGENT_ANCESTORS);
+	if (agent->counters[AGENT_ANCESTORS] > agent->ancestors_max)
+		cut_ancestor();
+	return true;
+}
+
+static uint32_t take(void)
+{
+	uint32_t i;
+	/* Each turn makes the rings shorter, so this ends. */
+	while (!(i = pool_take(POOL_TASKS))) {
+		if (!evict(&agent_private->ended, AGENT_ENDED, AGENT_DROPPED_ENDED) &&
+		    !cut_ancestor() &&
+		    !evict(&agent_private->preserved, AGENT_PRESERVED, AGENT_DROPPED_PRESERVED))
+			return 0;
+	}
+	return i;
+}
+
+struct agent_task *task_new(const struct task_birth *b, uint32_t *index)
+{
+	/* A record of that address is of a task that went away unseen. */
+	struct agent_task *old = task_find(b->task, index);
+	if (old)
+		task_finish(old, &(struct task_end){ .outcome = AGENT_DESTROYED, .at = b->at });
+	uint32_t i = take();
+	count(AGENT_TASKS_SEEN);
+	if (!i) {
+		count(AGENT_DROPPED_TASKS);
+		stack_drop(b->stack);
+		return NULL;
+	}
+	struct agent_task *t = task_at(i);
+	uint32_t *bucket = bucket_of((uint64_t)(uintptr_t)b->task);
+	*t = (struct agent_task){
+		.serial = agent->next_serial++,
+		.task = (uint64_t)(uintptr_t)b->task,
+		.created_at = b->at,
+		.parent = b->parent,
+		.parent_serial = b->parent_serial,
+		.created_stack = b->stack,
+		.flags = (uint8_t)b->flags,
+		.hash_next = *bucket,
+	};
+	*bucket = i;
+	struct agent_task *p = parent_of(t);
+	if (p)
+		p->children++;
+	count(AGENT_LIVE);
+	set_state(t, AGENT_ALIVE);
+	*index = i;
+	return t;
+}
+
+void task_undo(struct agent_task *t)
+{
+	unhash(t);
+	agent->counters[AGENT_LIVE]--;
+	/* Its descendants, if an eager step made any, find no parent: it never was. */
+	free_record(t);
+}
+
+void task_finish(struct agent_task *t, const struct task_end *end)
+{
+	unhash(t);
+	set_state(t, AGENT_ENDING);
+	t->outcome = (uint8_t)end->outcome;
+	t->ended_at = end->at;
+	t->name = end->name;
+	t->coro = end->coro;
+	t->exc_type = end->exc_type;
+	t->exc_message = end->exc_message;
+	t->end_stack = end->stack;
+	set_state(t, AGENT_DONE);
+	agent->counters[AGENT_LIVE]--;
+	bool kept = t->flags & AGENT_PERSISTENT;
+	list_add(kept ? &agent_private->preserved : &agent_private->ended, t);
+	count(kept ? AGENT_PRESERVED : AGENT_ENDED);
+	if (agent->counters[AGENT_ENDED] > agent->ended_max)
+		evict(&agent_private->ended, AGENT_ENDED, AGENT_DROPPED_ENDED);
+	if (agent->counters[AGENT_PRESERVED] > agent->preserved_max)
+		evict(&agent_private->preserved, AGENT_PRESERVED, AGENT_DROPPED_PRESERVED);
+}
+
+/* The middle ones go when there are too many: the first says how it began, the last
+ * how it ended. */
+static uint32_t oldest_but_one(struct agent_task *t)
+{
+	uint32_t *link = &t->cancels;
+	while (cancel_at(*link)->next && cancel_at(cancel_at(*link)->next)->next)
+		link = &cancel_at(*link)->next;
+	uint32_t i = *link;
+	*link = cancel_at(i)->next;
+	return i;
+}
+
+void task_cancel_asked(struct agent_task *t, const struct cancel_request *c)
+{
+	uint32_t i = 0;
+	count(AGENT_CANCELS_SEEN);
+	t->ncancels++;
+	if (t->ncancels > agent->cancels_max && t->cancels) {
+		t->flags |= AGENT_CANCELS_CUT;
+		i = oldest_but_one(t);
+		struct agent_cancel *old = cancel_at(i);
+		old->owner = 0;
+		string_drop(old->by_name);
+		string_drop(old->message);
+		stack_drop(old->stack);
+	} else {
+		while (!(i = pool_take(POOL_CANCELS)))
+			if (!evict(&agent_private->ended, AGENT_ENDED, AGENT_DROPPED_ENDED))
+				break;
+	}
+	if (!i) {
+		count(AGENT_DROPPED_CANCELS);
+		string_drop(c->by_name);
+		string_drop(c->message);
+		stack_drop(c->stack);
+		return;
+	}
+	*cancel_at(i) = (struct agent_cancel){
+		.owner = t->serial,
+		.at = c->at,
+		.by = c->by,
+		.by_serial = c->by_serial,
+		.by_name = c->by_name,
+		.message = c->message,
+		.stack = c->stack,
+		.next = t->cancels,
+	};
+	__atomic_store_n(&t->cancels, i, __ATOMIC_RELEASE);
+}

@@ -1,0 +1,160 @@
+/* What the agent keeps in its process and the debugger reads from an image: the one
+ * format both sides know. Everything is little-endian x86-64, as in memory.
+ *
+ * The agent reserves one stretch of private anonymous memory when it starts and never
+ * asks for more. It begins with struct agent_header, which the data symbol
+ * `asyncmon_agent_header` of libasyncmon-agent.so points to; the page before it is never
+ * readable, so the header is also the first thing in a mapping of its own. In it lie pools:
+ * arrays of equal items, committed as they are first used. Item 0 of a pool is never
+ * used: index 0 says none.
+ *
+ * Reading at any instant. An item is filled before its state, or the index of it, is
+ * stored; a change of many fields goes through a state that says so (AGENT_ENDING). A
+ * reader walks agent_pool.used items and believes state, then checks what an index
+ * leads to by its serial. So whatever instruction the process was stopped at, nothing
+ * half written is taken for whole.
+ *
+ * Times are CLOCK_MONOTONIC nanoseconds; the header says what to add for wall time. */
+#ifndef ASYNCMON_AGENT_WIRE_H
+#define ASYNCMON_AGENT_WIRE_H
+
+#include <stdint.h>
+
+#define AGENT_MAGIC 0x6e6f6d636e797361ull /* "asyncmon" */
+#define AGENT_VERSION 1u
+#define AGENT_SYMBOL "asyncmon_agent_header"
+#define AGENT_SONAME "libasyncmon-agent.so"
+
+enum agent_pool_name { POOL_TASKS, POOL_CANCELS, POOL_NODES, POOL_CELLS, AGENT_POOLS };
+
+struct agent_pool {
+	uint64_t addr;
+	uint32_t item_size;
+	uint32_t capacity;       /* items, item 0 included */
+	uint32_t used;           /* items below this were used at least once */
+	uint32_t busy;           /* items in use now */
+};
+
+enum agent_counter {
+	AGENT_LIVE,              /* tasks alive now */
+	AGENT_ENDED,             /* in the ring now */
+	AGENT_PRESERVED,         /* in the preserved ring now */
+	AGENT_ANCESTORS,         /* kept for their descendants now */
+	AGENT_TASKS_SEEN,
+	AGENT_CANCELS_SEEN,
+	AGENT_DROPPED_TASKS,     /* never recorded: no room */
+	AGENT_DROPPED_ENDED,     /* fell out of the ring (ordinary ageing) */
+	AGENT_DROPPED_PRESERVED,
+	AGENT_DROPPED_ANCESTORS, /* cut although a descendant was there */
+	AGENT_DROPPED_CANCELS,
+	AGENT_DROPPED_STACKS,
+	AGENT_DROPPED_STRINGS,
+	AGENT_COUNTERS
+};
+
+struct agent_header {
+	uint64_t magic;
+	uint32_t version;
+	uint32_t size;           /* of this struct */
+	uint64_t self;           /* its own address */
+	uint64_t total;          /* bytes reserved, all told */
+	uint32_t on;             /* 0: the agent was switched off */
+	uint32_t lock;
+	int32_t pid;             /* as the process sees itself */
+	uint32_t python;         /* PY_VERSION_HEX */
+	uint64_t started_mono, started_wall; /* the same instant on both clocks */
+	uint64_t next_serial;
+	uint32_t ended_max, preserved_max, ancestors_max, cancels_max; /* the last: of a task */
+	uint64_t counters[AGENT_COUNTERS];
+	struct agent_pool pools[AGENT_POOLS];
+};
+
+enum agent_state {
+	AGENT_FREE,
+	AGENT_ALIVE,
+	AGENT_ENDING,            /* alive until a moment ago: fields of the end are not valid yet */
+	AGENT_DONE,              /* in the ring */
+	AGENT_ANCESTOR           /* out of the ring, kept for its descendants */
+};
+
+enum agent_outcome {
+	AGENT_FINISHED, AGENT_FAILED, AGENT_CANCELLED,
+	AGENT_DESTROYED          /* the task object went away while pending */
+};
+
+#define AGENT_PERSISTENT 1u      /* flags */
+#define AGENT_BEFORE 2u          /* it was made before the agent came */
+#define AGENT_FOREIGN 4u         /* no _asyncio.Task: followed through _register_task */
+#define AGENT_CANCELS_CUT 8u     /* it had more cancel requests than are kept */
+
+/* A string is 0 (none), AGENT_EMPTY, "Task-N" in the low 31 bits with the top bit set, or
+ * the index of its first cell. */
+#define AGENT_TASK_N 0x80000000u
+#define AGENT_EMPTY 0x7fffffffu
+
+struct agent_task {
+	uint8_t state, outcome, flags, unused;
+	uint32_t hash_next;
+	uint64_t serial;
+	uint64_t task;           /* the task object's address */
+	uint64_t created_at;
+	uint64_t parent_serial;  /* 0: not made by a task */
+	uint32_t parent;         /* where it was recorded, if the serial there still matches */
+	uint32_t children;       /* items whose parent this is */
+	uint32_t created_stack;  /* POOL_NODES */
+	uint32_t cancels;        /* newest first */
+	uint64_t polls;
+	uint64_t busy, longest;  /* nanoseconds */
+	union {
+		uint64_t step_start;     /* AGENT_ALIVE: of the step it is in, else 0 */
+		uint64_t ended_at;       /* AGENT_DONE, AGENT_ANCESTOR */
+	};
+	uint32_t end_stack;      /* the traceback it ended with */
+	uint32_t name, coro;     /* strings; of a living task the objects have them */
+	uint32_t exc_type, exc_message;
+	uint32_t next, prev;     /* the agent's own lists */
+	uint32_t ncancels;
+};
+
+struct agent_cancel {
+	uint64_t owner;          /* serial of the task that was asked; 0: free */
+	uint64_t at;
+	uint64_t by_serial;      /* 0: no task did it */
+	uint32_t by_name, message;
+	uint32_t stack;
+	uint32_t next;           /* older request, or next free */
+	uint64_t by;             /* the task object's address */
+};
+
+/* A node of the tree of stacks: a stack is its innermost frame's node. */
+struct agent_node {
+	uint64_t code;           /* code object in the low 48 bits */
+	int32_t lasti;           /* byte offset of the instruction, as the frame has it; -1 none */
+	uint32_t parent;         /* the caller's, 0: outermost */
+	uint32_t refs;
+	uint32_t next;
+};
+#define AGENT_CODE(c) ((c) & 0xffffffffffffull)
+/* lasti of a node in place of frames that were left out (it has no code). */
+#define AGENT_LASTI_CUT (-2)
+
+struct agent_cell {              /* the first of a string */
+	uint32_t next;           /* the next cell of it, 0: last */
+	uint32_t hash_next;
+	uint32_t hash;
+	uint32_t refs;
+	uint32_t len;            /* bytes of the whole string */
+	char text[12];
+};
+struct agent_cell_more {
+	uint32_t next;
+	char text[28];
+};
+
+/* Up to 8 bytes more are its places in the hash table. */
+_Static_assert(sizeof(struct agent_task) <= 120, "a live task costs 128 bytes");
+_Static_assert(sizeof(struct agent_cancel) == 48, "agent_cancel");
+_Static_assert(sizeof(struct agent_node) == 24, "agent_node");
+_Static_assert(sizeof(struct agent_cell) == 32 && sizeof(struct agent_cell_more) == 32, "cells");
+
+#endif

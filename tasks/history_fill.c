@@ -1,0 +1,310 @@
+/* The agent's records as fields of the snapshot. A link that is missing (evicted, made
+ * before the agent came, unreadable) ends its chain and is shown as what is known of it. */
+#include "tasks/history.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Links of one chain that are shown: the nearest ones. */
+#define CHAIN_MAX 256
+
+static void note(struct snapshot *s, const char *text)
+{
+	const char **notes = text ? arena_array(s->arena, s->nnotes + 1, sizeof *notes) : NULL;
+	if (!notes)
+		return;
+	if (s->nnotes)
+		memcpy(notes, s->notes, s->nnotes * sizeof *notes);
+	notes[s->nnotes++] = text;
+	s->notes = notes;
+}
+
+static const struct task *live_task(struct history *hi, uint64_t id)
+{
+	uint64_t i;
+	return map_get(&hi->w->task_index, id, &i) ? &hi->w->s->tasks[i - 1] : NULL;
+}
+
+/* A task by serial, with what its record or itself says of its name. */
+static struct task_ref ref(struct history *hi, uint64_t serial, uint64_t id, uint32_t name)
+{
+	struct agent_task t;
+	struct task_ref r = {
+		.id = id,
+		.serial = serial ? (int64_t)serial : -1,
+		.name = history_string(hi, name),
+	};
+	if (!history_serial(hi, serial, &t))
+		return r;
+	r.id = t.task;
+	if (t.state == AGENT_ALIVE || t.state == AGENT_ENDING) {
+		const struct task *live = live_task(hi, t.task);
+		if (live && live->name)
+			r.name = live->name;
+	} else if (t.name) {
+		r.name = history_string(hi, t.name);
+	}
+	return r;
+}
+
+static struct created *created(struct history *hi, const struct agent_task *t)
+{
+	struct created *c = arena_alloc(hi->w->arena, sizeof *c);
+	if (!c || t->flags & AGENT_BEFORE)
+		return NULL;
+	c->at = history_time(hi, t->created_at);
+	c->age = hi->w->s->taken_at - c->at;
+	c->has_by = t->parent_serial != 0;
+	if (c->has_by)
+		c->by = ref(hi, t->parent_serial, 0, 0);
+	c->stack = history_stack(hi, t->created_stack);
+	return c;
+}
+
+/* A chain under construction, from its end to its root. */
+struct links { struct chain_link v[CHAIN_MAX]; size_t n; };
+
+static const struct chain_link *links_take(struct history *hi, const struct links *l, size_t *n)
+{
+	struct chain_link *v = arena_array(hi->w->arena, l->n, sizeof *v);
+	*n = v ? l->n : 0;
+	for (size_t i = 0; i < *n; i++)
+		v[i] = l->v[l->n - 1 - i];
+	return v;
+}
+
+/* Who created it, and who that one, up to the root. A creator's serial is smaller than
+ * that of what it created, so this ends. */
+static const struct chain_link *ancestors(struct history *hi, const struct agent_task *task, size_t *n)
+{
+	struct links l = { .n = 0 };
+	struct agent_task t = *task;
+	while (t.parent_serial && t.parent_serial < t.serial && l.n < CHAIN_MAX) {
+		struct chain_link *k = &l.v[l.n++];
+		k->task = ref(hi, t.parent_serial, 0, 0);
+		k->stack = history_stack(hi, t.created_stack);
+		if (!history_serial(hi, t.parent_serial, &t))
+			break;
+	}
+	return links_take(hi, &l, n);
+}
+
+/* The last request to cancel a task that was made at `until` or before. */
+static bool last_cancel(struct history *hi, const struct agent_task *t, uint64_t until,
+			struct agent_cancel *c)
+{
+	uint32_t i = t->cancels;
+	for (uint32_t n = 0; i && n <= hi->h.cancels_max && history_cancel(hi, i, c); n++, i = c->next) {
+		if (c->owner != t->serial)
+			return false;
+		if (c->at <= until)
+			return true;
+	}
+	return false;
+}
+
+static bool in_links(const struct links *l, uint64_t serial)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (l->v[i].task.serial == (int64_t)serial)
+			return true;
+	return false;
+}
+
+/* Who cancelled it, who had cancelled that one before, and so on; a task that cancels
+ * itself, or one met before, ends it. */
+static const struct chain_link *cancellers(struct history *hi, const struct agent_task *task, size_t *n)
+{
+	struct links l = { .n = 0 };
+	struct agent_task t = *task;
+	struct agent_cancel c;
+	uint64_t until = UINT64_MAX;
+	while (l.n < CHAIN_MAX && last_cancel(hi, &t, until, &c)) {
+		if (!c.by_serial && !c.by)
+			break;
+		bool again = c.by_serial == task->serial || in_links(&l, c.by_serial);
+		struct chain_link *k = &l.v[l.n++];
+		k->task = ref(hi, c.by_serial, c.by, c.by_name);
+		k->stack = history_stack(hi, c.stack);
+		until = c.at;
+		if (again || !history_serial(hi, c.by_serial, &t))
+			break;
+	}
+	return links_take(hi, &l, n);
+}
+
+static struct cancel cancel(struct history *hi, const struct agent_cancel *c)
+{
+	struct agent_task by;
+	struct agent_cancel asked;
+	struct cancel out = {
+		.at = history_time(hi, c->at),
+		.has_by = c->by_serial || c->by,
+		.message = history_string(hi, c->message),
+		.stack = history_stack(hi, c->stack),
+	};
+	if (out.has_by)
+		out.by = ref(hi, c->by_serial, c->by, c->by_name);
+	bool by_was_asked = history_serial(hi, c->by_serial, &by) && last_cancel(hi, &by, c->at, &asked);
+	out.origin = history_origin(hi, c, &out.stack, by_was_asked);
+	return out;
+}
+
+/* Every request, oldest first. */
+static const struct cancel *cancels(struct history *hi, const struct agent_task *t, size_t *n)
+{
+	struct agent_cancel c;
+	size_t many = 0;
+	for (uint32_t i = t->cancels; i && many < hi->h.cancels_max + 1ull && history_cancel(hi, i, &c) &&
+				      c.owner == t->serial; i = c.next)
+		many++;
+	*n = 0;
+	struct cancel *v = many ? arena_array(hi->w->arena, many, sizeof *v) : NULL;
+	if (!v)
+		return NULL;
+	*n = many;
+	for (uint32_t i = t->cancels; many > 0 && history_cancel(hi, i, &c); i = c.next)
+		v[--many] = cancel(hi, &c);
+	return v;
+}
+
+static struct task_stats *stats(struct history *hi, const struct agent_task *t, bool alive)
+{
+	struct task_stats *s = arena_alloc(hi->w->arena, sizeof *s);
+	if (!s)
+		return NULL;
+	s->polls = t->polls;
+	s->busy = (double)t->busy / 1e9;
+	s->longest_poll = (double)t->longest / 1e9;
+	/* The step it is in counts as far as it got. */
+	double now = hi->w->clock_now, from = (double)t->step_start / 1e9;
+	if (alive && t->step_start && now > from) {
+		s->busy += now - from;
+		if (now - from > s->longest_poll)
+			s->longest_poll = now - from;
+	}
+	return s;
+}
+
+static void fill_task(struct history *hi, struct task *task)
+{
+	struct agent_task t;
+	uint64_t i;
+	bool alive = map_get(&hi->alive, task->id, &i);
+	bool done = task->state == TASK_FINISHED || task->state == TASK_FAILED || task->state == TASK_CANCELLED;
+	if (!alive && !(done && map_get(&hi->done, task->id, &i)))  {
+		/* Made before the agent came, and not run since. */
+		task->before_agent = !done;
+		return;
+	}
+	if (!history_task(hi, (uint32_t)i, &t))
+		return;
+	task->serial = (int64_t)t.serial;
+	task->persistent = t.flags & AGENT_PERSISTENT;
+	task->before_agent = t.flags & AGENT_BEFORE;
+	task->created = created(hi, &t);
+	task->cancels = cancels(hi, &t, &task->ncancels);
+	task->chain = ancestors(hi, &t, &task->nchain);
+	task->stats = stats(hi, &t, alive);
+}
+
+static const struct exception *exception(struct history *hi, const struct agent_task *t)
+{
+	struct exception *e = arena_alloc(hi->w->arena, sizeof *e);
+	if (!e || (t->outcome != AGENT_DESTROYED && !t->exc_type))
+		return NULL;
+	if (t->outcome == AGENT_DESTROYED)
+		*e = (struct exception){ "GeneratorExit", "the task object went away while it was pending" };
+	else
+		*e = (struct exception){ history_string(hi, t->exc_type), history_string(hi, t->exc_message) };
+	return e;
+}
+
+static void fill_ended(struct history *hi, const struct agent_task *t, struct ended *e)
+{
+	*e = (struct ended){
+		.serial = (int64_t)t->serial,
+		.id = t->task,
+		.name = history_string(hi, t->name),
+		.coro = history_string(hi, t->coro),
+		.outcome = t->outcome == AGENT_FINISHED	   ? TASK_FINISHED
+			   : t->outcome == AGENT_CANCELLED ? TASK_CANCELLED : TASK_FAILED,
+		.started_at = history_time(hi, t->created_at),
+		.ended_at = history_time(hi, t->ended_at),
+		.exception = exception(hi, t),
+		.persistent = t->flags & AGENT_PERSISTENT,
+		.stack = history_stack(hi, t->end_stack),
+		.created = created(hi, t),
+	};
+	e->cancels = cancels(hi, t, &e->ncancels);
+	e->chain = cancellers(hi, t, &e->nchain);
+}
+
+static int newest_first(const void *a, const void *b)
+{
+	const struct ended *x = a, *y = b;
+	if (x->ended_at != y->ended_at)
+		return x->ended_at < y->ended_at ? 1 : -1;
+	return x->serial < y->serial ? 1 : -1;
+}
+
+static void fill_all_ended(struct history *hi)
+{
+	struct snapshot *s = hi->w->s;
+	struct agent_task t;
+	size_t n = 0;
+	for (uint32_t i = 1; i < hi->h.pools[POOL_TASKS].used; i++)
+		n += history_task(hi, i, &t) && t.state == AGENT_DONE;
+	s->ended = n ? arena_array(s->arena, n, sizeof *s->ended) : NULL;
+	if (n && !s->ended) {
+		hi->w->nomem = true;
+		return;
+	}
+	for (uint32_t i = 1; i < hi->h.pools[POOL_TASKS].used && s->nended < n && !walk_stop(hi->w); i++)
+		if (history_task(hi, i, &t) && t.state == AGENT_DONE)
+			fill_ended(hi, &t, &s->ended[s->nended++]);
+	qsort(s->ended, s->nended, sizeof *s->ended, newest_first);
+}
+
+static void say_dropped(struct history *hi)
+{
+	static const struct { enum agent_counter c; bool ended; const char *text; } lost[] = {
+		{ AGENT_DROPPED_TASKS, false, "tasks were not recorded by the agent: its memory is full" },
+		{ AGENT_DROPPED_ANCESTORS, false, "ended ancestors of living tasks were dropped by the agent" },
+		{ AGENT_DROPPED_CANCELS, false, "cancel requests were not recorded by the agent" },
+		{ AGENT_DROPPED_STACKS, false, "stacks were not recorded by the agent" },
+		{ AGENT_DROPPED_STRINGS, false, "names or messages were not recorded by the agent" },
+		{ AGENT_DROPPED_ENDED, true, "older terminations are no longer in the agent's history" },
+		{ AGENT_DROPPED_PRESERVED, true, "older preserved terminations are no longer in the agent's history" },
+	};
+	struct snapshot *s = hi->w->s;
+	for (size_t i = 0; i < sizeof lost / sizeof *lost; i++)
+		if (hi->h.counters[lost[i].c] && (!lost[i].ended || hi->w->what & SNAPSHOT_ENDED))
+			note(s, arena_fmt(s->arena, "%llu %s.",
+					  (unsigned long long)hi->h.counters[lost[i].c], lost[i].text));
+	if (hi->unreadable) {
+		s->complete = false;
+		note(s, arena_fmt(s->arena, "%zu of the agent's records could not be read.", hi->unreadable));
+	}
+}
+
+void walk_history(struct walk *w)
+{
+	struct agent_header h;
+	struct history hi;
+	const char *why;
+	if (!history_find(w, &h, &why)) {
+		if (why)
+			note(w->s, why);
+		return;
+	}
+	w->s->agent = true;
+	history_begin(&hi, w, &h);
+	for (size_t i = 0; i < w->s->ntasks && !walk_stop(w); i++)
+		fill_task(&hi, &w->s->tasks[i]);
+	if (w->what & SNAPSHOT_ENDED)
+		fill_all_ended(&hi);
+	say_dropped(&hi);
+	history_free(&hi);
+}

@@ -1,0 +1,124 @@
+/* What asked a task to cancel, told by the innermost frames of the stack it asked from:
+ * the library functions that do it are few, and each means one thing. */
+#include "tasks/history.h"
+
+#include <string.h>
+
+struct asker { const char *file, *function; enum cancel_origin origin; };
+
+/* File names end so; functions are the last part of the qualified name. */
+static const struct asker askers[] = {
+	{ "asyncio/timeouts.py", "_on_timeout", CANCEL_TIMEOUT },
+	{ "async_timeout/__init__.py", "_on_timeout", CANCEL_TIMEOUT },
+	{ "asyncio/tasks.py", "_cancel_and_wait", CANCEL_TIMEOUT },
+	{ "asyncio/taskgroups.py", "_abort", CANCEL_TASKGROUP },
+	{ "asyncio/runners.py", "_on_sigint", CANCEL_SIGNAL },
+	{ "asyncio/runners.py", "_cancel_all_tasks", CANCEL_SHUTDOWN },
+	{ "uvicorn/server.py", "shutdown", CANCEL_SHUTDOWN },
+	{ "aiohttp/web.py", "_cancel_tasks", CANCEL_SHUTDOWN },
+	{ "anyio/_backends/_asyncio.py", "_deliver_cancellation", CANCEL_TASKGROUP },
+};
+/* Every group of aiotools, under several names. */
+#define AIOTOOLS "/aiotools/"
+
+static bool ends_with(const char *s, const char *end)
+{
+	size_t n = s ? strlen(s) : 0, m = strlen(end);
+	return n >= m && strcmp(s + n - m, end) == 0;
+}
+
+static const char *last_part(const char *qualname)
+{
+	const char *dot = qualname ? strrchr(qualname, '.') : NULL;
+	return dot ? dot + 1 : qualname ? qualname : "";
+}
+
+static bool known_asker(const struct frame *f, enum cancel_origin *o)
+{
+	const char *name = last_part(f->function);
+	for (size_t i = 0; i < sizeof askers / sizeof *askers; i++) {
+		if (strcmp(name, askers[i].function) == 0 && ends_with(f->file, askers[i].file)) {
+			*o = askers[i].origin;
+			return true;
+		}
+	}
+	if (f->file && strstr(f->file, AIOTOOLS) && strstr(name, "abort")) {
+		*o = CANCEL_TASKGROUP;
+		return true;
+	}
+	return false;
+}
+
+static uint64_t code_of_callable(struct reader *r, uint64_t f)
+{
+	for (int depth = 0; f && depth < 4; depth++) {
+		enum type_kind k = object_kind(r, f);
+		if (k == KIND_FUNCTION)
+			return field_at(r, f, r->l->function_code);
+		f = k == KIND_METHOD ? field_at(r, f, r->l->method_function) : 0;
+	}
+	return 0;
+}
+
+/* loop._signal_handlers: {number: Handle}; what runs them is a Handle like any other. */
+static void know_signals(struct history *hi)
+{
+	struct walk *w = hi->w;
+	hi->signals_known = true;
+	for (size_t i = 0; i < w->s->nloops; i++) {
+		struct dict_iter it;
+		uint64_t key, handle;
+		uint64_t dict = attr_get(&w->r, w->s->loops[i].id, "_signal_handlers");
+		if (!dict || !dict_begin(&w->r, dict, &it))
+			continue;
+		for (int n = 0; n < 64 && dict_next(&w->r, &it, &key, &handle); n++) {
+			uint64_t code = code_of_callable(&w->r, attr_get(&w->r, handle, "_callback"));
+			if (code && !map_set(&hi->signal_codes, code, 1))
+				w->nomem = true;
+		}
+	}
+}
+
+/* The code of the frame that a loop's Handle ran, in the agent's stack. */
+static bool ran_by_signal(struct history *hi, const struct agent_cancel *c, size_t handle, size_t n)
+{
+	if (!hi->signals_known)
+		know_signals(hi);
+	struct agent_node node = { .parent = c->stack };
+	/* Nodes go from the innermost frame outwards: the one above `handle`. */
+	for (size_t i = n; i > handle + 1; i--)
+		if (!node.parent || !history_node(hi, node.parent, &node))
+			return false;
+	return map_get(&hi->signal_codes, AGENT_CODE(node.code), NULL);
+}
+
+enum cancel_origin history_origin(struct history *hi, const struct agent_cancel *c,
+				  const struct stack *s, bool by_was_asked)
+{
+	enum cancel_origin o;
+	for (size_t i = s->n; i-- > 0 && s->n - i <= 3; ) {
+		if (!s->frames[i] || !known_asker(s->frames[i], &o))
+			continue;
+		/* wait_for() cancels what it waits for on a timeout, and when it is
+		 * itself cancelled (before 3.12, by the same function). */
+		if (o == CANCEL_TIMEOUT && by_was_asked &&
+		    strcmp(last_part(s->frames[i]->function), "_cancel_and_wait") == 0)
+			return CANCEL_TASK;
+		return o;
+	}
+	if (c->by_serial || c->by)
+		return CANCEL_TASK;
+	for (size_t i = s->n; i-- > 0; ) {
+		const struct frame *f = s->frames[i];
+		if (f && strcmp(last_part(f->function), "_run") == 0 && ends_with(f->file, "asyncio/events.py"))
+			return ran_by_signal(hi, c, i, s->n) ? CANCEL_SIGNAL : CANCEL_CALLBACK;
+	}
+	/* uvloop's callbacks have no frame of a loop but the one that started it. */
+	for (size_t i = s->n; i-- > 0; ) {
+		const char *name = s->frames[i] ? last_part(s->frames[i]->function) : "";
+		if (ends_with(s->frames[i]->file, "asyncio/runners.py") &&
+		    (strcmp(name, "run") == 0 || strcmp(name, "_run_until_complete") == 0))
+			return CANCEL_CALLBACK;
+	}
+	return CANCEL_UNKNOWN;
+}

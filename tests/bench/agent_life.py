@@ -1,0 +1,82 @@
+"""What the agent costs a task's whole life: created, suspended once eight awaits deep,
+ended. Runs inside the interpreter that is measured; prints one line of JSON.
+
+    PYTHON agent_life.py DIRECTORY-OF-THE-AGENT [ROUNDS]
+
+Without, with the agent, and with a task factory in Python that does what aiomonitor's
+does (the creation stack as text, by traceback.extract_stack, and a done callback) take
+turns in one process, a batch each, so that a noisy machine is noisy for all; the fastest
+batch of each counts.
+"""
+import asyncio
+import json
+import sys
+import time
+import traceback
+
+BATCH = 1000
+
+
+async def level(n, future):
+    if n:
+        await level(n - 1, future)
+    else:
+        await future
+
+
+async def batch(size):
+    loop = asyncio.get_running_loop()
+    future = loop.create_future()
+    begin = time.perf_counter()
+    tasks = [loop.create_task(level(7, future)) for _ in range(size)]
+    await asyncio.sleep(0)
+    future.set_result(None)
+    await asyncio.gather(*tasks)
+    return (time.perf_counter() - begin) / size
+
+
+def factory():
+    history = {}
+
+    def create(loop, coro, **kwargs):
+        task = asyncio.Task(coro, loop=loop, **kwargs)
+        history[task] = traceback.extract_stack()
+        task.add_done_callback(history.pop)
+        return task
+    return create
+
+
+async def measure(agent, rounds):
+    loop = asyncio.get_running_loop()
+    best = {"none": 1.0, "agent": 1.0, "factory": 1.0}
+    for i in range(rounds):
+        best["none"] = min(best["none"], await batch(BATCH))
+        agent.start()
+        for _ in range(4):
+            best["agent"] = min(best["agent"], await batch(BATCH))
+        agent.stop()
+        if i % 20 == 0:
+            loop.set_task_factory(factory())
+            best["factory"] = min(best["factory"], await batch(BATCH // 10))
+            loop.set_task_factory(None)
+        for _ in range(3):
+            best["none"] = min(best["none"], await batch(BATCH))
+    return best
+
+
+async def main(where, rounds):
+    sys.path.insert(0, where)
+    import asyncmon_agent
+
+    # A program has frames below its loop's, and a few more where it makes tasks.
+    async def deep(n):
+        return await (deep(n - 1) if n else measure(asyncmon_agent, rounds))
+    best = await deep(12)
+    print(json.dumps({
+        "python": sys.version.split()[0],
+        "us": {k: round(v * 1e6, 3) for k, v in best.items()},
+        "agent": round(best["agent"] / best["none"], 3),
+        "factory": round(best["factory"] / best["none"], 1)}))
+
+
+asyncio.run(main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 60))
