@@ -2,8 +2,9 @@
 
 const struct layout_table *const layout_tables[] = {
 	&table_3_8, &table_3_9, &table_3_10, &table_3_11, &table_3_12,
-	&table_3_13, &table_3_13_late, &table_3_13_debug, &table_3_13t, &table_3_14,
-	&table_3_14_debug, &table_3_14t, &table_3_15, &table_3_15_debug, &table_3_15t,
+	&table_3_13, &table_3_13_5, &table_3_13_15, &table_3_13_5_debug, &table_3_13_15_debug,
+	&table_3_13t, &table_3_14, &table_3_14_debug, &table_3_14t, &table_3_15,
+	&table_3_15_debug, &table_3_15t,
 	NULL,
 };
 

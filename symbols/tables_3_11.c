@@ -1,4 +1,5 @@
-/* CPython 3.11: frames without objects, inside generators; dict keys by log2. From 3.11.7. */
+/* CPython 3.11: frames without objects, inside generators; dict keys by log2. From 3.11.7;
+ * the same as 3.11.2. */
 #include "symbols/tables.h"
 
 static const struct layout_item items_3_11[] = {

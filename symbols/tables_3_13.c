@@ -1,6 +1,7 @@
-/* CPython 3.13: instr_ptr, bit fields in tasks, an eval breaker for each thread. From 3.13.0;
- * from 3.13.18, before which runtime, thread and gc states changed (3.13.15 has the first two,
- * the patch level of each change is not known); and the debug build of that. */
+/* CPython 3.13: instr_ptr, bit fields in tasks, an eval breaker for each thread. From 3.13.0,
+ * 3.13.5 (PyGC_Head is aligned to 4 bytes) and 3.13.15 (runtime and thread states grew; the same
+ * as 3.13.18); at which patch level between them each change came is not known. Debug builds
+ * of the latter two. */
 #include "symbols/tables.h"
 
 static const struct layout_item items_3_13[] = {
@@ -58,33 +59,57 @@ static const struct layout_item items_3_13[] = {
 
 const struct layout_table table_3_13 = {
 	.minor = 13,
-	.micro_max = 7,
+	.micro_max = 2,
 	.base = &table_3_12,
 	LAYOUT_ITEMS(items_3_13),
 };
 
-static const struct layout_item items_3_13_late[] = {
-	{ LF_runtime_pending, 2664 },
+static const struct layout_item items_3_13_5[] = {
 	{ LF_gc_generations, 20 },
+};
+
+const struct layout_table table_3_13_5 = {
+	.minor = 13,
+	.micro_min = 3,
+	.micro_max = 9,
+	.base = &table_3_13,
+	LAYOUT_ITEMS(items_3_13_5),
+};
+
+static const struct layout_item items_3_13_15[] = {
+	{ LF_runtime_pending, 2664 },
 	{ LF_tstate_running_loop, 312 },
 };
 
-const struct layout_table table_3_13_late = {
+const struct layout_table table_3_13_15 = {
 	.minor = 13,
-	.micro_min = 8,
+	.micro_min = 10,
 	.micro_max = LAYOUT_MICRO_ANY,
-	.base = &table_3_13,
-	LAYOUT_ITEMS(items_3_13_late),
+	.base = &table_3_13_5,
+	LAYOUT_ITEMS(items_3_13_15),
 };
 
-static const struct layout_item items_3_13_debug[] = {
+static const struct layout_item items_3_13_5_debug[] = {
+	{ LF_runtime_pending, 18632 },
+};
+
+const struct layout_table table_3_13_5_debug = {
+	.minor = 13,
+	.micro_max = 9,
+	.debug_build = true,
+	.base = &table_3_13_5,
+	LAYOUT_ITEMS(items_3_13_5_debug),
+};
+
+static const struct layout_item items_3_13_15_debug[] = {
 	{ LF_runtime_pending, 18656 },
 };
 
-const struct layout_table table_3_13_debug = {
+const struct layout_table table_3_13_15_debug = {
 	.minor = 13,
+	.micro_min = 10,
 	.micro_max = LAYOUT_MICRO_ANY,
 	.debug_build = true,
-	.base = &table_3_13_late,
-	LAYOUT_ITEMS(items_3_13_debug),
+	.base = &table_3_13_15,
+	LAYOUT_ITEMS(items_3_13_15_debug),
 };

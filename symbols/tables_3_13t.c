@@ -111,6 +111,6 @@ const struct layout_table table_3_13t = {
 	.minor = 13,
 	.micro_max = LAYOUT_MICRO_ANY,
 	.free_threaded = true,
-	.base = &table_3_13_late,
+	.base = &table_3_13_15,
 	LAYOUT_ITEMS(items_3_13t),
 };

@@ -1,5 +1,5 @@
 /* CPython 3.14: tasks in linked lists, awaited_by, tagged references. From 3.14.10, and its
- * debug build. */
+ * debug build; the same as 3.14.8. */
 #include "symbols/tables.h"
 
 static const struct layout_item items_3_14[] = {
@@ -56,7 +56,7 @@ static const struct layout_item items_3_14[] = {
 const struct layout_table table_3_14 = {
 	.minor = 14,
 	.micro_max = LAYOUT_MICRO_ANY,
-	.base = &table_3_13_late,
+	.base = &table_3_13_15,
 	LAYOUT_ITEMS(items_3_14),
 };
 

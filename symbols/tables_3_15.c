@@ -1,4 +1,5 @@
-/* CPython 3.15: states of generators begin at 0. From 3.15.2, and its debug build. */
+/* CPython 3.15: states of generators begin at 0. From 3.15.2, and its debug build;
+ * the same as 3.15.0. */
 #include "symbols/tables.h"
 
 static const struct layout_item items_3_15[] = {

@@ -1,4 +1,4 @@
-/* CPython 3.9: pending calls and gc are in the interpreter. From 3.9.18. */
+/* CPython 3.9: pending calls and gc are in the interpreter. From 3.9.18; the same as 3.9.2. */
 #include "symbols/tables.h"
 
 static const struct layout_item items_3_9[] = {
