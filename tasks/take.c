@@ -164,7 +164,7 @@ struct taking {
 /* Which way to copy, learnt by walking live memory. */
 static err_t rehearse(struct taking *k)
 {
-	struct walk w;
+	struct walk w = { 0 };
 	struct target *t = k->py->target;
 	uint64_t whole = t->ops->whole_size(t);
 	double start = now(CLOCK_MONOTONIC);

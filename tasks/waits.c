@@ -370,7 +370,7 @@ static void queue_join(struct waiting *x)
 	if (x->wait->kind != WAIT_EVENT || x->frame == x->w->chain)
 		return;
 	const struct pyframe *f = x->frame - 1;
-	if (!f->code->name || strcmp(f->code->name, "join") || !ends_with(f->code->file, "asyncio/queues.py"))
+	if (!f->code->name || strcmp(f->code->name, "join") != 0 || !ends_with(f->code->file, "asyncio/queues.py"))
 		return;
 	x->wait->kind = WAIT_QUEUE_JOIN;
 	x->wait->id = x->thing = local_get(&x->w->r, f, "self");

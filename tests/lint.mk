@@ -20,6 +20,7 @@ TIDY_CHECKS := clang-analyzer-*,bugprone-*,-bugprone-easily-swappable-parameters
 	-bugprone-narrowing-conversions,-bugprone-reserved-identifier,$\
 	-bugprone-assignment-in-if-condition,-bugprone-macro-parentheses,$\
 	-bugprone-implicit-widening-of-multiplication-result,-bugprone-branch-clone,$\
+	-bugprone-sizeof-expression,-clang-analyzer-valist.Uninitialized,$\
 	-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling
 lint-tidy:
 	clang-tidy -quiet -warnings-as-errors='*' -checks='-*,$(TIDY_CHECKS)' $(SRC) -- \

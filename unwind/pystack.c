@@ -22,7 +22,7 @@ bool pystack_read(struct reader *r, uint64_t tstate, struct pystack *out)
 	struct pyframe *frames = NULL;
 	/* A frame met again is a cycle: compare with a mark that moves at powers of two. */
 	uint64_t mark = 0;
-	for (uint64_t at = top_frame(r, tstate); at; at = frames[out->n - 1].previous) {
+	for (uint64_t at = top_frame(r, tstate), next; at; at = next) {
 		if (at == mark || out->n == FRAMES_MAX) {
 			out->broken = at == mark ? "the frames form a circle" : "too many frames";
 			break;
@@ -42,7 +42,7 @@ bool pystack_read(struct reader *r, uint64_t tstate, struct pystack *out)
 			out->broken = "a frame could not be read";
 			break;
 		}
-		out->n++;
+		next = frames[out->n++].previous;
 	}
 	out->frames = arena_dup(r->arena, frames, out->n * sizeof *frames);
 	free(frames);
