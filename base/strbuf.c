@@ -97,18 +97,75 @@ static bool harmful(uint32_t cp)
 	       (cp >= 0x2066 && cp <= 0x2069) || cp == 0xFEFF;
 }
 
+/* One character at p, made harmless; its length in bytes. */
+static unsigned escape_one(struct strbuf *b, const unsigned char *p)
+{
+	uint32_t cp = 0;
+	unsigned n = decode(p, &cp);
+	if (n == 0)
+		strbuf_fmt(b, "\\x%02x", *p);
+	else if (harmful(cp))
+		strbuf_fmt(b, cp < 0x100 ? "\\x%02x" : "\\u{%04x}", cp);
+	else
+		strbuf_add(b, (const char *)p, n);
+	return n ? n : 1;
+}
+
+/* Nearly all text is plain ASCII: runs of it are copied whole. */
 void strbuf_escaped(struct strbuf *b, const char *s)
 {
 	const unsigned char *p = (const unsigned char *)s;
-	while (*p) {
-		uint32_t cp = 0;
-		unsigned n = decode(p, &cp);
-		if (n == 0)
-			strbuf_fmt(b, "\\x%02x", *p);
-		else if (harmful(cp))
-			strbuf_fmt(b, cp < 0x100 ? "\\x%02x" : "\\u{%04x}", cp);
-		else
-			strbuf_add(b, (const char *)p, n);
-		p += n ? n : 1;
+	for (;;) {
+		const unsigned char *run = p;
+		while (*p >= 0x20 && *p < 0x7F)
+			p++;
+		if (p > run)
+			strbuf_add(b, (const char *)run, (size_t)(p - run));
+		if (!*p)
+			return;
+		p += escape_one(b, p);
 	}
+}
+
+void strbuf_field(struct strbuf *b, const char *s)
+{
+	const unsigned char *p = (const unsigned char *)s;
+	for (;;) {
+		const unsigned char *run = p;
+		while (*p > 0x20 && *p < 0x7F && *p != '\\')
+			p++;
+		if (p > run)
+			strbuf_add(b, (const char *)run, (size_t)(p - run));
+		if (!*p)
+			return;
+		if (*p == ' ' || *p == '\\') {
+			strbuf_str(b, *p == ' ' ? "\\x20" : "\\x5c");
+			p++;
+		} else {
+			p += escape_one(b, p);
+		}
+	}
+}
+
+static void digits(struct strbuf *b, uint64_t v, unsigned base)
+{
+	char text[24];
+	size_t i = sizeof text;
+	do
+		text[--i] = "0123456789abcdef"[v % base];
+	while (v /= base);
+	strbuf_add(b, text + i, sizeof text - i);
+}
+
+void strbuf_int(struct strbuf *b, int64_t v)
+{
+	if (v < 0)
+		strbuf_char(b, '-');
+	digits(b, v < 0 ? 0 - (uint64_t)v : (uint64_t)v, 10);
+}
+
+void strbuf_hex(struct strbuf *b, uint64_t v)
+{
+	strbuf_add(b, "0x", 2);
+	digits(b, v, 16);
 }

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct strbuf {
 	char *s;
@@ -22,5 +23,9 @@ void strbuf_free(struct strbuf *b);
 /* Text of the target made fit for a terminal: invalid UTF-8 and control
  * characters (C0, DEL, C1, bidirectional overrides) become \xNN or \u{NNNN}. */
 void strbuf_escaped(struct strbuf *b, const char *s);
+/* The same as one field of a line of fields: blanks and backslashes too. */
+void strbuf_field(struct strbuf *b, const char *s);
+void strbuf_int(struct strbuf *b, int64_t v);
+void strbuf_hex(struct strbuf *b, uint64_t v); /* 0x7f… */
 
 #endif

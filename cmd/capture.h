@@ -1,0 +1,19 @@
+/* A target opened, its Python found: what looks are taken of. */
+#ifndef ASYNCMON_CMD_CAPTURE_H
+#define ASYNCMON_CMD_CAPTURE_H
+
+#include "symbols/python.h"
+#include "tasks/snapshot.h"
+
+struct capture {
+	struct target *target;
+	struct python *python;
+	double open_s, find_s; /* what it took, in seconds */
+};
+
+err_t capture_open(const char *word, const struct target_opts *o, struct capture **out);
+/* One look; enum snapshot_what. The snapshot is the caller's and outlives the capture. */
+err_t capture_take(struct capture *cap, unsigned what, struct snapshot **out);
+void capture_close(struct capture *cap);
+
+#endif

@@ -1,0 +1,232 @@
+/* From a command line to a command: which one, its options, its targets, where its
+ * output goes. */
+#include "cmd/command.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/capture.h"
+#include "cmd/procs.h"
+
+const struct command *command_find(const char *name)
+{
+	for (size_t i = 0; commands[i]; i++) {
+		if (!strcmp(commands[i]->name, name))
+			return commands[i];
+		for (size_t k = 0; commands[i]->aliases[k]; k++)
+			if (!strcmp(commands[i]->aliases[k], name))
+				return commands[i];
+	}
+	return NULL;
+}
+
+void command_sets(const struct command *cmd, struct args *a)
+{
+	size_t n = 0;
+	if (cmd->options)
+		a->sets[n++] = cmd->options;
+	if (cmd->flags & CMD_SELECT)
+		a->sets[n++] = options_select;
+	if (cmd->flags & CMD_LIST)
+		a->sets[n++] = options_list;
+	if (cmd->flags & CMD_MANY)
+		a->sets[n++] = options_many;
+	a->sets[n++] = options_common;
+	a->sets[n] = NULL;
+}
+
+static err_t unknown_command(const char *name)
+{
+	struct nearest near = { .word = name };
+	for (size_t i = 0; commands[i]; i++)
+		nearest_try(&near, commands[i]->name);
+	if (near.best)
+		return err_new(E_USAGE, "there is no command %s; did you mean %s?", name, near.best);
+	return err_new(E_USAGE, "there is no command %s; asyncmon --help lists them", name);
+}
+
+static err_t colour_of(const struct args *a, enum term_when *when)
+{
+	const char *v = opt_value(a, "color");
+	*when = !v || !strcmp(v, "auto") ? WHEN_AUTO : !strcmp(v, "always") ? WHEN_ALWAYS : WHEN_NEVER;
+	if (v && *when == WHEN_NEVER && strcmp(v, "never"))
+		return err_new(E_USAGE, "--color is auto, always or never, not %s", v);
+	return NULL;
+}
+
+/* Runs the command on one target and closes what it opened. */
+static int run_one(struct call *c, struct capture *held)
+{
+	c->cap = held;
+	int status = c->cmd->run(c);
+	if (c->cap != held)
+		capture_close(c->cap);
+	c->cap = held;
+	return status;
+}
+
+/* Several targets, an answer each. With --tree, those of the tree that have no asyncio
+ * to show are left out. */
+static int run_many(struct call *c, const struct pids *tree)
+{
+	int worst = STATUS_FINE;
+	size_t n = c->args.nwords + tree->n;
+	c->many = true;
+	for (size_t i = 0; i < n; i++) {
+		char word[24];
+		bool of_tree = i >= c->args.nwords;
+		if (of_tree)
+			snprintf(word, sizeof word, "%d", (int)tree->v[i - c->args.nwords]);
+		c->target = of_tree ? word : c->args.words[i];
+		c->skippable = of_tree;
+		int status = run_one(c, NULL);
+		worst = status > worst ? status : worst;
+		if (status == STATUS_USAGE)
+			break;
+	}
+	if (c->as_json && c->shown) {
+		json_array_end(&c->json);
+		json_object_end(&c->json);
+	}
+	c->many = c->skippable = false;
+	if (!c->shown && !worst)
+		return call_fail(c, err_new(E_NOTPYTHON,
+			"neither process %s nor any descendant of it runs Python with asyncio",
+			opt_value(&c->args, "tree")));
+	return worst;
+}
+
+static int run_targets(struct call *c)
+{
+	struct pids tree = { 0 };
+	const char *root = c->cmd->flags & CMD_MANY ? opt_value(&c->args, "tree") : NULL;
+	err_t e = root ? pids_tree(root, &tree) : NULL;
+	if (e)
+		return call_fail(c, e);
+	if (!root && c->args.nwords == 0)
+		return call_fail(c, err_new(E_USAGE, "%s needs a target: a PID or a core file", c->cmd->name));
+	if (root || (c->cmd->flags & CMD_MANY && c->args.nwords > 1)) {
+		int status = run_many(c, &tree);
+		free(tree.v);
+		return status;
+	}
+	c->target = c->args.words[0];
+	c->words = c->args.words + 1;
+	c->nwords = c->args.nwords - 1;
+	return run_one(c, NULL);
+}
+
+static int run(struct call *c, struct capture *held)
+{
+	if (held || !(c->cmd->flags & CMD_TARGET)) {
+		c->words = c->args.words;
+		c->nwords = c->args.nwords;
+		return run_one(c, held);
+	}
+	return run_targets(c);
+}
+
+static int help(struct call *c)
+{
+	usage_command(&c->out->b, c->cmd);
+	return STATUS_FINE;
+}
+
+static bool taller_than_screen(const struct strbuf *b)
+{
+	const char *lines = getenv("LINES");
+	long rows = lines ? atol(lines) : 24, n = 0;
+	for (const char *p = b->s; p && (p = strchr(p, '\n')) && n < rows; p++)
+		n++;
+	return n >= rows - 1;
+}
+
+/* What was held back for the pager, to it or to stdout. */
+static void deliver(struct call *c)
+{
+	pid_t pid = 0;
+	int pager = c->out->fd < 0 && taller_than_screen(&c->out->b) ? pager_start(&c->term, &pid) : -1;
+	c->out->fd = pager >= 0 ? pager : STDOUT_FILENO;
+	out_flush(c->out);
+	if (pager >= 0) {
+		pager_finish(pager, pid);
+		c->out->errnum = 0;
+	}
+}
+
+/* Everything out: data first, then the notes. A reader that has gone is no failure of
+ * ours worth a word, but nothing was delivered either. */
+static int finish(struct call *c, int status)
+{
+	deliver(c);
+	if (c->out->errnum && c->out->errnum != EPIPE) {
+		call_note(c, "writing to standard output: %s", strerror(c->out->errnum));
+		status = status ? status : STATUS_ATTACH;
+	}
+	if (c->notes->len)
+		fwrite(c->notes->s, 1, c->notes->len, stderr);
+	strbuf_free(c->notes);
+	out_free(c->out);
+	args_free(&c->args);
+	return status;
+}
+
+static err_t prepare(struct call *c, const struct args *before, int argc, char **argv, bool session)
+{
+	enum term_when when = WHEN_AUTO;
+	c->cmd = command_find(argv[0]);
+	if (!c->cmd)
+		return unknown_command(argv[0]);
+	if (c->cmd->flags & (session ? CMD_NO_SESSION : CMD_SESSION))
+		return err_new(E_USAGE, session ? "%s is not a command of the session"
+						: "%s is a command of the session (asyncmon attach)", c->cmd->name);
+	command_sets(c->cmd, &c->args);
+	for (size_t i = 0; before && i < before->ngiven; i++)
+		TRY(args_give(&c->args, before->given[i].opt, before->given[i].value));
+	TRY(args_parse(&c->args, argc - 1, argv + 1, c->cmd->flags & CMD_REST ? UNTIL_WORD : UNTIL_END));
+	TRY(colour_of(&c->args, &when));
+	term_look(&c->term, when);
+	return NULL;
+}
+
+static bool asks_json(int argc, char **argv)
+{
+	for (int i = 0; i < argc && strcmp(argv[i], "--"); i++)
+		if (!strcmp(argv[i], "--json"))
+			return true;
+	return false;
+}
+
+int command_run(const struct args *before, struct capture *cap, int argc, char **argv)
+{
+	struct out out = { .fd = STDOUT_FILENO };
+	struct strbuf notes = { 0 };
+	struct call c = { .out = &out, .notes = &notes, .json.out = &out };
+	err_t e = prepare(&c, before, argc, argv, cap != NULL);
+	int status;
+	c.as_json = opt_given(&c.args, "json") || asks_json(argc, argv);
+	if (!e && opt_given(&c.args, "help")) {
+		status = help(&c);
+	} else {
+		if (!e && c.cmd->flags & CMD_PAGER && c.term.out && !c.as_json)
+			out.fd = -1;
+		status = e ? call_fail(&c, e) : run(&c, cap);
+		if (c.json.comma)
+			json_end(&c.json);
+	}
+	return finish(&c, status);
+}
+
+int command_fail(err_t e, int argc, char **argv)
+{
+	struct out out = { .fd = STDOUT_FILENO };
+	struct strbuf notes = { 0 };
+	struct call c = { .out = &out, .notes = &notes, .json.out = &out, .as_json = asks_json(argc, argv) };
+	int status = call_fail(&c, e);
+	if (c.as_json)
+		json_end(&c.json);
+	return finish(&c, status);
+}

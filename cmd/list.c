@@ -1,0 +1,49 @@
+#include "cmd/list.h"
+
+#include <stdlib.h>
+
+err_t list_make(struct list *l, const struct list_kind *kind, const struct snapshot *s, struct rows r)
+{
+	*l = (struct list){ .kind = kind, .snap = s, .n = r.n, .total = r.n };
+	l->rows = calloc(r.n ? r.n : 1, sizeof *l->rows);
+	if (!l->rows)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < r.n; i++)
+		l->rows[i] = (const char *)r.base + i * r.size;
+	return NULL;
+}
+
+void list_free(struct list *l)
+{
+	free(l->rows);
+	*l = (struct list){ 0 };
+}
+
+err_t list_query(struct list *l, const struct args *a, struct tallies *groups)
+{
+	struct selection sel;
+	TRY(selection_parse(&sel, a));
+	list_select(l, &sel);
+	if (opt_given(a, "group-by"))
+		return list_group(l, a, groups);
+	TRY(list_sort(l, opt_value(a, "sort")));
+	return list_cut(l, a);
+}
+
+/* What is wrong with the options shows on a list of nothing. */
+err_t list_check(const struct list_kind *kind, const struct args *a)
+{
+	static const struct snapshot nothing;
+	static const struct term nowhere;
+	struct list l;
+	struct tallies t = { 0 };
+	struct list_look k = { 0 };
+	TRY(list_make(&l, kind, &nothing, (struct rows){ 0 }));
+	err_t e = list_query(&l, a, &t);
+	if (!e)
+		e = list_look_make(&k, &l, a, &nowhere);
+	list_look_free(&k);
+	tallies_free(&t);
+	list_free(&l);
+	return e;
+}

@@ -1,0 +1,92 @@
+/* A list as a command's answer, text or JSON. */
+#include "cmd/list_answer.h"
+
+#include <stdio.h>
+
+static void counts_json(struct json *j, const struct tallies *t, const char *by)
+{
+	json_key(j, "group_by");
+	json_str(j, by);
+	json_key(j, "counts");
+	json_array(j);
+	for (size_t i = 0; i < t->n; i++) {
+		json_object(j);
+		json_key(j, "key");
+		json_str(j, t->v[i].key);
+		json_key(j, "count");
+		json_int(j, (int64_t)t->v[i].count);
+		json_object_end(j);
+	}
+	json_array_end(j);
+}
+
+static void rows_json(struct call *c, const struct list *l, const struct tallies *t)
+{
+	struct json *j = &c->json;
+	json_key(j, "shown");
+	json_int(j, (int64_t)l->n);
+	json_key(j, "total");
+	json_int(j, (int64_t)l->total);
+	if (t)
+		counts_json(j, t, opt_value(&c->args, "group-by"));
+	json_key(j, l->kind->noun_json);
+	json_array(j);
+	for (size_t i = 0; i < l->n; i++)
+		l->kind->json(j, l->rows[i]);
+	json_array_end(j);
+}
+
+/* For a person who looks on: a line about the whole. */
+static void summary(struct call *c, const struct list *l)
+{
+	const struct snapshot *s = l->snap;
+	char paused[40] = "not paused";
+	if (!c->term.err || c->as_json)
+		return;
+	if (s->paused_us >= 0)
+		snprintf(paused, sizeof paused, "paused %.1f ms", (double)s->paused_us / 1e3);
+	else if (s->kind == TARGET_CORE)
+		snprintf(paused, sizeof paused, "a core");
+	call_note(c, "%zu of %zu %s; %zu loop%s; python %s; %s", l->n, l->total, l->kind->noun, s->nloops,
+		  s->nloops == 1 ? "" : "s", s->python, paused);
+}
+
+static err_t text(struct call *c, const struct list *l, const struct tallies *t)
+{
+	struct list_look k;
+	err_t e = list_look_make(&k, l, &c->args, &c->term);
+	if (!e && c->many && !k.raw)
+		strbuf_fmt(&c->out->b, "%sPID %d: python %s, %zu %s\n", c->shown > 1 ? "\n" : "",
+			   (int)l->snap->pid, l->snap->python, l->total, l->kind->noun);
+	if (!e)
+		e = t ? tallies_print(c->out, t, opt_value(&c->args, "group-by"), &k) : list_print(c->out, l, &k);
+	list_look_free(&k);
+	return e;
+}
+
+err_t list_answer(struct call *c, const struct list_kind *kind, const struct snapshot *s,
+		  struct rows rows, void (*before)(struct json *, const struct snapshot *))
+{
+	struct list l = { 0 };
+	struct tallies t = { 0 };
+	bool grouped = opt_given(&c->args, "group-by");
+	err_t e = list_make(&l, kind, s, rows);
+	if (!e)
+		e = list_query(&l, &c->args, &t);
+	if (!e && l.ageless)
+		call_note(c, "%zu %s whose age is not known are left out: only the agent knows it",
+			  l.ageless, kind->noun);
+	if (!e) {
+		call_answer(c, s);
+		if (c->as_json && before)
+			before(&c->json, s);
+		if (c->as_json)
+			rows_json(c, &l, grouped ? &t : NULL);
+		else
+			e = text(c, &l, grouped ? &t : NULL);
+		summary(c, &l);
+	}
+	tallies_free(&t);
+	list_free(&l);
+	return e;
+}

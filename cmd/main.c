@@ -1,0 +1,50 @@
+/* asyncmon COMMAND [OPTIONS] TARGET [ARGUMENTS] */
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/command.h"
+
+static const struct option before_command[] = {
+	{ "version", 'V', NULL, "say which version this is" },
+	{ NULL, 0, NULL, NULL }
+};
+
+static int print(void (*write_text)(struct strbuf *), int fd, int status)
+{
+	struct out out = { .fd = fd };
+	write_text(&out.b);
+	out_flush(&out);
+	out_free(&out);
+	return out.errnum && !status ? STATUS_ATTACH : status;
+}
+
+static void version(struct strbuf *b)
+{
+	strbuf_str(b, "asyncmon " ASYNCMON_VERSION "\n");
+}
+
+int main(int argc, char **argv)
+{
+	struct args before = { .sets = { before_command, options_common } };
+	int status;
+	setlocale(LC_ALL, "");
+	setlocale(LC_NUMERIC, "C");
+	signal(SIGPIPE, SIG_IGN);
+	err_t e = args_parse(&before, argc - 1, argv + 1, UNTIL_WORD);
+	if (e)
+		status = command_fail(e, argc, argv);
+	else if (opt_given(&before, "version"))
+		status = print(version, STDOUT_FILENO, STATUS_FINE);
+	else if (before.nwords)
+		/* The words are the tail of argv, for parsing ends at the first. */
+		status = command_run(&before, NULL, (int)before.nwords, argv + argc - before.nwords);
+	else if (opt_given(&before, "help"))
+		status = print(usage_all, STDOUT_FILENO, STATUS_FINE);
+	else
+		status = print(usage_all, STDERR_FILENO, STATUS_USAGE);
+	args_free(&before);
+	return status;
+}

@@ -1,0 +1,88 @@
+#include "cmd/page.h"
+
+#include <string.h>
+
+void page_free(struct page *p)
+{
+	source_free(&p->source);
+	strbuf_free(&p->text);
+	strbuf_free(&p->line);
+}
+
+void page_put(struct page *p, const char *sgr)
+{
+	strbuf_clear(&p->line);
+	strbuf_escaped(&p->line, p->text.s ? p->text.s : "");
+	term_sgr(&p->c->term, &p->c->out->b, sgr, p->line.s ? p->line.s : "");
+	strbuf_clear(&p->text);
+	out_tick(p->c->out);
+}
+
+void page_field(struct page *p, const char *label)
+{
+	strbuf_fmt(&p->c->out->b, "  %-12s ", label);
+	page_put(p, NULL);
+	strbuf_char(&p->c->out->b, '\n');
+}
+
+static void blanks(struct page *p, unsigned n)
+{
+	while (n--)
+		strbuf_char(&p->c->out->b, ' ');
+}
+
+void page_frame(struct page *p, const char *function, const char *file, int line, unsigned indent)
+{
+	struct strbuf *b = &p->c->out->b;
+	blanks(p, indent);
+	strbuf_str(&p->text, "File \"");
+	strbuf_str(&p->text, file ? file : "?");
+	strbuf_char(&p->text, '"');
+	if (line > 0) {
+		strbuf_str(&p->text, ", line ");
+		strbuf_int(&p->text, line);
+	}
+	strbuf_str(&p->text, ", in ");
+	page_put(p, NULL);
+	strbuf_str(&p->text, function ? function : "?");
+	page_put(p, "1");
+	strbuf_char(b, '\n');
+	if (source_line(&p->source, file, line, &p->text)) {
+		blanks(p, indent + 2);
+		page_put(p, NULL);
+		strbuf_char(b, '\n');
+	}
+}
+
+static void locals_of(struct page *p, const struct frame *f, unsigned indent)
+{
+	for (size_t i = 0; i < f->nlocals; i++) {
+		const struct local *l = &f->locals[i];
+		blanks(p, indent + 4);
+		strbuf_str(&p->text, l->name ? l->name : "?");
+		page_put(p, "36");
+		strbuf_str(&p->text, " = ");
+		if (l->value)
+			strbuf_str(&p->text, l->value);
+		else
+			strbuf_fmt(&p->text, "<%s>", l->type ? l->type : "?");
+		page_put(p, NULL);
+		strbuf_char(&p->c->out->b, '\n');
+	}
+}
+
+void page_stack(struct page *p, const struct stack *st, unsigned indent, bool locals)
+{
+	for (size_t i = 0; i < st->n; i++) {
+		const struct frame *f = st->frames[i];
+		page_frame(p, f->function, f->file, f->line, indent);
+		if (locals)
+			locals_of(p, f, indent);
+	}
+	if (st->broken) {
+		blanks(p, indent);
+		strbuf_fmt(&p->text, "(the stack ends early: %s)", st->broken);
+		page_put(p, "33");
+		strbuf_char(&p->c->out->b, '\n');
+	}
+}

@@ -1,0 +1,25 @@
+/* Text about one thing: labelled lines and stacks with their source. */
+#ifndef ASYNCMON_CMD_PAGE_H
+#define ASYNCMON_CMD_PAGE_H
+
+#include "cmd/command.h"
+#include "cmd/source.h"
+
+struct page {
+	struct call *c;
+	struct source source;
+	struct strbuf text;    /* what is being put together, not escaped */
+	struct strbuf line;
+};
+
+void page_free(struct page *p);
+/* Puts p->text, escaped, in that colour (NULL: none), and clears it. */
+void page_put(struct page *p, const char *sgr);
+/* Puts "  label      " and p->text as a line. */
+void page_field(struct page *p, const char *label);
+/* "  File "…", line N, in f" and the source line under it, most recent call last;
+ * indented by that many blanks. */
+void page_stack(struct page *p, const struct stack *st, unsigned indent, bool locals);
+void page_frame(struct page *p, const char *function, const char *file, int line, unsigned indent);
+
+#endif

@@ -1,0 +1,187 @@
+/* Printing lists: raw lines by our own writer, since libsmartcols takes milliseconds
+ * for thousands of them; tables by libsmartcols, as util-linux prints them. */
+#include "cmd/list.h"
+
+#include <libsmartcols/libsmartcols.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A cell of a table is cut here, that one hostile name does not widen every row. */
+#define CELL_MAX 1024
+
+static void raw_cell(struct strbuf *b, struct strbuf *cell, bool known, bool first)
+{
+	if (!first)
+		strbuf_char(b, ' ');
+	if (known && cell->len)
+		strbuf_field(b, cell->s);
+	else
+		strbuf_char(b, '-');
+}
+
+static err_t print_raw(struct out *o, const struct list *l, const struct list_look *k)
+{
+	struct strbuf cell = { 0 };
+	for (size_t c = 0; k->columns[c] && !k->noheadings; c++)
+		strbuf_fmt(&o->b, "%s%s", c ? " " : "", k->columns[c]->name);
+	if (!k->noheadings)
+		strbuf_char(&o->b, '\n');
+	for (size_t i = 0; i < l->n && !o->errnum; i++) {
+		for (size_t c = 0; k->columns[c]; c++) {
+			strbuf_clear(&cell);
+			bool known = k->columns[c]->text(&cell, l->snap, l->rows[i]);
+			raw_cell(&o->b, &cell, known, c == 0);
+		}
+		strbuf_char(&o->b, '\n');
+		out_tick(o);
+	}
+	bool failed = cell.failed || o->b.failed;
+	strbuf_free(&cell);
+	return failed ? ERR_NOMEM : NULL;
+}
+
+/* A cell's text, fit for a terminal and not too long. */
+static const char *shown(struct strbuf *escaped, struct strbuf *cell, bool known)
+{
+	strbuf_clear(escaped);
+	if (!known || !cell->len)
+		return "-";
+	if (cell->len > CELL_MAX) {
+		size_t n = CELL_MAX;
+		while (n && (cell->s[n] & 0xC0) == 0x80)
+			n--;
+		cell->s[n] = '\0';
+		strbuf_escaped(escaped, cell->s);
+		strbuf_str(escaped, "...");
+	} else {
+		strbuf_escaped(escaped, cell->s);
+	}
+	return escaped->s ? escaped->s : "";
+}
+
+static struct libscols_table *table_new(const struct list_look *k)
+{
+	struct libscols_table *tb = scols_new_table();
+	if (!tb)
+		return NULL;
+	scols_table_enable_noencoding(tb, 1);
+	scols_table_enable_noheadings(tb, k->noheadings);
+	scols_table_enable_colors(tb, k->term->colour);
+	scols_table_set_termforce(tb, k->term->width ? SCOLS_TERMFORCE_ALWAYS : SCOLS_TERMFORCE_NEVER);
+	if (k->term->width)
+		scols_table_set_termwidth(tb, k->term->width);
+	return tb;
+}
+
+static bool table_column(struct libscols_table *tb, const struct list_look *k, const struct column *c)
+{
+	int flags = c->right ? SCOLS_FL_RIGHT : 0;
+	bool cut = c->width > 0 && k->term->width;
+	return scols_table_new_column(tb, c->name, cut ? c->width : 0, flags | (cut ? SCOLS_FL_TRUNC : 0));
+}
+
+static bool table_print(struct libscols_table *tb, struct out *o)
+{
+	char *text = NULL;
+	size_t n = 0;
+	FILE *f = open_memstream(&text, &n);
+	if (!f)
+		return false;
+	scols_table_set_stream(tb, f);
+	bool fine = scols_print_table(tb) == 0;
+	fine &= fclose(f) == 0;
+	if (fine)
+		strbuf_add(&o->b, text, n);
+	free(text);
+	out_tick(o);
+	return fine;
+}
+
+/* libsmartcols prints nothing, not even headings, for a table without rows. */
+static void headings_only(struct out *o, const struct list_look *k)
+{
+	for (size_t c = 0; k->columns[c] && !k->noheadings; c++)
+		strbuf_fmt(&o->b, "%s%s", c ? " " : "", k->columns[c]->name);
+	if (!k->noheadings)
+		strbuf_char(&o->b, '\n');
+}
+
+static bool table_row(struct libscols_table *tb, const struct list *l, const struct list_look *k,
+		      const void *row, struct strbuf *cell, struct strbuf *escaped)
+{
+	struct libscols_line *ln = scols_table_new_line(tb, NULL);
+	const char *colour = k->term->colour && l->kind->colour ? l->kind->colour(row) : NULL;
+	if (!ln)
+		return false;
+	for (size_t c = 0; k->columns[c]; c++) {
+		strbuf_clear(cell);
+		bool known = k->columns[c]->text(cell, l->snap, row);
+		if (scols_line_set_data(ln, c, shown(escaped, cell, known)))
+			return false;
+		if (colour && !strcmp(k->columns[c]->name, "STATE"))
+			scols_cell_set_color(scols_line_get_cell(ln, c), colour);
+	}
+	return true;
+}
+
+static err_t print_table(struct out *o, const struct list *l, const struct list_look *k)
+{
+	struct strbuf cell = { 0 }, escaped = { 0 };
+	struct libscols_table *tb = table_new(k);
+	bool fine = tb != NULL;
+	for (size_t c = 0; k->columns[c] && fine; c++)
+		fine = table_column(tb, k, k->columns[c]);
+	for (size_t i = 0; i < l->n && fine; i++)
+		fine = table_row(tb, l, k, l->rows[i], &cell, &escaped);
+	if (fine && l->n)
+		fine = table_print(tb, o);
+	else if (fine)
+		headings_only(o, k);
+	fine &= !cell.failed && !escaped.failed;
+	scols_unref_table(tb);
+	strbuf_free(&cell);
+	strbuf_free(&escaped);
+	return fine ? NULL : ERR_NOMEM;
+}
+
+err_t list_print(struct out *o, const struct list *l, const struct list_look *k)
+{
+	if (k->raw)
+		return print_raw(o, l, k);
+	TRY(print_table(o, l, k));
+	if (l->filtered)
+		strbuf_fmt(&o->b, "%zu of %zu %s\n", l->n, l->total, l->kind->noun);
+	return NULL;
+}
+
+static void tally_raw(struct out *o, const struct tally *t)
+{
+	strbuf_int(&o->b, (int64_t)t->count);
+	strbuf_char(&o->b, ' ');
+	strbuf_field(&o->b, *t->key ? t->key : "-");
+	strbuf_char(&o->b, '\n');
+	out_tick(o);
+}
+
+err_t tallies_print(struct out *o, const struct tallies *t, const char *by, const struct list_look *k)
+{
+	struct strbuf escaped = { 0 };
+	if (!k->noheadings) {
+		strbuf_str(&o->b, k->raw ? "COUNT " : "  COUNT ");
+		for (; *by; by++)
+			strbuf_char(&o->b, (char)(*by >= 'a' && *by <= 'z' ? *by - 32 : *by));
+		strbuf_char(&o->b, '\n');
+	}
+	for (size_t i = 0; i < t->n; i++) {
+		if (k->raw) {
+			tally_raw(o, &t->v[i]);
+			continue;
+		}
+		strbuf_clear(&escaped);
+		strbuf_escaped(&escaped, t->v[i].key);
+		strbuf_fmt(&o->b, "%7zu %s\n", t->v[i].count, escaped.s ? escaped.s : "");
+		out_tick(o);
+	}
+	strbuf_free(&escaped);
+	return NULL;
+}

@@ -1,0 +1,79 @@
+#include "cmd/procs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool add(struct pids *p, pid_t pid)
+{
+	if (p->n == p->cap) {
+		size_t cap = p->cap ? p->cap * 2 : 64;
+		pid_t *v = realloc(p->v, cap * sizeof *v);
+		if (!v)
+			return false;
+		p->v = v;
+		p->cap = cap;
+	}
+	p->v[p->n++] = pid;
+	return true;
+}
+
+static pid_t parent_of(pid_t pid)
+{
+	char path[48], text[1024];
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	FILE *f = fopen(path, "re");
+	if (!f)
+		return 0;
+	size_t n = fread(text, 1, sizeof text - 1, f);
+	fclose(f);
+	text[n] = '\0';
+	/* The name in parentheses can hold anything, parentheses too. */
+	const char *p = strrchr(text, ')');
+	int ppid = 0;
+	return p && sscanf(p + 1, " %*c %d", &ppid) == 1 ? ppid : 0;
+}
+
+/* Pairs of process and parent, of all there are. */
+static err_t all(struct pids *out)
+{
+	DIR *d = opendir("/proc");
+	struct dirent *e;
+	bool fine = true;
+	if (!d)
+		return err_errno(E_IO, errno, "/proc");
+	while (fine && (e = readdir(d))) {
+		pid_t pid = (pid_t)atoi(e->d_name);
+		if (pid > 0)
+			fine = add(out, pid) && add(out, parent_of(pid));
+	}
+	closedir(d);
+	return fine ? NULL : ERR_NOMEM;
+}
+
+err_t pids_tree(const char *word, struct pids *out)
+{
+	struct pids pairs = { 0 };
+	char *end;
+	errno = 0;
+	long root = strtol(word, &end, 10);
+	if (*end || end == word || root <= 0 || root > 0x7FFFFFFF || errno)
+		return err_new(E_USAGE, "--tree takes a PID, not %s", word);
+	err_t e = all(&pairs);
+	bool found = false, fine = true;
+	for (size_t i = 0; i < pairs.n; i += 2)
+		found |= pairs.v[i] == root;
+	if (!e && !found)
+		e = err_new(E_NOPROC, "no such process: %s", word);
+	if (!e)
+		fine = add(out, (pid_t)root);
+	for (size_t done = 0; !e && fine && done < out->n; done++)
+		for (size_t i = 0; i < pairs.n && fine; i += 2)
+			if (pairs.v[i + 1] == out->v[done] && pairs.v[i] != out->v[done])
+				fine = add(out, pairs.v[i]);
+	free(pairs.v);
+	return e ? e : fine ? NULL : ERR_NOMEM;
+}

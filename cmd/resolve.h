@@ -1,0 +1,11 @@
+/* From what a user calls a task to the task. */
+#ifndef ASYNCMON_CMD_RESOLVE_H
+#define ASYNCMON_CMD_RESOLVE_H
+
+#include "tasks/snapshot.h"
+
+/* An id (0x…, or decimal), `#serial`, or an exact name that only one task has.
+ * E_NOTFOUND names the tasks of that name, or those with a name like it. */
+err_t resolve_task(const struct snapshot *s, const char *word, const struct task **out);
+
+#endif

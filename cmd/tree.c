@@ -1,0 +1,319 @@
+/* tree: who awaits whom, or with --groups which task group holds whom. */
+#include "cmd/command.h"
+#include "cmd/forest.h"
+#include "cmd/json_types.h"
+#include "cmd/list.h"
+#include "cmd/shape.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/map.h"
+
+/* Lines of branches are drawn this deep; deeper nodes say their depth instead, for in
+ * a chain of n tasks the branches alone would take n² characters. */
+#define DRAWN_DEPTH 48
+
+/* Nodes: the tasks, then the groups. */
+struct graph {
+	const struct snapshot *s;
+	struct map index;        /* id → node + 1 */
+	struct edge *edges;
+	size_t nedges, cap;
+	bool *kept;
+	struct forest forest;
+	bool grouped;
+};
+
+struct drawing {
+	struct call *c;
+	const struct graph *g;
+	struct strbuf text, line;
+	bool last[DRAWN_DEPTH + 1];
+};
+
+static bool add_edge(struct graph *g, uint32_t parent, uint32_t child)
+{
+	if (g->nedges == g->cap) {
+		size_t cap = g->cap ? g->cap * 2 : 1024;
+		struct edge *v = realloc(g->edges, cap * sizeof *v);
+		if (!v)
+			return false;
+		g->edges = v;
+		g->cap = cap;
+	}
+	g->edges[g->nedges++] = (struct edge){ parent, child };
+	return true;
+}
+
+static bool node_of(const struct graph *g, uint64_t id, uint32_t *node)
+{
+	uint64_t v;
+	if (!id || !map_get(&g->index, id, &v))
+		return false;
+	*node = (uint32_t)(v - 1);
+	return true;
+}
+
+static bool await_edges(struct graph *g)
+{
+	for (size_t i = 0; i < g->s->ntasks; i++)
+		for (size_t k = 0; k < g->s->tasks[i].nawaited_by; k++) {
+			uint32_t parent;
+			if (node_of(g, g->s->tasks[i].awaited_by[k], &parent) &&
+			    !add_edge(g, parent, (uint32_t)i))
+				return false;
+		}
+	return true;
+}
+
+static bool group_edges(struct graph *g)
+{
+	for (size_t i = 0; i < g->s->ngroups; i++) {
+		const struct group *x = &g->s->groups[i];
+		uint32_t self = (uint32_t)(g->s->ntasks + i), node;
+		if (node_of(g, x->owner, &node) && !add_edge(g, node, self))
+			return false;
+		for (size_t k = 0; k < x->ntasks; k++)
+			if (node_of(g, x->tasks[k], &node) && !add_edge(g, self, node))
+				return false;
+	}
+	return true;
+}
+
+/* What the options select, and all that leads to it. */
+static err_t keep(struct graph *g, const struct args *a, size_t n)
+{
+	struct selection sel;
+	TRY(selection_parse(&sel, a));
+	g->kept = calloc(n + 1, 1);
+	if (!g->kept)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < g->s->ntasks; i++) {
+		struct subject x;
+		list_tasks.subject(&g->s->tasks[i], &x);
+		g->kept[i] = selection_matches(&sel, &x);
+	}
+	/* By group, only tasks that a group holds or that own one are drawn. */
+	for (size_t i = g->s->ntasks; i < n; i++)
+		g->kept[i] = !selection_any(&sel);
+	if (!selection_any(&sel))
+		return NULL;
+	return forest_keep_ancestors(n, g->edges, g->nedges, g->kept);
+}
+
+static void leave_ungrouped(struct graph *g)
+{
+	bool *in = calloc(g->s->ntasks + g->s->ngroups + 1, 1);
+	for (size_t i = 0; in && i < g->nedges; i++)
+		in[g->edges[i].parent] = in[g->edges[i].child] = true;
+	for (size_t i = 0; in && i < g->s->ntasks; i++)
+		g->kept[i] = g->kept[i] && in[i];
+	free(in);
+}
+
+static err_t graph_make(struct graph *g, const struct snapshot *s, const struct args *a, bool grouped)
+{
+	size_t n = s->ntasks + (grouped ? s->ngroups : 0);
+	*g = (struct graph){ .s = s, .grouped = grouped };
+	for (size_t i = 0; i < s->ntasks; i++)
+		if (s->tasks[i].id && !map_set(&g->index, s->tasks[i].id, i + 1))
+			return ERR_NOMEM;
+	if (!(grouped ? group_edges(g) : await_edges(g)))
+		return ERR_NOMEM;
+	TRY(keep(g, a, n));
+	if (grouped)
+		leave_ungrouped(g);
+	return forest_make(&g->forest, n, g->edges, g->nedges, g->kept);
+}
+
+static void graph_free(struct graph *g)
+{
+	map_free(&g->index);
+	free(g->edges);
+	free(g->kept);
+	forest_free(&g->forest);
+}
+
+static void branches(struct drawing *d, const struct forest_step *s)
+{
+	bool utf8 = d->c->term.utf8;
+	struct strbuf *b = &d->c->out->b;
+	size_t depth = s->depth < DRAWN_DEPTH ? s->depth : DRAWN_DEPTH;
+	for (size_t i = 1; i < depth; i++)
+		strbuf_str(b, d->last[i] ? "   " : utf8 ? "│  " : "|  ");
+	if (depth)
+		strbuf_str(b, s->last ? (utf8 ? "└─ " : "`- ") : utf8 ? "├─ " : "|- ");
+	d->last[depth] = s->last;
+	if (s->depth > DRAWN_DEPTH)
+		strbuf_fmt(b, "(%zu deep) ", s->depth);
+}
+
+/* Text of the target, with colour. */
+static void put(struct drawing *d, const char *sgr)
+{
+	strbuf_clear(&d->line);
+	strbuf_escaped(&d->line, d->text.s ? d->text.s : "");
+	term_sgr(&d->c->term, &d->c->out->b, sgr, d->line.s ? d->line.s : "");
+	strbuf_clear(&d->text);
+}
+
+static void group_line(struct drawing *d, const struct group *x)
+{
+	strbuf_str(&d->text, x->kind ? x->kind : "group");
+	if (x->name)
+		strbuf_fmt(&d->text, " %s", x->name);
+	put(d, "1");
+	strbuf_fmt(&d->text, "  %zu task%s%s  ", x->ntasks, x->ntasks == 1 ? "" : "s",
+		   x->aborting ? ", aborting" : "");
+	strbuf_hex(&d->text, x->id);
+	put(d, NULL);
+}
+
+static void task_line(struct drawing *d, const struct task *t, const struct forest_step *s)
+{
+	shape_name(&d->text, t->name, t->id);
+	put(d, "1");
+	strbuf_fmt(&d->text, "  %s  ", t->coro ? t->coro : "?");
+	put(d, NULL);
+	if (s->again) {
+		strbuf_str(&d->text, s->cycle ? "(a cycle: see above)" : "(see above)");
+		put(d, s->cycle ? "31" : NULL);
+		return;
+	}
+	strbuf_str(&d->text, task_state_name(t->state));
+	put(d, shape_state_colour(t->state));
+	strbuf_str(&d->text, ": ");
+	if (!shape_wait(&d->text, d->g->s, t))
+		strbuf_clear(&d->text);
+	strbuf_str(&d->text, "  ");
+	strbuf_hex(&d->text, t->id);
+	put(d, NULL);
+}
+
+static void draw(void *ctx, const struct forest_step *s)
+{
+	struct drawing *d = ctx;
+	if (s->leave)
+		return;
+	branches(d, s);
+	if (s->node < d->g->s->ntasks)
+		task_line(d, &d->g->s->tasks[s->node], s);
+	else
+		group_line(d, &d->g->s->groups[s->node - d->g->s->ntasks]);
+	strbuf_char(&d->c->out->b, '\n');
+	out_tick(d->c->out);
+}
+
+static void node_json(void *ctx, const struct forest_step *s)
+{
+	struct drawing *d = ctx;
+	struct json *j = &d->c->json;
+	const struct task *t = &d->g->s->tasks[s->node];
+	if (s->leave) {
+		json_array_end(j);
+		json_object_end(j);
+		return;
+	}
+	json_object(j);
+	json_key(j, "task");
+	json_id(j, t->id);
+	json_key(j, "name");
+	json_str(j, t->name);
+	json_key(j, "repeated");
+	json_bool(j, s->again);
+	json_key(j, "children");
+	json_array(j);
+}
+
+static err_t answer_json(struct drawing *d)
+{
+	struct json *j = &d->c->json;
+	const struct forest *f = &d->g->forest;
+	const struct snapshot *s = d->g->s;
+	json_key(j, "roots");
+	json_array(j);
+	TRY(forest_walk(f, node_json, d));
+	json_array_end(j);
+	json_key(j, "groups");
+	json_array(j);
+	for (size_t i = 0; i < s->ngroups; i++)
+		json_group(j, &s->groups[i]);
+	json_array_end(j);
+	json_key(j, "cycles");
+	json_array(j);
+	for (size_t i = 0; i < f->ncycles; i++) {
+		json_array(j);
+		for (uint32_t k = f->cycle_starts[i]; k < f->cycle_starts[i + 1]; k++)
+			json_id(j, s->tasks[f->cycles[k]].id);
+		json_array_end(j);
+	}
+	json_array_end(j);
+	return NULL;
+}
+
+static err_t answer_text(struct drawing *d)
+{
+	struct strbuf *b = &d->c->out->b;
+	const struct graph *g = d->g;
+	size_t shown = 0;
+	if (d->c->many)
+		strbuf_fmt(b, "%sPID %d: python %s, %zu tasks\n", d->c->shown > 1 ? "\n" : "",
+			   (int)g->s->pid, g->s->python, g->s->ntasks);
+	TRY(forest_walk(&g->forest, draw, d));
+	for (size_t i = 0; i < g->s->ntasks; i++)
+		shown += g->kept[i];
+	if (shown < g->s->ntasks)
+		strbuf_fmt(b, "%zu of %zu tasks\n", shown, g->s->ntasks);
+	if (g->forest.ncycles)
+		strbuf_fmt(b, "%zu cycle%s: these tasks wait for each other\n", g->forest.ncycles,
+			   g->forest.ncycles == 1 ? "" : "s");
+	return NULL;
+}
+
+static err_t answer(struct call *c, const struct snapshot *s)
+{
+	struct graph g;
+	struct drawing d = { .c = c, .g = &g };
+	/* JSON has both at once: who awaits whom in "roots", and "groups". */
+	err_t e = graph_make(&g, s, &c->args, opt_given(&c->args, "groups") && !c->as_json);
+	if (!e)
+		call_answer(c, s);
+	if (!e)
+		e = c->as_json ? answer_json(&d) : answer_text(&d);
+	strbuf_free(&d.text);
+	strbuf_free(&d.line);
+	graph_free(&g);
+	return e;
+}
+
+static int tree_run(struct call *c)
+{
+	struct snapshot *s = NULL;
+	struct selection sel;
+	err_t e = selection_parse(&sel, &c->args);
+	if (!e)
+		e = call_snapshot(c, 0, &s);
+	if (!e)
+		e = answer(c, s);
+	int status = e ? call_fail(c, e) : call_end(c, s);
+	snapshot_free(s);
+	return status;
+}
+
+static const struct option tree_options[] = {
+	{ "groups", 'g', NULL, "draw task groups and the tasks they hold" },
+	{ NULL, 0, NULL, NULL }
+};
+
+const struct command cmd_tree = {
+	.name = "tree",
+	.arguments = "",
+	.summary = "who awaits whom",
+	.description = "Draws each task under those that await it. A task that several await is drawn "
+		       "whole under the first and named under the others; tasks that wait for each other "
+		       "in a cycle are marked. Filters keep what matches and all that awaits it.",
+	.options = tree_options,
+	.flags = CMD_TARGET | CMD_MANY | CMD_CORE | CMD_SELECT | CMD_PAGER,
+	.run = tree_run,
+};

@@ -1,0 +1,106 @@
+/* Help, written from the tables. */
+#include "cmd/command.h"
+
+#include <string.h>
+
+static void pad(struct strbuf *b, size_t from, size_t to)
+{
+	size_t n = b->len - from;
+	do
+		strbuf_char(b, ' ');
+	while (++n < to);
+}
+
+/* Text in lines of at most 78 columns; all but the first are indented. */
+static void wrapped(struct strbuf *b, const char *text, size_t column, size_t indent)
+{
+	for (const char *p = text; *p;) {
+		size_t n = strcspn(p, " \n");
+		if (column > indent && column + 1 + n > 78) {
+			strbuf_char(b, '\n');
+			for (size_t i = 0; i < indent; i++)
+				strbuf_char(b, ' ');
+			column = indent;
+		} else if (column > indent) {
+			strbuf_char(b, ' ');
+			column++;
+		}
+		strbuf_add(b, p, n);
+		column += n;
+		p += n;
+		if (*p == '\n') {
+			strbuf_char(b, '\n');
+			column = 0;
+		}
+		p += *p != '\0';
+	}
+	strbuf_char(b, '\n');
+}
+
+static void options(struct strbuf *b, const struct option *o)
+{
+	for (; o->name; o++) {
+		size_t from = b->len;
+		if (o->letter)
+			strbuf_fmt(b, "  -%c, --%s", o->letter, o->name);
+		else
+			strbuf_fmt(b, "      --%s", o->name);
+		if (o->value)
+			strbuf_fmt(b, "=%s", o->value);
+		pad(b, from, 30);
+		wrapped(b, o->help, 30, 30);
+	}
+}
+
+static void synopsis(struct strbuf *b, const struct command *cmd)
+{
+	strbuf_fmt(b, "usage: asyncmon %s [OPTIONS]", cmd->name);
+	if (cmd->flags & CMD_TARGET)
+		strbuf_str(b, cmd->flags & CMD_MANY ? " TARGET..." : " TARGET");
+	if (*cmd->arguments)
+		strbuf_fmt(b, " %s", cmd->arguments);
+	strbuf_char(b, '\n');
+}
+
+void usage_command(struct strbuf *b, const struct command *cmd)
+{
+	struct args a = { 0 };
+	synopsis(b, cmd);
+	if (cmd->aliases[0]) {
+		strbuf_str(b, "also called:");
+		for (size_t i = 0; cmd->aliases[i]; i++)
+			strbuf_fmt(b, " %s", cmd->aliases[i]);
+		strbuf_char(b, '\n');
+	}
+	strbuf_char(b, '\n');
+	wrapped(b, cmd->description, 0, 0);
+	if (cmd->flags & CMD_WRITES)
+		strbuf_str(b, "\nThis changes the target.\n");
+	if (cmd->flags & CMD_TARGET && !(cmd->flags & CMD_CORE))
+		strbuf_str(b, "\nTARGET is a PID.\n");
+	else if (cmd->flags & CMD_TARGET)
+		strbuf_str(b, "\nTARGET is a PID, or a file: an ELF core dump.\n");
+	command_sets(cmd, &a);
+	strbuf_str(b, "\nOptions:\n");
+	for (size_t i = 0; a.sets[i]; i++)
+		options(b, a.sets[i]);
+}
+
+void usage_all(struct strbuf *b)
+{
+	strbuf_str(b, "usage: asyncmon COMMAND [OPTIONS] TARGET [ARGUMENTS]\n\n"
+		      "Says what the tasks of a running asyncio program are doing, from outside.\n"
+		      "TARGET is a PID, or a file: an ELF core dump.\n\nCommands:\n");
+	for (size_t i = 0; commands[i]; i++) {
+		const struct command *cmd = commands[i];
+		size_t from = b->len;
+		strbuf_fmt(b, "  %s", cmd->name);
+		for (size_t k = 0; cmd->aliases[k]; k++)
+			strbuf_fmt(b, "%s%s", k ? ", " : " (", cmd->aliases[k]);
+		if (cmd->aliases[0])
+			strbuf_char(b, ')');
+		pad(b, from, 26);
+		strbuf_fmt(b, "%s\n", cmd->summary);
+	}
+	strbuf_str(b, "\nasyncmon COMMAND --help says more about one; asyncmon(1) about all.\n");
+}

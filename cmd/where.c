@@ -1,0 +1,282 @@
+/* where: one task whole. What it is, who made it, what it waits for, its stack. */
+#include "cmd/command.h"
+#include "cmd/json_types.h"
+#include "cmd/list.h"
+#include "cmd/page.h"
+#include "cmd/resolve.h"
+#include "cmd/shape.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <time.h>
+
+/* Awaiters named on one line. */
+#define NAMED 12
+
+static void ref(struct page *p, const struct task_ref *r)
+{
+	shape_name(&p->text, r->name, r->id);
+	if (r->serial >= 0)
+		strbuf_fmt(&p->text, " (#%lld)", (long long)r->serial);
+}
+
+static void task_named(struct page *p, const struct snapshot *s, uint64_t id)
+{
+	const struct task *t = snapshot_task(s, id);
+	if (t && t->name)
+		strbuf_fmt(&p->text, "%s ", t->name);
+	strbuf_hex(&p->text, id);
+}
+
+static void named(struct page *p, const char *label, const struct snapshot *s, const uint64_t *ids, size_t n)
+{
+	if (!n)
+		return;
+	for (size_t i = 0; i < n && i < NAMED; i++) {
+		strbuf_str(&p->text, i ? ", " : "");
+		task_named(p, s, ids[i]);
+	}
+	if (n > NAMED)
+		strbuf_fmt(&p->text, ", and %zu more", n - NAMED);
+	page_field(p, label);
+}
+
+static void instant(struct strbuf *b, double at)
+{
+	struct tm tm;
+	char text[40];
+	time_t t = (time_t)at;
+	if (!(at >= 0 && at < 253402300800.0) || !localtime_r(&t, &tm) ||
+	    !strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &tm)) {
+		strbuf_char(b, '?');
+		return;
+	}
+	strbuf_str(b, text);
+}
+
+static void cancels(struct page *p, const struct task *t)
+{
+	for (size_t i = 0; i < t->ncancels; i++) {
+		const struct cancel *x = &t->cancels[i];
+		instant(&p->text, x->at);
+		strbuf_fmt(&p->text, " by %s", cancel_origin_name(x->origin));
+		if (x->has_by) {
+			strbuf_char(&p->text, ' ');
+			ref(p, &x->by);
+		}
+		if (x->message)
+			strbuf_fmt(&p->text, ": %s", x->message);
+		page_field(p, "cancelled");
+		page_stack(p, &x->stack, 6, false);
+	}
+}
+
+static void chain(struct page *p, const struct task *t)
+{
+	struct strbuf *b = &p->c->out->b;
+	for (size_t i = 0; i < t->nchain; i++) {
+		strbuf_str(b, i ? "  which made " : "  made by ");
+		ref(p, &t->chain[i].task);
+		page_put(p, "1");
+		strbuf_str(b, i + 1 < t->nchain ? ", which there made the next:\n" : ", which made it here:\n");
+		page_stack(p, &t->chain[i].stack, 4, false);
+	}
+	if (!t->nchain && t->created) {
+		strbuf_str(b, "  made here:\n");
+		page_stack(p, &t->created->stack, 4, false);
+	}
+}
+
+static void heading(struct page *p, const struct task *t)
+{
+	struct strbuf *b = &p->c->out->b;
+	strbuf_str(&p->text, "Task ");
+	shape_name(&p->text, t->name, t->id);
+	page_put(p, "1");
+	strbuf_str(b, "  ");
+	strbuf_str(&p->text, task_state_name(t->state));
+	page_put(p, shape_state_colour(t->state));
+	strbuf_char(b, '\n');
+}
+
+static void fields(struct page *p, const struct snapshot *s, const struct task *t)
+{
+	strbuf_hex(&p->text, t->id);
+	if (t->serial >= 0)
+		strbuf_fmt(&p->text, "  #%lld", (long long)t->serial);
+	if (t->persistent)
+		strbuf_str(&p->text, "  persistent");
+	page_field(p, "id");
+	strbuf_fmt(&p->text, "%s  (a %s)", t->coro ? t->coro : "?", t->type ? t->type : "task");
+	page_field(p, "coroutine");
+	if (t->loop) {
+		strbuf_hex(&p->text, t->loop);
+		if (t->thread)
+			strbuf_fmt(&p->text, " in thread %d", (int)t->thread);
+		page_field(p, "loop");
+	}
+	if (shape_wait(&p->text, s, t)) {
+		if (t->wait && t->wait->peer)
+			strbuf_fmt(&p->text, " from %s", t->wait->peer);
+		page_field(p, "waiting on");
+	}
+	strbuf_clear(&p->text);
+	if (t->wait)
+		named(p, "waits for", s, t->wait->tasks, t->wait->ntasks);
+	named(p, "awaited by", s, t->awaited_by, t->nawaited_by);
+	if (t->group) {
+		strbuf_hex(&p->text, t->group);
+		page_field(p, "group");
+	}
+}
+
+static void history(struct page *p, const struct task *t)
+{
+	if (t->cancelling || t->must_cancel) {
+		strbuf_fmt(&p->text, "%lld unanswered request%s%s", (long long)t->cancelling,
+			   t->cancelling == 1 ? "" : "s",
+			   t->must_cancel ? "; will be thrown in at its next step" : "");
+		page_field(p, "cancelling");
+	}
+	if (t->created) {
+		instant(&p->text, t->created->at);
+		if (!isnan(t->created->age)) {
+			strbuf_str(&p->text, ", ");
+			shape_seconds(&p->text, t->created->age);
+			strbuf_str(&p->text, " ago");
+		}
+		if (t->created->has_by) {
+			strbuf_str(&p->text, ", by ");
+			ref(p, &t->created->by);
+		}
+		page_field(p, "created");
+	}
+	if (t->stats) {
+		strbuf_fmt(&p->text, "%llu times, ", (unsigned long long)t->stats->polls);
+		shape_seconds(&p->text, t->stats->busy);
+		strbuf_str(&p->text, " in all, ");
+		shape_seconds(&p->text, t->stats->longest_poll);
+		strbuf_str(&p->text, " at most");
+		page_field(p, "ran");
+	}
+	if (t->exception) {
+		strbuf_fmt(&p->text, "%s: %s", t->exception->type ? t->exception->type : "?",
+			   t->exception->message ? t->exception->message : "");
+		page_field(p, "exception");
+	}
+	cancels(p, t);
+}
+
+static void task_page(struct page *p, const struct snapshot *s, const struct task *t, bool locals)
+{
+	heading(p, t);
+	fields(p, s, t);
+	history(p, t);
+	chain(p, t);
+	if (t->stack.n || t->stack.broken) {
+		strbuf_str(&p->c->out->b, "  stack (most recent call last):\n");
+		page_stack(p, &t->stack, 4, locals);
+	}
+}
+
+static void answer_json(struct call *c, const struct list *l)
+{
+	struct json *j = &c->json;
+	json_key(j, "tasks");
+	json_array(j);
+	for (size_t i = 0; i < l->n; i++) {
+		const struct task *t = l->rows[i];
+		json_task(j, t, true);
+		json_key(j, "chain");
+		json_chain(j, t->chain, t->nchain);
+		json_object_end(j);
+	}
+	json_array_end(j);
+}
+
+static void answer_text(struct call *c, const struct list *l)
+{
+	struct page p = { .c = c, .source.target = call_target(c) };
+	for (size_t i = 0; i < l->n; i++) {
+		if (i)
+			strbuf_char(&c->out->b, '\n');
+		task_page(&p, l->snap, l->rows[i], opt_given(&c->args, "locals"));
+	}
+	if (l->filtered)
+		strbuf_fmt(&c->out->b, "%s%zu of %zu tasks\n", l->n ? "\n" : "", l->n, l->total);
+	page_free(&p);
+}
+
+/* The tasks named, in that order, or those that the filters leave. */
+static err_t choose(struct call *c, struct list *l)
+{
+	struct tallies none = { 0 };
+	if (!c->nwords)
+		return list_query(l, &c->args, &none);
+	free(l->rows);
+	l->rows = calloc(c->nwords, sizeof *l->rows);
+	l->n = 0;
+	if (!l->rows)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < c->nwords; i++) {
+		const struct task *t = NULL;
+		TRY(resolve_task(l->snap, c->words[i], &t));
+		l->rows[l->n++] = t;
+	}
+	return NULL;
+}
+
+static err_t check(const struct call *c)
+{
+	struct selection sel;
+	TRY(selection_parse(&sel, &c->args));
+	if (!c->nwords && !selection_any(&sel))
+		return err_new(E_USAGE, "where needs a TASK (an id, #serial or exact name) or a filter");
+	if (c->nwords && selection_any(&sel))
+		return err_new(E_USAGE, "where takes a TASK or a filter, not both");
+	return NULL;
+}
+
+static int where_run(struct call *c)
+{
+	struct snapshot *s = NULL;
+	struct list l = { 0 };
+	unsigned what = SNAPSHOT_DONE | (opt_given(&c->args, "locals") ? SNAPSHOT_LOCALS : 0);
+	err_t e = check(c);
+	if (!e)
+		e = call_snapshot(c, what, &s);
+	if (!e)
+		e = list_make(&l, &list_tasks, s, (struct rows){ s->tasks, s->ntasks, sizeof *s->tasks });
+	if (!e)
+		e = choose(c, &l);
+	if (!e) {
+		call_answer(c, s);
+		if (c->as_json)
+			answer_json(c, &l);
+		else
+			answer_text(c, &l);
+	}
+	int status = e ? call_fail(c, e) : call_end(c, s);
+	list_free(&l);
+	snapshot_free(s);
+	return status;
+}
+
+static const struct option where_options[] = {
+	{ "locals", 'l', NULL, "show arguments and locals of each frame" },
+	{ NULL, 0, NULL, NULL }
+};
+
+const struct command cmd_where = {
+	.name = "where",
+	.aliases = { "w" },
+	.arguments = "TASK...",
+	.summary = "one task whole: stack with source, what it waits for, who made it",
+	.description = "Shows tasks whole: what each waits for, who awaits it, who made it and where, who "
+		       "asked it to cancel, its await stack with source lines. TASK is an id as shown "
+		       "(hexadecimal or decimal), the agent's #serial, or an exact name where only one "
+		       "task has it. Instead of TASKs, filters choose.",
+	.options = where_options,
+	.flags = CMD_TARGET | CMD_CORE | CMD_SELECT | CMD_PAGER,
+	.run = where_run,
+};
