@@ -73,12 +73,15 @@ static unsigned decode(const unsigned char *p, uint32_t *cp)
 			return 0;
 		*cp = *cp << 6 | (p[i] & 0x3F);
 	}
+	/* C0 80 is how a NUL within text comes. */
+	if (n == 2 && *cp == 0)
+		return n;
 	return *cp < least[n] || *cp > 0x10FFFF ? 0 : n;
 }
 
 static bool must_escape(uint32_t cp)
 {
-	return (cp >= 0x80 && cp <= 0x9F) || (cp >= 0xD800 && cp <= 0xDFFF) || cp == 0x061C ||
+	return cp == 0 || (cp >= 0x80 && cp <= 0x9F) || (cp >= 0xD800 && cp <= 0xDFFF) || cp == 0x061C ||
 	       (cp >= 0x200E && cp <= 0x200F) || (cp >= 0x2028 && cp <= 0x202E) ||
 	       (cp >= 0x2066 && cp <= 0x2069) || cp == 0xFEFF;
 }
@@ -166,7 +169,7 @@ void json_instant(struct json *j, double at)
 		json_null(j);
 		return;
 	}
-	int64_t us = llround(at * 1e6);
+	int64_t us = (int64_t)(at * 1e6 + 0.5);
 	time_t t = (time_t)(us / 1000000);
 	gmtime_r(&t, &tm);
 	size_t n = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);

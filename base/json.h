@@ -23,7 +23,7 @@ void json_array(struct json *j);
 void json_array_end(struct json *j);
 /* A key of our own, which needs no escaping. A value follows. */
 void json_key(struct json *j, const char *key);
-/* UTF-8, lone surrogates as three bytes (\udXXX), anything else invalid as \ufffd;
+/* UTF-8, lone surrogates as three bytes (\udXXX), NUL as C0 80, anything else invalid as \ufffd;
  * NULL is null. */
 void json_str(struct json *j, const char *s);
 void json_int(struct json *j, int64_t v);

@@ -71,7 +71,8 @@ void strbuf_free(struct strbuf *b)
 	*b = (struct strbuf){ 0 };
 }
 
-/* The code point at s and its length in bytes; length 0 for invalid UTF-8. */
+/* The code point at s and its length in bytes; length 0 for invalid UTF-8. C0 80 is
+ * how a NUL within text comes. */
 static unsigned decode(const unsigned char *s, uint32_t *cp)
 {
 	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
@@ -85,6 +86,8 @@ static unsigned decode(const unsigned char *s, uint32_t *cp)
 			return 0;
 		*cp = *cp << 6 | (s[i] & 0x3F);
 	}
+	if (n == 2 && *cp == 0)
+		return n;
 	if (*cp < least[n] || *cp > 0x10FFFF || (*cp >= 0xD800 && *cp <= 0xDFFF))
 		return 0;
 	return n;

@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* A cell of a table is cut here, that one hostile name does not widen every row. */
-#define CELL_MAX 1024
+#define CELL_MAX 256
 
 static void raw_cell(struct strbuf *b, struct strbuf *cell, bool known, bool first)
 {

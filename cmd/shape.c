@@ -26,10 +26,14 @@ void shape_seconds(struct strbuf *b, double s)
 	size_t u = 0;
 	while (a < units[u].s)
 		u++;
-	double whole = floor(a / units[u].s), rest = floor((a - whole * units[u].s) / units[u + 1].s);
-	strbuf_fmt(b, "%.0f %s", whole, units[u].unit);
+	if (a >= 1e15) {
+		strbuf_str(b, "forever");
+		return;
+	}
+	int64_t whole = (int64_t)(a / units[u].s), rest = (int64_t)((a - (double)whole * units[u].s) / units[u + 1].s);
+	strbuf_fmt(b, "%lld %s", (long long)whole, units[u].unit);
 	if (rest > 0)
-		strbuf_fmt(b, " %.0f %s", rest, units[u + 1].unit);
+		strbuf_fmt(b, " %lld %s", (long long)rest, units[u + 1].unit);
 }
 
 static const char *last_two(const char *path)
