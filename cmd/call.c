@@ -123,7 +123,9 @@ err_t call_snapshot(struct call *c, unsigned what, struct snapshot **out)
 		TRY(opened(capture_open(c->target, &o, &c->cap)));
 	if (opt_given(&c->args, "no-pause"))
 		what |= SNAPSHOT_NO_PAUSE;
-	return opened(capture_take(c->cap, what, out));
+	TRY(opened(capture_take(c->cap, what, out)));
+	snapshot_index(*out);
+	return NULL;
 }
 
 struct target *call_target(struct call *c)

@@ -37,6 +37,8 @@ err_t capture_open(const char *word, const struct target_opts *o, struct capture
 
 err_t capture_take(struct capture *cap, unsigned what, struct snapshot **out)
 {
+	if (cap->take)
+		return cap->take(cap, what, out);
 	TRY(snapshot_take(cap->python, what, out));
 	(*out)->stats.open = cap->open_s;
 	(*out)->stats.find = cap->find_s;

@@ -9,6 +9,8 @@ struct capture {
 	struct target *target;
 	struct python *python;
 	double open_s, find_s; /* what it took, in seconds */
+	/* Where not NULL, gives the answer in place of a look at the target. */
+	err_t (*take)(struct capture *cap, unsigned what, struct snapshot **out);
 };
 
 err_t capture_open(const char *word, const struct target_opts *o, struct capture **out);

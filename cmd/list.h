@@ -107,6 +107,9 @@ struct list_look {
 	const struct term *term;
 };
 err_t list_look_make(struct list_look *k, const struct list *l, const struct args *a, const struct term *term);
+/* For one of several lists: a column that says which process a row is of; headings
+ * with the first only. */
+err_t list_look_tell_apart(struct list_look *k, const struct list *l, bool first);
 void list_look_free(struct list_look *k);
 /* print.c: the table, raw or drawn. */
 err_t list_print(struct out *o, const struct list *l, const struct list_look *k);

@@ -55,6 +55,8 @@ static err_t text(struct call *c, const struct list *l, const struct tallies *t)
 {
 	struct list_look k;
 	err_t e = list_look_make(&k, l, &c->args, &c->term);
+	if (!e && c->many && k.raw && !opt_given(&c->args, "output"))
+		e = list_look_tell_apart(&k, l, c->shown == 1);
 	if (!e && c->many && !k.raw)
 		strbuf_fmt(&c->out->b, "%sPID %d: python %s, %zu %s\n", c->shown > 1 ? "\n" : "",
 			   (int)l->snap->pid, l->snap->python, l->total, l->kind->noun);

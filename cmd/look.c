@@ -41,7 +41,7 @@ static err_t asked(struct list_look *k, size_t *n, const struct list *l, const c
 		const struct column *c = column_find(l->kind->columns, text, len);
 		if (!c) {
 			char *word = strndup(text, len);
-			err_t e = word ? unknown_column(l->kind->columns, "--output", word) : ERR_NOMEM;
+			err_t e = word ? unknown_column(l->kind->columns, "output", word) : ERR_NOMEM;
 			free(word);
 			return e;
 		}
@@ -50,6 +50,21 @@ static err_t asked(struct list_look *k, size_t *n, const struct list *l, const c
 		if (!*text)
 			return NULL;
 	}
+}
+
+err_t list_look_tell_apart(struct list_look *k, const struct list *l, bool first)
+{
+	const struct column *pid = column_find(l->kind->columns, "PID", 3);
+	size_t n = 0;
+	k->noheadings |= !first;
+	while (k->columns[n])
+		n++;
+	if (!pid)
+		return NULL;
+	TRY(add(k, &n, pid));
+	memmove(k->columns + 1, k->columns, (n - 1) * sizeof *k->columns);
+	k->columns[0] = pid;
+	return NULL;
 }
 
 err_t list_look_make(struct list_look *k, const struct list *l, const struct args *a, const struct term *term)

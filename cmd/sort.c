@@ -19,13 +19,20 @@ const struct column *column_find(const struct column *table, const char *name, s
 err_t unknown_column(const struct column *table, const char *what, const char *name)
 {
 	struct strbuf b = { 0 };
-	strbuf_fmt(&b, "%s: there is no column %s; there are", what, name);
-	for (; table->name; table++)
-		strbuf_fmt(&b, "%s %s", table[1].name ? "," : " and", table->name);
-	/* "there are, A" reads badly: the first has no comma before it. */
-	char *comma = b.s ? strstr(b.s, "there are, ") : NULL;
-	if (comma)
-		memmove(comma + 9, comma + 10, strlen(comma + 10) + 1);
+	char word[32];
+	struct nearest near = { .word = word };
+	size_t n = 0;
+	for (; name[n] && n < sizeof word - 1; n++)
+		word[n] = name[n] >= 'a' && name[n] <= 'z' ? name[n] - 32 : name[n];
+	word[n] = '\0';
+	strbuf_fmt(&b, "--%s: there is no column %s; ", what, name);
+	for (const struct column *c = table; c->name; c++)
+		nearest_try(&near, c->name);
+	if (near.best)
+		strbuf_fmt(&b, "did you mean %s? ", near.best);
+	strbuf_str(&b, "There are");
+	for (const struct column *c = table; c->name; c++)
+		strbuf_fmt(&b, "%s %s", c == table ? "" : c[1].name ? "," : " and", c->name);
 	err_t e = b.failed ? ERR_NOMEM : err_new(E_USAGE, "%s", b.s);
 	strbuf_free(&b);
 	return e;
@@ -107,7 +114,7 @@ static err_t key_parse(const struct list *l, const char *key, const struct colum
 	*col = column_find(l->kind->columns, key, n);
 	if (!*col) {
 		char *word = strndup(key, n);
-		err_t e = word ? unknown_column(l->kind->columns, "--sort", word) : ERR_NOMEM;
+		err_t e = word ? unknown_column(l->kind->columns, "sort", word) : ERR_NOMEM;
 		free(word);
 		return e;
 	}

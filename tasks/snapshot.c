@@ -31,8 +31,21 @@ const char *cancel_origin_name(enum cancel_origin o)
 	return (unsigned)o < CANCEL_ORIGINS ? origin_names[o] : "unknown";
 }
 
+void snapshot_index(struct snapshot *s)
+{
+	for (size_t i = 0; i < s->ntasks; i++)
+		if (s->tasks[i].id && !map_set(&s->by_id, s->tasks[i].id, i + 1)) {
+			map_free(&s->by_id);
+			s->by_id = (struct map){ 0 };
+			return;
+		}
+}
+
 const struct task *snapshot_task(const struct snapshot *s, uint64_t id)
 {
+	uint64_t at;
+	if (s->by_id.n)
+		return id && map_get(&s->by_id, id, &at) ? &s->tasks[at - 1] : NULL;
 	for (size_t i = 0; i < s->ntasks; i++)
 		if (s->tasks[i].id == id)
 			return &s->tasks[i];

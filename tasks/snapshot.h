@@ -16,6 +16,7 @@
 #include "attach/target.h"
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/map.h"
 
 enum task_state {
 	TASK_RUNNING,   /* its loop is in it now */
@@ -208,6 +209,7 @@ struct snapshot {
 	size_t nloops;
 	struct task *tasks;      /* live tasks; done ones too with SNAPSHOT_DONE */
 	size_t ntasks;
+	struct map by_id;        /* id → index + 1 in tasks, once asked for */
 	size_t tasks_room;       /* bytes allocated for them */
 	struct group *groups;
 	size_t ngroups;
@@ -242,6 +244,8 @@ struct python;
  * E_NOMEM, and what target_freeze() says. */
 err_t snapshot_take(struct python *py, unsigned what, struct snapshot **out);
 void snapshot_free(struct snapshot *s);
+/* Makes snapshot_task() fast; tasks stay where they are from now on. */
+void snapshot_index(struct snapshot *s);
 /* The task with that id, or NULL. */
 const struct task *snapshot_task(const struct snapshot *s, uint64_t id);
 
