@@ -326,8 +326,7 @@ static bool sysv_lookup(struct elf *e, const char *name, size_t len, Elf64_Sym *
 	return false;
 }
 
-/* Programs linked statically against everything have no dynamic symbols. */
-static bool symtab_lookup(struct elf *e, const char *name, Elf64_Sym *out)
+bool elf_static_symbol(struct elf *e, const char *name, Elf64_Sym *out)
 {
 	size_t n;
 	const Elf64_Shdr *sh = elf_sections(e, &n);
@@ -353,7 +352,7 @@ bool elf_symbol(struct elf *e, const char *name, Elf64_Sym *out)
 {
 	size_t len = strlen(name);
 	if (!read_dynamic(e))
-		return symtab_lookup(e, name, out);
+		return false;
 	return e->gnu_hash ? gnu_lookup(e, name, len, out)
 			   : e->hash && sysv_lookup(e, name, len, out);
 }

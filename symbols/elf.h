@@ -34,9 +34,10 @@ const void *elf_at(struct elf *e, uint64_t vaddr, uint64_t len);
 /* A NUL-terminated string at an offset of the file, bounded by `end`. */
 const char *elf_string(struct elf *e, uint64_t offset, uint64_t end);
 
-/* A defined dynamic symbol: DT_GNU_HASH, else DT_HASH; a program without a dynamic
- * segment is searched in .symtab. */
+/* A defined dynamic symbol: DT_GNU_HASH, else DT_HASH. */
 bool elf_symbol(struct elf *e, const char *name, Elf64_Sym *out);
+/* A defined symbol of .symtab, by looking at every one. */
+bool elf_static_symbol(struct elf *e, const char *name, Elf64_Sym *out);
 /* The section header of that name. */
 bool elf_section(struct elf *e, const char *name, Elf64_Shdr *out);
 /* Section headers, from the file, checked to be inside it. */

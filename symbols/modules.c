@@ -209,16 +209,25 @@ const char *module_build_id(struct module *m)
 	return m->build_id;
 }
 
+static bool symbol_found(const struct module *m, const Elf64_Sym *s, uint64_t *addr, uint64_t *size)
+{
+	if (addr)
+		*addr = s->st_value + (s->st_shndx == SHN_ABS ? 0 : m->bias);
+	if (size)
+		*size = s->st_size;
+	return true;
+}
+
 bool module_symbol(struct module *m, const char *name, uint64_t *addr, uint64_t *size)
 {
 	Elf64_Sym s;
-	if (!module_elf(m) || !elf_symbol(m->elf, name, &s))
-		return false;
-	if (addr)
-		*addr = s.st_value + (s.st_shndx == SHN_ABS ? 0 : m->bias);
-	if (size)
-		*size = s.st_size;
-	return true;
+	return module_elf(m) && elf_symbol(m->elf, name, &s) && symbol_found(m, &s, addr, size);
+}
+
+bool module_static_symbol(struct module *m, const char *name, uint64_t *addr, uint64_t *size)
+{
+	Elf64_Sym s;
+	return module_elf(m) && elf_static_symbol(m->elf, name, &s) && symbol_found(m, &s, addr, size);
 }
 
 bool module_section(struct module *m, const char *name, uint64_t *addr, uint64_t *size)

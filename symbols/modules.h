@@ -31,6 +31,8 @@ const char *module_build_id(struct module *m);
 /* A dynamic symbol by exact name (DT_GNU_HASH or DT_HASH: no scan): its address in
  * the target and its size (either pointer may be NULL). */
 bool module_symbol(struct module *m, const char *name, uint64_t *addr, uint64_t *size);
+/* The same in .symtab, which is there when the file was not stripped; a full scan. */
+bool module_static_symbol(struct module *m, const char *name, uint64_t *addr, uint64_t *size);
 /* An ELF section by name: its address in the target and its size; only where the
  * file could be opened and has section headers. */
 bool module_section(struct module *m, const char *name, uint64_t *addr, uint64_t *size);

@@ -1,5 +1,6 @@
 #include "symbols/pending.h"
 
+#include "symbols/peek.h"
 #include "symbols/tables.h"
 
 /* MAXPENDINGCALLS_MAIN and MAXPENDINGCALLSLOOP_MAIN of Include/internal/
@@ -33,28 +34,12 @@ static bool fits(const struct python *py, uint64_t queue, bool of_interpreter)
 	       last < l->pending_ncalls;
 }
 
-static uint64_t main_interpreter(const struct python *py)
-{
-	const struct py_layout *l = &py->layout;
-	struct image *img = py->target->image;
-	uint64_t in, next;
-	if (!image_u64(img, py->runtime + (uint64_t)l->runtime_interpreters_head, &in))
-		return 0;
-	for (int n = 0; in && n < 4096; n++) { /* the main one is the last */
-		if (!image_u64(img, in + (uint64_t)l->interp_next, &next))
-			return 0;
-		if (!next)
-			return in;
-		in = next;
-	}
-	return 0;
-}
-
 void pending_settle(struct python *py)
 {
 	struct py_layout *l = &py->layout;
 	if (l->interp_pending >= 0) {
-		uint64_t in = main_interpreter(py);
+		struct peek k = { py, py->target->image, l };
+		uint64_t in = peek_main_interpreter(&k);
 		if (!in || !fits(py, in + (uint64_t)l->interp_pending, true))
 			l->interp_pending = -1;
 	}

@@ -11,6 +11,7 @@
 #include "symbols/debugfile.h"
 #include "symbols/dwarf.h"
 #include "symbols/elf.h"
+#include "symbols/globals.h"
 #include "symbols/modules.h"
 #include "symbols/pending.h"
 #include "symbols/tables.h"
@@ -27,6 +28,7 @@ struct finder {
 	struct module *runtime_module;
 	struct py_version version; /* minor 0: unknown */
 	bool free_threaded, debug_build;
+	bool hidden;               /* the runtime's symbols are in .symtab alone */
 	int hint;                  /* minor that names of files speak of, 0: none */
 	char why[256];             /* what did not fit, of the last layout tried */
 	bool not_ready;            /* it was that Python is starting or ending */
@@ -38,9 +40,14 @@ static const char *base_name(const char *path)
 	return s ? s + 1 : path;
 }
 
+static bool symbol(const struct finder *f, struct module *m, const char *name, uint64_t *addr)
+{
+	return f->hidden ? module_static_symbol(m, name, addr, NULL) : module_symbol(m, name, addr, NULL);
+}
+
 static bool find_runtime_in(struct finder *f, struct module *m)
 {
-	if (!module_symbol(m, "_PyRuntime", &f->py->runtime, NULL) &&
+	if (!symbol(f, m, "_PyRuntime", &f->py->runtime) &&
 	    !module_section(m, ".PyRuntime", &f->py->runtime, NULL))
 		return false;
 	f->runtime_module = m;
@@ -48,7 +55,6 @@ static bool find_runtime_in(struct finder *f, struct module *m)
 	return true;
 }
 
-/* The executable, then what is called libpython, then every module. */
 static struct module *module_of_exe(const struct finder *f)
 {
 	const char *exe = f->py->target->exe;
@@ -60,10 +66,14 @@ static struct module *module_of_exe(const struct finder *f)
 	return modules_at(f->py->modules, 0);
 }
 
+/* The executable, then what is called libpython, then every module; then the
+ * executable once more, which may keep all of Python to itself. */
 static bool find_runtime(struct finder *f)
 {
 	struct module *exe = module_of_exe(f);
-	if (exe && find_runtime_in(f, exe))
+	if (!exe)
+		return false;
+	if (find_runtime_in(f, exe))
 		return true;
 	for (int any = 0; any < 2; any++)
 		for (size_t i = 0; i < modules_count(f->py->modules); i++) {
@@ -72,16 +82,17 @@ static bool find_runtime(struct finder *f)
 			if (m != exe && lib == !any && find_runtime_in(f, m))
 				return true;
 		}
-	return false;
+	f->hidden = true;
+	return find_runtime_in(f, exe);
 }
 
 /* Symbols as the dynamic linker binds them: an executable's copy comes first. */
 static uint64_t global(const struct finder *f, struct module *exe, const char *name)
 {
 	uint64_t addr = 0;
-	if (exe && exe != f->runtime_module && module_symbol(exe, name, &addr, NULL))
+	if (exe != f->runtime_module && module_symbol(exe, name, &addr, NULL))
 		return addr;
-	module_symbol(f->runtime_module, name, &addr, NULL);
+	symbol(f, f->runtime_module, name, &addr);
 	return addr;
 }
 
@@ -104,7 +115,7 @@ static void find_version(struct finder *f, struct module *exe)
 	struct image *img = f->py->target->image;
 	uint64_t addr;
 	uint32_t hex;
-	f->debug_build = module_symbol(f->runtime_module, "_Py_NegativeRefcount", &addr, NULL);
+	f->debug_build = symbol(f, f->runtime_module, "_Py_NegativeRefcount", &addr);
 	if (debug_offsets_version(img, f->py->runtime, &f->version, &f->free_threaded)) {
 		f->py->debug_offsets = f->py->runtime;
 		return;
@@ -154,6 +165,8 @@ static bool take(struct finder *f, struct py_layout *l)
 {
 	struct check_facts facts = { 0 };
 	bool ask = !f->py->debug_offsets;
+	if (!f->py->dict_type || !f->py->coro_type)
+		globals_from_modules(f->py, l);
 	err_t e = layout_check(f->py, l, ask ? &facts : NULL);
 	if (e) {
 		snprintf(f->why, sizeof f->why, "%s", e->msg);
