@@ -13,7 +13,9 @@ CSTD    := -std=gnu11
 WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla $(if $(CI),-Werror)
 CFLAGS  ?= -O2 -g
 CPPFLAGS += -D_GNU_SOURCE -I. $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-LDLIBS  += $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lpthread
+# libiberty: names of C++ and Rust as they were written, by the demangler that gdb uses;
+# libstdc++'s knows no Rust. Static, and it has no pkg-config file.
+LDLIBS  += $(shell pkg-config --libs $(PKGS) 2>/dev/null) -liberty -lpthread
 ALL_CFLAGS = $(CSTD) $(WARN) $(CFLAGS) $(CPPFLAGS) -MMD -MP $(SAN)
 
 LAYERS  := base attach symbols objects unwind tasks cmd
@@ -50,5 +52,6 @@ clean:
 
 include symbols/symbols.mk
 include agent/agent.mk
+include unwind/unwind.mk
 include tests/tests.mk
 include tests/lint.mk

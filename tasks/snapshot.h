@@ -44,6 +44,16 @@ struct stack {
 	const char *broken;      /* why it ends early, or NULL */
 };
 
+enum frame_kind { FRAME_PYTHON, FRAME_NATIVE };
+
+struct thread_frame {
+	enum frame_kind kind;
+	const char *function, *file, *module; /* module: native frames */
+	int line;
+	uint64_t address;        /* native frames */
+	uint64_t offset;         /* native frames: address as the module's file counts */
+};
+
 struct task_ref {            /* a task by name, which may be gone */
 	uint64_t id;
 	int64_t serial;          /* -1: unknown */
@@ -116,6 +126,10 @@ struct task {
 	const struct wait *wait;
 	uint64_t group;
 	struct stack stack;
+	/* While it runs, with SNAPSHOT_NATIVE: its thread's frames from its coroutine
+	 * on, C frames in their places, outermost first. */
+	const struct thread_frame *native;
+	size_t nnative;
 	const struct created *created;
 	const struct cancel *cancels;
 	size_t ncancels;
@@ -143,15 +157,6 @@ struct group {
 	const uint64_t *tasks;
 	size_t ntasks;
 	bool aborting;
-};
-
-enum frame_kind { FRAME_PYTHON, FRAME_NATIVE };
-
-struct thread_frame {
-	enum frame_kind kind;
-	const char *function, *file, *module; /* module: native frames */
-	int line;
-	uint64_t address;        /* native frames */
 };
 
 struct thread_stack {
@@ -231,7 +236,7 @@ enum snapshot_what {
 	SNAPSHOT_DONE = 1,       /* tasks that are done but alive */
 	SNAPSHOT_LOCALS = 2,
 	SNAPSHOT_THREADS = 4,    /* every thread's Python stack */
-	SNAPSHOT_NATIVE = 8,     /* and native frames */
+	SNAPSHOT_NATIVE = 8,     /* with SNAPSHOT_THREADS: C frames too, merged with Python's */
 	SNAPSHOT_ENDED = 16,     /* the agent's history */
 	SNAPSHOT_NO_PAUSE = 32,
 	SNAPSHOT_NO_TASKS = 64,  /* threads only */

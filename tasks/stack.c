@@ -220,14 +220,20 @@ struct stack walk_coroutine(struct walk *w, uint64_t coro, struct stack_end *end
 	return keep(w, &fs, broken);
 }
 
-struct stack walk_running(struct walk *w, const struct pythread *t, uint64_t coro)
+uint64_t walk_root_frame(struct walk *w, uint64_t coro)
 {
-	struct frames fs = { 0 };
-	struct pystack ps;
 	uint64_t root = 0;
 	if (object_kind(&w->r, coro) == KIND_CORO_WRAPPER)
 		coro = behind(w, coro, KIND_CORO_WRAPPER);
 	gen_state(w, coro, &root);
+	return root;
+}
+
+struct stack walk_running(struct walk *w, const struct pythread *t, uint64_t coro)
+{
+	struct frames fs = { 0 };
+	struct pystack ps;
+	uint64_t root = walk_root_frame(w, coro);
 	if (!pystack_read(&w->r, t->tstate, &ps)) {
 		w->nomem = true;
 		return (struct stack){ 0 };

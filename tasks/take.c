@@ -12,6 +12,10 @@
 /* ...while everything is at most this; beyond it, the rehearsal goes to its end. */
 #define WHOLE_MAX (1ull << 30)
 #define ATTEMPTS 8
+/* The top part of each C stack: far more than most threads use. Where it was not
+ * enough, once more with as much as a main thread's stack may be by default, twice. */
+#define STACK_BYTES (256u << 10)
+#define STACK_DEEP (16u << 20)
 #define RETRY_NS 1000000
 
 static double now(clockid_t clock)
@@ -135,6 +139,11 @@ static void say_missing(struct snapshot *s, const struct walk *w, uint64_t misse
 		s->complete = false;
 		note(s, arena_fmt(s->arena, "%zu await stacks end early.", w->broken_stacks));
 	}
+	if (w->cut_stacks) {
+		s->complete = false;
+		note(s, arena_fmt(s->arena, "%zu C stacks end early: not enough of their memory was captured.",
+				  w->cut_stacks));
+	}
 	if (w->no_heap) {
 		s->complete = false;
 		note(s, "Tasks that are done but alive cannot be found in this build of Python: only live ones are listed.");
@@ -168,7 +177,8 @@ static err_t rehearse(struct taking *k)
 	struct target *t = k->py->target;
 	uint64_t whole = t->ops->whole_size(t);
 	double start = now(CLOCK_MONOTONIC);
-	struct snapshot *s = walk_once(k->py, &w, k->what, whole <= WHOLE_MAX ? REHEARSE_BYTES : 0);
+	struct snapshot *s = walk_once(k->py, &w, k->what & ~SNAPSHOT_NATIVE,
+				       whole <= WHOLE_MAX ? REHEARSE_BYTES : 0);
 	k->freeze.whole = w.over_limit;
 	bool nomem = !s;
 	walk_free(&w);
@@ -203,6 +213,10 @@ static err_t attempt(struct taking *k, struct walk *w, struct snapshot **out, bo
 	if (!*out)
 		return ERR_NOMEM;
 	*good = sound(w, img->misses);
+	if (w->cut_stacks && k->freeze.stack_bytes < STACK_DEEP) {
+		k->freeze.stack_bytes = STACK_DEEP;
+		*good = false;
+	}
 	return NULL;
 }
 
@@ -218,6 +232,7 @@ err_t snapshot_take(struct python *py, unsigned what, struct snapshot **out)
 	bool core = py->target->kind == TARGET_CORE;
 	struct taking k = { .py = py, .what = what, .paused_us = -1 };
 	k.freeze.no_pause = what & SNAPSHOT_NO_PAUSE;
+	k.freeze.stack_bytes = what & SNAPSHOT_NATIVE ? STACK_BYTES : 0;
 	if (!core)
 		TRY(rehearse(&k));
 	for (;;) {

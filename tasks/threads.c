@@ -31,6 +31,8 @@ static void thread_python(struct walk *w, const struct pythread *t, struct threa
 	struct pystack ps;
 	out->python = true;
 	out->gil = holds_gil(w, t);
+	if (w->what & SNAPSHOT_NATIVE && t->thread)
+		return; /* native.c reads them with the C frames */
 	if (!pystack_read(&w->r, t->tstate, &ps)) {
 		w->nomem = true;
 		return;
@@ -45,7 +47,7 @@ static void thread_python(struct walk *w, const struct pythread *t, struct threa
 		const struct frame *f = ps.frames[i].code
 			? walk_frame(w, ps.frames[i].code, ps.frames[i].lasti) : NULL;
 		if (f)
-			frames[n++] = (struct thread_frame){ FRAME_PYTHON, f->function, f->file, NULL, f->line, 0 };
+			frames[n++] = (struct thread_frame){ FRAME_PYTHON, f->function, f->file, NULL, f->line, 0, 0 };
 	}
 	out->frames = frames;
 	out->nframes = n;
@@ -67,7 +69,9 @@ void walk_threads(struct walk *w)
 	struct target *t = w->r.py->target;
 	struct thread_stack *all = arena_array(w->arena, t->nthreads + w->nthreads + 1, sizeof *all);
 	size_t n = 0;
-	if (!all) {
+	struct native_look *native = w->what & SNAPSHOT_NATIVE ? native_begin(w) : NULL;
+	if (!all || (w->what & SNAPSHOT_NATIVE && !native)) {
+		native_end(native);
 		w->nomem = true;
 		return;
 	}
@@ -80,9 +84,12 @@ void walk_threads(struct walk *w)
 			if (w->threads[k].thread == &t->threads[i])
 				thread_python(w, &w->threads[k], out);
 		thread_asyncio(w, &t->threads[i], out);
+		if (native)
+			native_thread(w, native, &t->threads[i], out);
 		if (out->python || w->what & SNAPSHOT_NATIVE)
 			n++;
 	}
+	native_end(native);
 	/* Thread states whose thread could not be told. */
 	for (size_t k = 0; k < w->nthreads; k++) {
 		if (w->threads[k].thread)

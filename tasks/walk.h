@@ -47,6 +47,7 @@ struct walk {
 	const char *torn_why;
 	/* Things that could not be read, by kind, for the notes. */
 	size_t lost_tasks, lost_fields, lost_tables, broken_stacks;
+	size_t cut_stacks;       /* C stacks of which too little was captured */
 	/* A rehearsal ends when the image holds this many bytes (0: no limit). */
 	uint64_t byte_limit;
 	bool over_limit, nomem;
@@ -95,6 +96,8 @@ struct stack_end {
 };
 struct stack walk_coroutine(struct walk *w, uint64_t coro, struct stack_end *end);
 struct stack walk_running(struct walk *w, const struct pythread *t, uint64_t coro);
+/* The address of a coroutine's frame while it runs, 0 unknown. */
+uint64_t walk_root_frame(struct walk *w, uint64_t coro);
 const struct frame *walk_frame(struct walk *w, const struct code *c, int64_t lasti);
 
 /* future.c: futures and tasks of any implementation. */
@@ -118,5 +121,12 @@ void walk_threads(struct walk *w);
 /* history_fill.c: what the agent in the target recorded of the tasks met, and of those
  * that ended. Nothing where there is no agent. */
 void walk_history(struct walk *w);
+
+/* native.c: C frames. NULL when memory is out. */
+struct native_look *native_begin(struct walk *w);
+void native_end(struct native_look *n);
+/* Sets frames and broken of out, whose task is known, and native of that task. */
+void native_thread(struct walk *w, struct native_look *n, const struct thread *thread,
+		   struct thread_stack *out);
 
 #endif

@@ -1,0 +1,157 @@
+/* Each thread's stack with its C frames: unwound, named, merged with the frames of
+ * all thread states that run on it. */
+#include "tasks/walk.h"
+
+#include <stdlib.h>
+
+#include "unwind/entries.h"
+#include "unwind/merge.h"
+#include "unwind/names.h"
+#include "unwind/native.h"
+
+/* Interpreters that one thread is inside of. */
+#define CHAINS_MAX 16
+
+struct native_look {
+	struct unwinder *unwinder;
+	struct names names;
+};
+
+struct native_look *native_begin(struct walk *w)
+{
+	struct native_look *n = calloc(1, sizeof *n);
+	if (!n)
+		return NULL;
+	n->names = (struct names){ .modules = w->r.py->modules, .arena = w->arena };
+	err_t e = unwinder_new(w->r.py->target, w->r.py->modules, &n->unwinder);
+	if (e) {
+		err_free(e);
+		free(n);
+		return NULL;
+	}
+	return n;
+}
+
+void native_end(struct native_look *n)
+{
+	if (!n)
+		return;
+	unwinder_free(n->unwinder);
+	names_free(&n->names);
+	free(n);
+}
+
+struct chains {
+	struct pystack stacks[CHAINS_MAX];
+	struct pyentries entries[CHAINS_MAX];
+	struct merge_chain v[CHAINS_MAX];
+	size_t n;
+};
+
+static bool read_chains(struct walk *w, const struct thread *thread, struct chains *cs)
+{
+	for (size_t i = 0; i < w->nthreads && cs->n < CHAINS_MAX; i++) {
+		if (w->threads[i].thread != thread)
+			continue;
+		struct pystack *ps = &cs->stacks[cs->n];
+		struct pyentries *es = &cs->entries[cs->n];
+		if (!pystack_read(&w->r, w->threads[i].tstate, ps) ||
+		    !pyentries_read(&w->r, w->threads[i].tstate, ps, es))
+			return false;
+		if (ps->n || ps->broken)
+			cs->v[cs->n++] = (struct merge_chain){ ps, es };
+	}
+	return true;
+}
+
+/* The name of each C frame; NULL when memory is out. */
+static const struct native_name **name_all(struct native_look *n, const struct native_stack *ns,
+					   struct arena *a)
+{
+	const struct native_name **names = arena_array(a, ns->n + 1, sizeof *names);
+	for (size_t i = 0; names && i < ns->n; i++) {
+		names[i] = name_of(&n->names, ns->frames[i].ip, ns->frames[i].exact);
+		if (!names[i])
+			return NULL;
+	}
+	return names;
+}
+
+static struct thread_frame native_frame(const struct native_frame *f, const struct native_name *name)
+{
+	return (struct thread_frame){
+		.kind = FRAME_NATIVE, .function = name->function, .module = name->module,
+		.address = f->ip, .offset = name->offset,
+	};
+}
+
+/* False: nothing to show (a shim, code that could not be read). */
+static bool python_frame(struct walk *w, const struct pyframe *pf, struct thread_frame *out)
+{
+	const struct frame *f = pf->code ? walk_frame(w, pf->code, pf->lasti) : NULL;
+	if (!f || !f->function)
+		return false;
+	*out = (struct thread_frame){
+		.kind = FRAME_PYTHON, .function = f->function, .file = f->file, .line = f->line,
+	};
+	return true;
+}
+
+static void show(struct walk *w, const struct merged *m, const struct native_stack *ns,
+		 const struct native_name **names, const struct chains *cs, struct thread_stack *out)
+{
+	struct task *task = NULL;
+	uint64_t known, root = 0;
+	if (out->task && map_get(&w->task_index, out->task, &known)) {
+		task = &w->s->tasks[known - 1];
+		root = walk_root_frame(w, task->coro_id);
+	}
+	struct thread_frame *frames = arena_array(w->arena, m->n + 1, sizeof *frames);
+	if (!frames) {
+		w->nomem = true;
+		return;
+	}
+	size_t n = 0, from = SIZE_MAX;
+	for (size_t i = m->n; i-- > 0;) {
+		const struct merge_item *it = &m->items[i];
+		if (!it->python) {
+			frames[n++] = native_frame(&ns->frames[it->index], names[it->index]);
+			continue;
+		}
+		const struct pyframe *pf = &cs->stacks[it->chain].frames[it->index];
+		if (python_frame(w, pf, &frames[n])) {
+			if (root && pf->addr == root)
+				from = n;
+			n++;
+		}
+	}
+	out->frames = frames;
+	out->nframes = n;
+	out->broken = m->broken;
+	if (task && m->matched && from < n) {
+		task->native = frames + from;
+		task->nnative = n - from;
+	}
+}
+
+void native_thread(struct walk *w, struct native_look *n, const struct thread *thread,
+		   struct thread_stack *out)
+{
+	struct chains cs = { .n = 0 };
+	struct native_stack ns;
+	struct merged m;
+	const struct native_name **names = NULL;
+	bool ok = read_chains(w, thread, &cs) && native_unwind(n->unwinder, thread, w->arena, &ns);
+	enum native_role *roles = ok ? arena_array(w->arena, ns.n + 1, sizeof *roles) : NULL;
+	if (roles)
+		names = name_all(n, &ns, w->arena);
+	if (names)
+		for (size_t i = 0; i < ns.n; i++)
+			roles[i] = native_role(names[i]->symbol);
+	if (!names || !merge_stacks(&ns, roles, cs.v, cs.n, w->arena, &m)) {
+		w->nomem = true;
+		return;
+	}
+	w->cut_stacks += ns.cut;
+	show(w, &m, &ns, names, &cs, out);
+}

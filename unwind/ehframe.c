@@ -1,0 +1,183 @@
+/* The formats: LSB 5.0 "Exception Frames", and DWARF 5, 6.4. */
+#include "unwind/ehframe.h"
+
+#include <stdlib.h>
+
+#include "symbols/elf.h"
+
+#define RA_COLUMN 16           /* x86-64 psABI: the return address */
+#define DW_CFA_def_cfa 0x0c
+#define ENC_OMIT 0xff
+#define ENC_UDATA4 0x03
+#define ENC_TABLE 0x3b         /* DW_EH_PE_datarel | DW_EH_PE_sdata4: what every ld writes */
+#define STRING_MAX 64
+
+void ehframes_free(struct ehframes *es)
+{
+	struct map *m = &es->by_module;
+	for (size_t i = 0; m->slots && i <= m->mask; i++)
+		if (m->slots[2 * i])
+			free((struct ehframe *)(uintptr_t)m->slots[2 * i + 1]);
+	map_free(m);
+	map_free(&es->cies);
+}
+
+bool ehframes_read(struct ehframes *es, uint64_t addr, void *buf, size_t len)
+{
+	if (image_read(es->target->image, addr, buf, len))
+		return true;
+	/* The process may have ended since its stacks were copied; its files have not. */
+	struct module *m = modules_by_addr(es->modules, addr);
+	struct elf *elf = m ? module_elf(m) : NULL;
+	if (!elf || elf_fd(elf) < 0)
+		return false;
+	const struct mapping *mp = target_mapping(es->target, addr);
+	const void *p = mp && !mp->write ? elf_at(elf, addr - module_bias(m), len) : NULL;
+	if (p)
+		memcpy(buf, p, len);
+	return p;
+}
+
+static size_t encoded_size(uint8_t enc)
+{
+	if (enc == ENC_OMIT)
+		return 0;
+	switch (enc & 0x0f) {
+	case 0x02: case 0x0a: return 2;
+	case 0x03: case 0x0b: return 4;
+	case 0x00: case 0x04: case 0x0c: return 8;
+	default: return SIZE_MAX;
+	}
+}
+
+static void find_table(struct ehframes *es, struct ehframe *e)
+{
+	size_t n;
+	struct elf *elf = module_elf(e->module);
+	const Elf64_Phdr *ph = elf ? elf_phdrs(elf, &n) : NULL;
+	for (size_t i = 0; ph && i < n; i++) {
+		uint8_t h[4];
+		uint32_t count;
+		if (ph[i].p_type != PT_GNU_EH_FRAME)
+			continue;
+		uint64_t hdr = ph[i].p_vaddr + module_bias(e->module), size = ph[i].p_memsz;
+		if (hdr < module_start(e->module) || hdr >= module_end(e->module) ||
+		    size > module_end(e->module) - hdr || !ehframes_read(es, hdr, h, sizeof h))
+			return;
+		size_t skip = encoded_size(h[1]);
+		if (h[0] != 1 || h[2] != ENC_UDATA4 || h[3] != ENC_TABLE || skip > 8 ||
+		    size < 8 + skip || !ehframes_read(es, hdr + 4 + skip, &count, sizeof count) ||
+		    count > (size - 8 - skip) / 8)
+			return;
+		e->hdr = hdr;
+		e->table = hdr + 8 + skip;
+		e->count = count;
+		return;
+	}
+}
+
+const struct ehframe *ehframe_of(struct ehframes *es, uint64_t ip)
+{
+	uint64_t known;
+	struct module *m = modules_by_addr(es->modules, ip);
+	if (!m)
+		return NULL;
+	if (!map_get(&es->by_module, module_start(m), &known)) {
+		struct ehframe *e = calloc(1, sizeof *e);
+		if (!e || !map_set(&es->by_module, module_start(m), (uint64_t)(uintptr_t)e)) {
+			free(e);
+			return NULL;
+		}
+		e->module = m;
+		find_table(es, e);
+		known = (uint64_t)(uintptr_t)e;
+	}
+	const struct ehframe *e = (const struct ehframe *)(uintptr_t)known;
+	return e->table ? e : NULL;
+}
+
+static bool skip_leb(struct ehframes *es, uint64_t *at, uint64_t *value)
+{
+	*value = 0;
+	for (unsigned shift = 0; shift < 70; shift += 7) {
+		uint8_t b;
+		if (!ehframes_read(es, (*at)++, &b, 1))
+			return false;
+		if (shift < 63)
+			*value |= (uint64_t)(b & 0x7f) << shift;
+		if (!(b & 0x80))
+			return true;
+	}
+	return false;
+}
+
+/* Return address column 16, and a first instruction that defines the CFA: so does
+ * every CIE that compilers and assemblers write for this machine. */
+static bool cie_check(struct ehframes *es, uint64_t at)
+{
+	uint8_t head[9], version, op;
+	char aug[STRING_MAX];
+	uint64_t ra, len, skipped;
+	size_t n = 0;
+	uint32_t size;
+	if (!ehframes_read(es, at, head, sizeof head))
+		return false;
+	memcpy(&size, head, 4);
+	version = head[8];
+	if (size == UINT32_MAX || size < 8 || (version != 1 && version != 3))
+		return false;
+	uint64_t end = at + 4 + size;
+	at += sizeof head;
+	do {
+		if (n == sizeof aug || !ehframes_read(es, at++, &aug[n], 1))
+			return false;
+	} while (aug[n++]);
+	if (!skip_leb(es, &at, &skipped) || !skip_leb(es, &at, &skipped))
+		return false;
+	/* One byte in version 1; LEB128 in 3, which for 16 is the same. */
+	uint8_t column;
+	if (!ehframes_read(es, at++, &column, 1) || (ra = column) != RA_COLUMN)
+		return false;
+	if (aug[0] == 'z') {
+		if (!skip_leb(es, &at, &len) || len > size)
+			return false;
+		at += len;
+	} else if (aug[0]) {
+		return false;
+	}
+	return at < end && ehframes_read(es, at, &op, 1) && op == DW_CFA_def_cfa;
+}
+
+static bool cie_fit(struct ehframes *es, uint64_t at)
+{
+	uint64_t known;
+	if (!at)
+		return false;
+	if (map_get(&es->cies, at, &known))
+		return known == 1;
+	bool fit = cie_check(es, at);
+	map_set(&es->cies, at, fit ? 1 : 2);
+	return fit;
+}
+
+bool ehframe_fit(struct ehframes *es, const struct ehframe *e, uint64_t ip)
+{
+	uint64_t lo = 0, hi = e->count;
+	int32_t pair[2];
+	int64_t rel = (int64_t)(ip - e->hdr);
+	while (lo < hi) { /* the last function that begins at or below ip */
+		uint64_t mid = lo + (hi - lo) / 2;
+		if (!ehframes_read(es, e->table + 8 * mid, pair, 4))
+			return false;
+		if (pair[0] <= rel)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (!lo || !ehframes_read(es, e->table + 8 * (lo - 1), pair, sizeof pair))
+		return false;
+	uint64_t fde = e->hdr + (uint64_t)(int64_t)pair[1];
+	uint32_t head[2]; /* size; how far back the CIE begins from here */
+	return ehframes_read(es, fde, head, sizeof head) && head[0] != UINT32_MAX && head[1] &&
+	       cie_fit(es, fde + 4 - head[1]);
+}

@@ -1,0 +1,36 @@
+/* Unwind data of mapped ELF files: where each module's .eh_frame_hdr table is, and
+ * whether what it says of an address is fit to be given to libunwind.
+ *
+ * libunwind 1.6 believes the CIE: a return address column beyond its registers is
+ * read out of bounds, a CFA that was never defined ends the process by assert().
+ * So both are looked at here first, once a CIE.
+ *
+ * A struct ehframes belongs to one unwinder and goes before the modules. */
+#ifndef ASYNCMON_UNWIND_EHFRAME_H
+#define ASYNCMON_UNWIND_EHFRAME_H
+
+#include "base/map.h"
+#include "symbols/modules.h"
+
+struct ehframe {
+	struct module *module;
+	uint64_t hdr, table;     /* addresses in the target; table 0: none to search */
+	uint64_t count;          /* entries of 8 bytes: function, FDE, both relative to hdr */
+};
+
+struct ehframes {
+	struct target *target;
+	struct modules *modules;
+	struct map by_module;    /* module's start → struct ehframe * */
+	struct map cies;         /* address → 1 fit, 2 not */
+};
+
+void ehframes_free(struct ehframes *es);
+/* The table of the module that maps ip, or NULL: no module, no table, out of memory. */
+const struct ehframe *ehframe_of(struct ehframes *es, uint64_t ip);
+/* Is there an FDE for ip, with a CIE that is fit? */
+bool ehframe_fit(struct ehframes *es, const struct ehframe *e, uint64_t ip);
+/* Bytes of the target: the image, else the file behind the module. False: unknown. */
+bool ehframes_read(struct ehframes *es, uint64_t addr, void *buf, size_t len);
+
+#endif

@@ -1,0 +1,89 @@
+#include "unwind/entries.h"
+
+#include <stdlib.h>
+
+static bool is_shim(const struct py_layout *l, const struct pyframe *f)
+{
+	return f->owner >= 0 && (f->owner == l->owner_cstack || f->owner == l->owner_interpreter);
+}
+
+/* 3.12 on: an entry ends with its shim. */
+static void by_shims(struct reader *r, const struct pystack *ps, struct pyentries *out)
+{
+	size_t first = 0;
+	for (size_t i = 0; i < ps->n; i++) {
+		if (!is_shim(r->l, &ps->frames[i]))
+			continue;
+		out->v[out->n++] = (struct pyentry){ ps->frames[i].addr, first, i - first };
+		first = i + 1;
+	}
+	out->anchored = first == ps->n;
+	if (!out->anchored)
+		out->v[out->n++] = (struct pyentry){ 0, first, ps->n - first };
+}
+
+/* 3.11: an entry ends with the frame that says so; before, every frame is one. */
+static void by_frames(struct reader *r, const struct pystack *ps, struct pyentries *out)
+{
+	size_t first = 0;
+	for (size_t i = 0; i < ps->n; i++) {
+		uint8_t entry = 1;
+		if (r->l->iframe_is_entry >= 0)
+			image_u8(r->img, ps->frames[i].addr + (uint64_t)r->l->iframe_is_entry, &entry);
+		if (!entry && i + 1 < ps->n)
+			continue;
+		out->v[out->n++] = (struct pyentry){ 0, first, i + 1 - first };
+		first = i + 1;
+	}
+}
+
+/* The CFrames of a thread, innermost first, as many as fit in v, without the thread
+ * state's own that ends the chain. */
+static size_t cframes(struct reader *r, uint64_t tstate, uint64_t *v, size_t max)
+{
+	const struct py_layout *l = r->l;
+	/* struct _cframe: `previous` is after current_frame; 3.10 has an int there instead. */
+	int32_t previous = l->cframe_current_frame >= 0 ? l->cframe_current_frame + 8 : 8;
+	size_t n = 0;
+	for (uint64_t at = field_at(r, tstate, l->tstate_cframe); at && n < max;) {
+		uint64_t next = field_at(r, at, previous);
+		if (!next)
+			break;
+		v[n++] = at;
+		at = next;
+	}
+	return n;
+}
+
+static bool anchor_by_cframes(struct reader *r, uint64_t tstate, struct pyentries *out)
+{
+	size_t max = out->n + 2;
+	uint64_t *v = calloc(max, sizeof *v);
+	if (!v)
+		return false;
+	size_t n = cframes(r, tstate, v, max);
+	/* The innermost call may have its CFrame and not its frame yet. */
+	size_t skip = n == out->n + 1 ? 1 : 0;
+	if (n == out->n + skip) {
+		for (size_t i = 0; i < out->n; i++)
+			out->v[i].anchor = v[i + skip];
+		out->anchored = true;
+	}
+	free(v);
+	return true;
+}
+
+bool pyentries_read(struct reader *r, uint64_t tstate, const struct pystack *ps,
+		    struct pyentries *out)
+{
+	*out = (struct pyentries){ 0 };
+	out->v = arena_array(r->arena, ps->n + 1, sizeof *out->v);
+	if (!out->v)
+		return false;
+	if (r->l->version.minor >= 12) {
+		by_shims(r, ps, out);
+		return true;
+	}
+	by_frames(r, ps, out);
+	return r->l->tstate_cframe < 0 || ps->broken || anchor_by_cframes(r, tstate, out);
+}

@@ -1,0 +1,88 @@
+#include "unwind/names.h"
+
+#include <libiberty/demangle.h>
+#include <setjmp.h>
+
+#include "base/strbuf.h"
+
+/* Real ones of templates reach some thousands. */
+#define SYMBOL_MAX 4096
+#define NAME_MAX_LEN 65536
+
+/* A short symbol can stand for a name of any length (each part may repeat all before
+ * it), and the demangler gives no other way to stop it. It holds no memory but its
+ * stack while it calls back. */
+struct demangling {
+	struct strbuf text;
+	jmp_buf stop;
+};
+
+static void piece(const char *s, size_t n, void *arg)
+{
+	struct demangling *d = arg;
+	if (d->text.len + n > NAME_MAX_LEN || d->text.failed)
+		longjmp(d->stop, 1);
+	strbuf_add(&d->text, s, n);
+}
+
+static bool demangle(const char *symbol, struct demangling *d)
+{
+	if (setjmp(d->stop))
+		return false;
+	/* Rust before C++: its older names are valid in C++, with a hash at the end. */
+	return rust_demangle_callback(symbol, DMGL_NO_OPTS, piece, d) ||
+	       cplus_demangle_v3_callback(symbol, DMGL_NO_OPTS, piece, d);
+}
+
+const char *demangled(struct arena *a, const char *symbol)
+{
+	if (symbol[0] != '_' || (symbol[1] != 'Z' && symbol[1] != 'R') ||
+	    strnlen(symbol, SYMBOL_MAX) == SYMBOL_MAX)
+		return NULL;
+	struct demangling d = { 0 };
+	const char *s = NULL;
+	if (demangle(symbol, &d) && d.text.len && !d.text.failed)
+		s = arena_strn(a, d.text.s, d.text.len);
+	strbuf_free(&d.text);
+	return s;
+}
+
+void names_free(struct names *ns)
+{
+	map_free(&ns->known);
+	map_free(&ns->paths);
+}
+
+static const char *path_of(struct names *ns, const struct module *m)
+{
+	uint64_t known;
+	if (map_get(&ns->paths, module_start(m), &known))
+		return (const char *)(uintptr_t)known;
+	const char *s = arena_str(ns->arena, module_path(m));
+	map_set(&ns->paths, module_start(m), (uint64_t)(uintptr_t)s);
+	return s;
+}
+
+const struct native_name *name_of(struct names *ns, uint64_t ip, bool exact)
+{
+	uint64_t known, addr = exact ? ip : ip - 1, key = 2 * ip + exact;
+	if (map_get(&ns->known, key, &known))
+		return (const struct native_name *)(uintptr_t)known;
+	struct native_name *n = arena_alloc(ns->arena, sizeof *n);
+	if (!n)
+		return NULL;
+	struct module *m = modules_by_addr(ns->modules, addr);
+	const char *symbol;
+	if (m) {
+		n->module = path_of(ns, m);
+		n->offset = ip - module_bias(m);
+		if (module_function(m, addr, &symbol, NULL)) {
+			n->symbol = arena_str(ns->arena, symbol);
+			const char *pretty = n->symbol ? demangled(ns->arena, n->symbol) : NULL;
+			n->function = pretty ? pretty : n->symbol;
+		}
+	}
+	if (key)
+		map_set(&ns->known, key, (uint64_t)(uintptr_t)n);
+	return n;
+}

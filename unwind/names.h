@@ -1,0 +1,35 @@
+/* Names for addresses of code: function, module, offset in it; C++ and Rust names
+ * demangled. Kept by address, as many threads stand at the same ones.
+ *
+ * Belongs to one look at a target; strings live in the arena or as long as the
+ * modules, of which the arena's keeper copies what must outlive them. */
+#ifndef ASYNCMON_UNWIND_NAMES_H
+#define ASYNCMON_UNWIND_NAMES_H
+
+#include "base/arena.h"
+#include "base/map.h"
+#include "symbols/modules.h"
+
+struct native_name {
+	const char *function;    /* NULL: unknown; demangled; in the arena */
+	const char *symbol;      /* as in the symbol table */
+	const char *module;      /* path as the target sees it, NULL: none; in the arena */
+	uint64_t offset;         /* of the address in the module's file, by its own count */
+};
+
+struct names {
+	struct modules *modules;
+	struct arena *arena;
+	struct map known;        /* 2 * address + exact → struct native_name * */
+	struct map paths;        /* module's start → char * */
+};
+
+void names_free(struct names *ns);
+/* exact: ip is the next instruction; else a return address, and what is asked for is
+ * the call before it. NULL when memory is out. */
+const struct native_name *name_of(struct names *ns, uint64_t ip, bool exact);
+/* A mangled name as its language writes it, without arguments' types; NULL: it is no
+ * mangled name, or one without end. In the arena. */
+const char *demangled(struct arena *a, const char *symbol);
+
+#endif

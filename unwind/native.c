@@ -1,0 +1,293 @@
+#include "unwind/native.h"
+
+#include <libunwind.h>
+#include <stdlib.h>
+
+#include "unwind/ehframe.h"
+
+#define FRAMES_MAX 65536u
+/* Reads of memory: the longest real program of call frame instructions (CPython's
+ * evaluation loop) needs some thousands for one step. */
+#define STEP_READS 200000u
+#define STACK_READS 4000000u
+#define ALL_READS 200000000ull
+/* How often one stack may go on at lower addresses: signal handlers on their own. */
+#define JUMPS_MAX 16u
+
+/* In libunwind's shared object, in none of its headers; perf declares it like this. */
+#define search_unwind_table UNW_OBJ(dwarf_search_unwind_table)
+int search_unwind_table(unw_addr_space_t as, unw_word_t ip, unw_dyn_info_t *di,
+			unw_proc_info_t *pi, int need_unwind_info, void *arg);
+
+struct unwinder {
+	unw_addr_space_t as;
+	struct ehframes eh;
+	const struct thread *thread;
+	uint64_t step_reads, stack_reads, all_reads;
+	uint64_t lost_at;        /* the address of the last read that failed, 0 none */
+	bool no_data;            /* the last frame has no unwind data */
+};
+
+static int find_proc_info(unw_addr_space_t as, unw_word_t ip, unw_proc_info_t *pi, int need,
+			  void *arg)
+{
+	struct unwinder *u = arg;
+	const struct ehframe *e = ehframe_of(&u->eh, ip);
+	if (!e || !ehframe_fit(&u->eh, e, ip)) {
+		u->no_data = true;
+		return -UNW_ENOINFO;
+	}
+	/* It asserts that ip lies in [start_ip, end_ip): it does in its module. */
+	unw_dyn_info_t di = {
+		.format = UNW_INFO_FORMAT_REMOTE_TABLE,
+		.start_ip = module_start(e->module),
+		.end_ip = module_end(e->module),
+		.u.rti = {
+			.segbase = e->hdr,
+			.table_data = e->table,
+			.table_len = e->count * 8 / sizeof(unw_word_t),
+		},
+	};
+	int ret = search_unwind_table(as, ip, &di, pi, need, arg);
+	if (ret < 0)
+		u->no_data = true;
+	return ret;
+}
+
+/* What it would free, libunwind allocated and frees itself. */
+static void put_unwind_info(unw_addr_space_t as, unw_proc_info_t *pi, void *arg)
+{
+	(void)as, (void)pi, (void)arg;
+}
+
+static int no_dyn_info(unw_addr_space_t as, unw_word_t *addr, void *arg)
+{
+	(void)as, (void)addr, (void)arg;
+	return -UNW_ENOINFO;
+}
+
+static int access_mem(unw_addr_space_t as, unw_word_t addr, unw_word_t *v, int write, void *arg)
+{
+	struct unwinder *u = arg;
+	(void)as;
+	if (write || u->step_reads++ > STEP_READS || u->stack_reads++ > STACK_READS ||
+	    u->all_reads++ > ALL_READS)
+		return -UNW_EINVAL;
+	if (ehframes_read(&u->eh, addr, v, sizeof *v))
+		return 0;
+	u->lost_at = addr;
+	return -UNW_EINVAL;
+}
+
+static int access_reg(unw_addr_space_t as, unw_regnum_t reg, unw_word_t *v, int write, void *arg)
+{
+	const struct unwinder *u = arg;
+	const struct user_regs_struct *r = &u->thread->regs;
+	(void)as;
+	if (write)
+		return -UNW_EREADONLYREG;
+	switch (reg) {
+	case UNW_X86_64_RAX: *v = r->rax; return 0;
+	case UNW_X86_64_RDX: *v = r->rdx; return 0;
+	case UNW_X86_64_RCX: *v = r->rcx; return 0;
+	case UNW_X86_64_RBX: *v = r->rbx; return 0;
+	case UNW_X86_64_RSI: *v = r->rsi; return 0;
+	case UNW_X86_64_RDI: *v = r->rdi; return 0;
+	case UNW_X86_64_RBP: *v = r->rbp; return 0;
+	case UNW_X86_64_RSP: *v = r->rsp; return 0;
+	case UNW_X86_64_R8: *v = r->r8; return 0;
+	case UNW_X86_64_R9: *v = r->r9; return 0;
+	case UNW_X86_64_R10: *v = r->r10; return 0;
+	case UNW_X86_64_R11: *v = r->r11; return 0;
+	case UNW_X86_64_R12: *v = r->r12; return 0;
+	case UNW_X86_64_R13: *v = r->r13; return 0;
+	case UNW_X86_64_R14: *v = r->r14; return 0;
+	case UNW_X86_64_R15: *v = r->r15; return 0;
+	case UNW_X86_64_RIP: *v = r->rip; return 0;
+	default: return -UNW_EBADREG;
+	}
+}
+
+static int access_fpreg(unw_addr_space_t as, unw_regnum_t reg, unw_fpreg_t *v, int write,
+			void *arg)
+{
+	(void)as, (void)reg, (void)v, (void)write, (void)arg;
+	return -UNW_EBADREG;
+}
+
+static int resume(unw_addr_space_t as, unw_cursor_t *c, void *arg)
+{
+	(void)as, (void)c, (void)arg;
+	return -UNW_EINVAL;
+}
+
+static int proc_name(unw_addr_space_t as, unw_word_t ip, char *buf, size_t len, unw_word_t *off,
+		     void *arg)
+{
+	(void)as, (void)ip, (void)buf, (void)len, (void)off, (void)arg;
+	return -UNW_ENOINFO;
+}
+
+static unw_accessors_t accessors = {
+	.find_proc_info = find_proc_info,
+	.put_unwind_info = put_unwind_info,
+	.get_dyn_info_list_addr = no_dyn_info,
+	.access_mem = access_mem,
+	.access_reg = access_reg,
+	.access_fpreg = access_fpreg,
+	.resume = resume,
+	.get_proc_name = proc_name,
+};
+
+err_t unwinder_new(struct target *t, struct modules *ms, struct unwinder **out)
+{
+	struct unwinder *u = calloc(1, sizeof *u);
+	if (!u)
+		return ERR_NOMEM;
+	u->eh = (struct ehframes){ .target = t, .modules = ms };
+	u->as = unw_create_addr_space(&accessors, 0);
+	if (!u->as) {
+		free(u);
+		return ERR_NOMEM;
+	}
+	unw_set_caching_policy(u->as, UNW_CACHE_GLOBAL);
+	unw_set_cache_size(u->as, 1024, 0);
+	*out = u;
+	return NULL;
+}
+
+void unwinder_free(struct unwinder *u)
+{
+	if (!u)
+		return;
+	unw_destroy_addr_space(u->as);
+	ehframes_free(&u->eh);
+	free(u);
+}
+
+struct frames { struct native_frame *v; size_t n, cap; };
+
+static bool push(struct frames *fs, struct native_frame f)
+{
+	if (fs->n == fs->cap) {
+		size_t cap = fs->cap ? fs->cap * 2 : 64;
+		struct native_frame *v = reallocarray(fs->v, cap, sizeof *v);
+		if (!v)
+			return false;
+		fs->v = v;
+		fs->cap = cap;
+	}
+	fs->v[fs->n++] = f;
+	return true;
+}
+
+/* "at libm.so.6+0x1234" */
+static const char *place(struct unwinder *u, struct arena *a, uint64_t ip)
+{
+	struct module *m = modules_by_addr(u->eh.modules, ip);
+	if (!m)
+		return arena_fmt(a, "at 0x%llx, outside of every module", (unsigned long long)ip);
+	const char *path = module_path(m), *slash = strrchr(path, '/');
+	return arena_fmt(a, "at %s+0x%llx", slash ? slash + 1 : path,
+			 (unsigned long long)(ip - module_bias(m)));
+}
+
+/* Is addr in the stack that holds sp, above it: what freeze copies of a stack? */
+static bool in_stack(const struct unwinder *u, uint64_t addr, uint64_t sp)
+{
+	const struct mapping *m = target_mapping(u->eh.target, sp);
+	return m && m->write && addr >= sp && addr < m->end;
+}
+
+/* Why the step from frame f on failed (ret < 0) or could not go on (0); NULL: it is
+ * the outermost one. */
+static const char *why_ended(struct unwinder *u, struct arena *a, const struct native_frame *f,
+			     int ret, bool *cut)
+{
+	if (u->step_reads > STEP_READS || u->stack_reads > STACK_READS || u->all_reads > ALL_READS)
+		return arena_fmt(a, "the C stack ends early: its unwind data never ends, %s",
+				 place(u, a, f->ip));
+	if (ret < 0 && u->lost_at) {
+		*cut = in_stack(u, u->lost_at, f->sp);
+		return arena_fmt(a, "the C stack ends early: memory at 0x%llx is not known, %s",
+				 (unsigned long long)u->lost_at, place(u, a, f->ip));
+	}
+	if (u->no_data)
+		return arena_fmt(a, "the C stack ends early: no unwind data %s", place(u, a, f->ip));
+	if (ret < 0)
+		return arena_fmt(a, "the C stack ends early: bad unwind data %s", place(u, a, f->ip));
+	return NULL;
+}
+
+/* Sets f->end of the frame that was stepped from. False: this is no next frame. */
+static bool follows(struct native_frame *f, uint64_t ip, uint64_t sp, unsigned *jumps)
+{
+	if (sp > f->sp) {
+		if (!f->signal)
+			f->end = sp;
+		return true;
+	}
+	return f->signal && (*jumps)++ < JUMPS_MAX && (sp != f->sp || ip != f->ip);
+}
+
+static bool run(struct unwinder *u, struct arena *a, struct frames *fs, struct native_stack *out)
+{
+	unw_cursor_t c;
+	unsigned jumps = 0;
+	bool exact = true;
+	u->step_reads = u->stack_reads = 0;
+	u->lost_at = 0;
+	if (unw_init_remote(&c, u->as, u) < 0) {
+		out->broken = "the C stack cannot be unwound";
+		return true;
+	}
+	for (;;) {
+		unw_word_t ip, sp;
+		if (unw_get_reg(&c, UNW_REG_IP, &ip) < 0 || unw_get_reg(&c, UNW_REG_SP, &sp) < 0 ||
+		    (!ip && fs->n))
+			return true;
+		if (fs->n && !follows(&fs->v[fs->n - 1], ip, sp, &jumps)) {
+			out->broken = arena_fmt(a, "the C stack ends early: its unwind data leads in a circle, %s",
+						place(u, a, fs->v[fs->n - 1].ip));
+			return true;
+		}
+		if (fs->n == FRAMES_MAX) {
+			out->broken = arena_fmt(a, "the C stack ends early: more than %u frames", FRAMES_MAX);
+			return true;
+		}
+		u->step_reads = 0;
+		bool signal = unw_is_signal_frame(&c) > 0;
+		if (!push(fs, (struct native_frame){ ip, sp, 0, exact, signal }))
+			return false;
+		u->step_reads = 0;
+		u->lost_at = 0;
+		u->no_data = false;
+		int ret = unw_step(&c);
+		if (ret <= 0) {
+			out->broken = why_ended(u, a, &fs->v[fs->n - 1], ret, &out->cut);
+			return true;
+		}
+		exact = signal;
+	}
+}
+
+bool native_unwind(struct unwinder *u, const struct thread *th, struct arena *a,
+		   struct native_stack *out)
+{
+	struct image *img = u->eh.target->image;
+	uint64_t misses = img->misses, first_miss = img->first_miss;
+	struct frames fs = { 0 };
+	*out = (struct native_stack){ 0 };
+	if (!th->have_regs) {
+		out->broken = "no C stack: the thread's registers are not known";
+		return true;
+	}
+	u->thread = th;
+	bool ok = run(u, a, &fs, out);
+	img->misses = misses;
+	img->first_miss = first_miss;
+	out->frames = ok ? arena_dup(a, fs.v, fs.n * sizeof *fs.v) : NULL;
+	out->n = out->frames ? fs.n : 0;
+	free(fs.v);
+	return ok && (out->frames || !fs.n);
+}
