@@ -329,8 +329,10 @@ static err_t scan_words(struct spans *s, int fd, uint64_t start, uint64_t end)
 			want = sizeof words / sizeof *words;
 		ssize_t got = pread(fd, words, want * sizeof *words,
 				    (off_t)(start / IMAGE_PAGE * sizeof *words));
+		if (got == 0) /* nobody uses that address space any more */
+			return err_new(E_GONE, "the process has ended or became another program");
 		if (got < (ssize_t)sizeof *words)
-			return err_errno(E_PERM, got < 0 ? errno : ESRCH, "pagemap");
+			return err_errno(E_PERM, errno, "pagemap");
 		size_t n = (size_t)got / sizeof *words;
 		for (size_t i = 0; i < n; i++, start += IMAGE_PAGE)
 			if (words[i] >> 62) /* bit 63: present, 62: swapped */

@@ -341,21 +341,23 @@ static err_t process_look(struct process *p)
 	return process_sync_maps(p, NULL);
 }
 
-/* One byte tells whether we may read: the same check as for attaching. */
+/* One byte tells whether we may read: the same check as for attaching. EFAULT only
+ * says that what we know of the mappings is old (exec). */
 static err_t process_try(struct process *p)
 {
-	int err = ESRCH;
-	for (size_t i = 0; i < p->t.nmappings; i++) {
-		char c;
-		if (!mapping_visible(&p->t.mappings[i]))
-			continue;
-		if (read_tid(p->mem_tid, p->t.mappings[i].start, &c, 1) == 1)
-			return NULL;
-		err = errno;
-		if (err != EFAULT)
-			break;
+	for (int try = 0; try < 10; try++) {
+		for (size_t i = 0; i < p->t.nmappings; i++) {
+			char c;
+			if (!mapping_visible(&p->t.mappings[i]))
+				continue;
+			if (read_tid(p->mem_tid, p->t.mappings[i].start, &c, 1) == 1)
+				return NULL;
+			if (errno != EFAULT)
+				return refusal(p->t.pid, errno);
+		}
+		TRY(process_sync_maps(p, NULL));
 	}
-	return refusal(p->t.pid, err);
+	return err_new(E_GONE, "process %d has ended or became another program (exec)", (int)p->t.pid);
 }
 
 err_t target_open_process(pid_t pid, const struct target_opts *o, struct target **out)

@@ -131,7 +131,7 @@ err_t refusal(pid_t pid, int errnum)
 	if (e)
 		return e;
 	proc_status_read(getpid(), &me);
-	if (!proc_status_read(pid, &st) || errnum == ESRCH)
+	if (!proc_status_read(pid, &st) || errnum == ESRCH || errnum == ENOENT)
 		return err_new(E_GONE, "process %d has gone", (int)pid);
 	if (errnum == ENOSYS)
 		return err_new(E_UNSUPPORTED, "this system does not let asyncmon read other processes "
