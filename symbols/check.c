@@ -84,6 +84,9 @@ static err_t check_types(const struct peek *k)
 		const char *s;
 		if (!types[i].addr)
 			continue;
+		/* Not relocated, or not begun to be used. */
+		if (!peek_pointer(k, types[i].addr, k->l->object_type, &name) || !name)
+			return err_at(E_TORN, types[i].addr, "its types are not made yet");
 		if (!peek_is(k, types[i].addr, py->type_type))
 			return err_at(E_BADDATA, types[i].addr, "the type of %s is not type", types[i].name);
 		/* In a core, text of the executable may not be there: then it says nothing. */
@@ -160,7 +163,8 @@ err_t layout_check(struct python *py, const struct py_layout *l, struct check_fa
 		return err_at(E_TORN, interp, "there is no sys.modules");
 	uint64_t sys = peek_dict_get(&k, modules, "sys");
 	if (!peek_is(&k, sys, py->module_type))
-		return err_at(E_BADDATA, modules, "sys.modules holds no sys");
+		return err_at(peek_dict_len(&k, modules) == 0 ? E_TORN : E_BADDATA, modules,
+			      "sys.modules holds no sys");
 	if (facts)
 		note_facts(&k, sys, facts);
 	/* 3.14 and later say the size in .AsyncioDebug. */

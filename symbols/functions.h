@@ -1,6 +1,6 @@
 /* Function names of one ELF file by address, for native stacks: .symtab, .dynsym,
- * and the separate debug file (by build-id, then .gnu_debuglink) below
- * /usr/lib/debug of the target's root. Read and sorted once; owned by the module. */
+ * and the separate debug file of the same build-id below /usr/lib/debug of the
+ * target's root. Read and sorted once; owned by the module. */
 #ifndef ASYNCMON_SYMBOLS_FUNCTIONS_H
 #define ASYNCMON_SYMBOLS_FUNCTIONS_H
 

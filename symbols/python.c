@@ -303,7 +303,7 @@ static err_t find_layout(struct finder *f)
 		usleep(LOOK_PAUSE_US);
 		image_forget(t->image, 0, UINT64_MAX);
 	}
-	if (v.major && try_dwarf(f, v))
+	if (v.major && !f->not_ready && try_dwarf(f, v))
 		return NULL;
 	if (v.major)
 		return version_error(f, v);
