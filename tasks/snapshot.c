@@ -33,12 +33,11 @@ const char *cancel_origin_name(enum cancel_origin o)
 
 void snapshot_index(struct snapshot *s)
 {
-	for (size_t i = 0; i < s->ntasks; i++)
-		if (s->tasks[i].id && !map_set(&s->by_id, s->tasks[i].id, i + 1)) {
-			map_free(&s->by_id);
-			s->by_id = (struct map){ 0 };
-			return;
-		}
+	bool fine = map_reserve(&s->by_id, s->ntasks);
+	for (size_t i = 0; i < s->ntasks && fine; i++)
+		fine = !s->tasks[i].id || map_set(&s->by_id, s->tasks[i].id, i + 1);
+	if (!fine)
+		map_free(&s->by_id);
 }
 
 const struct task *snapshot_task(const struct snapshot *s, uint64_t id)
@@ -59,6 +58,7 @@ void snapshot_free(struct snapshot *s)
 	pages_free(s->tasks, s->tasks_room);
 	free(s->loops);
 	free(s->groups);
+	map_free(&s->by_id);
 	arena_free(s->arena);
 	free(s);
 }
