@@ -1,0 +1,366 @@
+/* The two places where Python picks up a short text: written while the target stands
+ * still, in an order that is right whenever we die. */
+#include "attach/inject.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "attach/act.h"
+#include "attach/process.h"
+
+/* A text in the target's memory begins so, by which a later one knows the place. */
+#define MARK "#asyncmon\n"
+#define BIT_CALLS_TO_DO (1u << 2)        /* _PY_CALLS_TO_DO_BIT, 3.13+ */
+#define BIT_DEBUGGER (1u << 5)           /* _PY_EVAL_PLEASE_STOP_BIT: PEP 768 */
+#define THREADS_MAX 65536
+#define MUTEX_LOCKED 1u                  /* _Py_LOCKED */
+
+struct inject_carrier {
+	const struct inject_site *site;
+	bool slot;
+	int32_t entry;           /* the queue's: which call it was */
+	uint64_t room;
+	int dir_fd;              /* the slot's: folder and name of its file */
+	char name[40];
+};
+
+static err_t put(struct target *t, uint64_t addr, const void *p, size_t n)
+{
+	return target_write(t, addr, p, n);
+}
+
+static err_t put_i32(struct target *t, uint64_t addr, int32_t v)
+{
+	return put(t, addr, &v, sizeof v);
+}
+
+static bool get_i32(struct target *t, uint64_t addr, int32_t *v)
+{
+	return target_peek(t, addr, v, sizeof *v);
+}
+
+static err_t set_bits(struct target *t, uint64_t addr, uint32_t bits)
+{
+	uint32_t v;
+	if (!target_peek(t, addr, &v, sizeof v))
+		return err_at(E_GONE, addr, "an eval breaker could not be read");
+	v |= bits;
+	return put(t, addr, &v, sizeof v);
+}
+
+/* ---- the slot of PEP 768 ---- */
+
+/* Every part of the path is a folder of the target's, no link. */
+static int open_folder(int root_fd, const char *path)
+{
+	int fd = openat(root_fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	char part[32];
+	while (fd >= 0 && *path) {
+		size_t n = strcspn(path, "/");
+		snprintf(part, sizeof part, "%.*s", (int)n, path);
+		path += n + (path[n] == '/');
+		int next = openat(fd, part, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		close(fd);
+		fd = next;
+	}
+	return fd;
+}
+
+/* The file is the target's own, and nobody else may read it. */
+static bool give_to_target(struct target *t, int fd)
+{
+	char path[40], line[128];
+	unsigned u[4] = { 0 }, g[4] = { 0 };
+	snprintf(path, sizeof path, "/proc/%d/status", (int)t->pid);
+	FILE *f = fopen(path, "re");
+	while (f && fgets(line, sizeof line, f)) {
+		sscanf(line, "Uid: %u %u %u %u", &u[0], &u[1], &u[2], &u[3]);
+		sscanf(line, "Gid: %u %u %u %u", &g[0], &g[1], &g[2], &g[3]);
+	}
+	if (f)
+		fclose(f);
+	return f && (fchown(fd, u[3], g[3]) == 0 || u[3] == geteuid()) && fchmod(fd, 0600) == 0;
+}
+
+static bool write_all(int fd, const char *s)
+{
+	for (size_t n = strlen(s); n > 0; ) {
+		ssize_t k = write(fd, s, n);
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k <= 0)
+			return false;
+		s += k;
+		n -= (size_t)k;
+	}
+	return true;
+}
+
+/* Makes the file in the target's root; path is where the target sees it. */
+static bool make_file(struct target *t, struct inject_carrier *c, const char *text, char *path, size_t size)
+{
+	static const char *const folders[] = { "dev/shm", "tmp", "var/tmp", "run" };
+	uint64_t nonce;
+	if (getrandom(&nonce, sizeof nonce, 0) != sizeof nonce)
+		return false;
+	snprintf(c->name, sizeof c->name, "asyncmon-%016llx.py", (unsigned long long)nonce);
+	for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+		int dir = open_folder(process_of(t)->root_fd, folders[i]);
+		if (dir < 0)
+			continue;
+		int fd = openat(dir, c->name, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | O_CLOEXEC, 0600);
+		snprintf(path, size, "/%s/%s", folders[i], c->name);
+		/* The file goes as soon as it runs, also when we are gone by then. */
+		char gone[192];
+		snprintf(gone, sizeof gone, "__import__('os').unlink('%s')\n", path);
+		bool good = fd >= 0 && write_all(fd, gone) && write_all(fd, text) && give_to_target(t, fd);
+		if (fd >= 0)
+			close(fd);
+		if (good) {
+			c->dir_fd = dir;
+			return true;
+		}
+		if (fd >= 0)
+			unlinkat(dir, c->name, 0);
+		close(dir);
+	}
+	return false;
+}
+
+/* Threads end: their states are freed. */
+static bool is_listed(struct target *t, const struct inject_site *s, uint64_t tstate)
+{
+	uint64_t ts = s->threads.head;
+	for (int n = 0; n < THREADS_MAX && target_peek(t, ts, &ts, sizeof ts) && ts; n++) {
+		if (ts == tstate)
+			return true;
+		ts += (uint64_t)s->threads.next;
+	}
+	return false;
+}
+
+static err_t slot_write(struct target *t, const struct inject_site *s, const char *path)
+{
+	int32_t pending;
+	if (!is_listed(t, s, s->slot.tstate))
+		return err_new(E_GONE, "the thread that was to run the text has ended");
+	if (!get_i32(t, s->slot.pending, &pending))
+		return err_at(E_GONE, s->slot.pending, "the slot for remote debugging could not be read");
+	if (pending)
+		return err_new(E_BUSY, "another debugger's script waits to be run");
+	TRY(put(t, s->slot.path, path, strlen(path) + 1));
+	TRY(put_i32(t, s->slot.pending, 1));
+	return set_bits(t, s->slot.breaker, BIT_DEBUGGER);
+}
+
+static err_t slot_put(struct target *t, struct inject_carrier *c, const char *text)
+{
+	char path[128];
+	int32_t enabled;
+	const struct inject_site *s = c->site;
+	if (!s->slot.path || !get_i32(t, s->slot.enabled, &enabled) || enabled != 1)
+		return err_new(E_UNSUPPORTED, "remote debugging is disabled in the target");
+	if (!make_file(t, c, text, path, sizeof path) || strlen(path) >= s->slot.path_size)
+		return err_new(E_UNSUPPORTED, "no file can be made in the target's file system");
+	c->slot = true;
+	TRY(target_stop(t));
+	err_t e = slot_write(t, s, path);
+	target_resume(t);
+	return e;
+}
+
+static void slot_end(struct target *t, struct inject_carrier *c, bool ran)
+{
+	if (!ran) {
+		err_t e = target_stop(t);
+		if (!e && is_listed(t, c->site, c->site->slot.tstate))
+			e = put_i32(t, c->site->slot.pending, 0);
+		err_free(e);
+		target_resume(t);
+	}
+	unlinkat(c->dir_fd, c->name, 0);
+	close(c->dir_fd);
+}
+
+/* ---- the queue of pending calls ---- */
+
+static bool lock_is_free(struct target *t, const struct inject_site *s)
+{
+	uint64_t lock;
+	uint32_t sem;
+	uint8_t mutex;
+	uint64_t at = s->queue.addr + (uint64_t)s->queue.lock;
+	if (s->queue.mutex)
+		return target_peek(t, at, &mutex, 1) && !(mutex & MUTEX_LOCKED);
+	/* A PyThread lock is a POSIX semaphore whose count is 1 while nobody holds it. */
+	return target_peek(t, at, &lock, sizeof lock) && target_peek(t, lock, &sem, sizeof sem) && sem == 1;
+}
+
+static uint64_t call_at(const struct inject_site *s, int32_t i)
+{
+	return s->queue.addr + (uint64_t)s->queue.calls + (uint64_t)i * (uint64_t)s->queue.call_size;
+}
+
+/* Does any waiting call read text from this place? */
+static bool place_in_use(struct target *t, const struct inject_site *s, uint64_t room, uint32_t len,
+			 int32_t first, int32_t last)
+{
+	for (int32_t i = first; i != last; i = (i + 1) % s->queue.ncalls) {
+		uint64_t call[2];
+		if (!target_peek(t, call_at(s, i), call, sizeof call) ||
+		    (call[1] >= room && call[1] < room + len))
+			return true;
+	}
+	return false;
+}
+
+/* Bytes behind a library's data that are zero, or hold an older text of ours. */
+static uint64_t find_room(struct target *t, const struct inject_site *s, size_t len, int32_t first,
+			  int32_t last)
+{
+	char buf[4096];
+	for (size_t i = 0; i < s->nrooms; i++) {
+		uint32_t n = s->rooms[i].len;
+		if (n < len || n > sizeof buf || !target_peek(t, s->rooms[i].addr, buf, n))
+			continue;
+		bool ours = memcmp(buf, MARK, sizeof MARK - 1) == 0, zero = true;
+		for (uint32_t k = 0; k < n && zero; k++)
+			zero = buf[k] == 0;
+		if ((zero || ours) && !place_in_use(t, s, s->rooms[i].addr, n, first, last))
+			return s->rooms[i].addr;
+	}
+	return 0;
+}
+
+static err_t queue_write(struct target *t, struct inject_carrier *c, const char *text)
+{
+	const struct inject_site *s = c->site;
+	int32_t first, last, count;
+	uint64_t q = s->queue.addr;
+	if (!get_i32(t, q + (uint64_t)s->queue.first, &first) || !get_i32(t, q + (uint64_t)s->queue.last, &last) ||
+	    !get_i32(t, q + (uint64_t)s->queue.count, &count) || first < 0 || last < 0 ||
+	    first >= s->queue.ncalls || last >= s->queue.ncalls)
+		return err_at(E_BADDATA, q, "the queue of pending calls is not as it should be");
+	int32_t next = (last + 1) % s->queue.ncalls;
+	if (!lock_is_free(t, s) || next == first || (s->queue.mutex && count >= s->queue.max))
+		return err_new(E_BUSY, "the queue of pending calls is locked or full");
+	size_t len = strlen(text) + sizeof MARK;
+	c->room = find_room(t, s, len, first, last);
+	if (!c->room)
+		return err_new(E_UNSUPPORTED, "no unused bytes for %zu characters were found in the target", len);
+	TRY(put(t, c->room, MARK, sizeof MARK - 1));
+	TRY(put(t, c->room + sizeof MARK - 1, text, strlen(text) + 1));
+	uint64_t call[3] = { s->queue.function, c->room, 0 };
+	TRY(put(t, call_at(s, last), call, (size_t)s->queue.call_size));
+	TRY(put_i32(t, q + (uint64_t)s->queue.last, next));
+	TRY(put_i32(t, q + (uint64_t)s->queue.count, s->queue.mutex ? count + 1 : 1));
+	c->entry = last;
+	if (!s->queue.mutex)
+		return put_i32(t, s->breaker, 1);
+	uint64_t ts = s->threads.head;
+	for (int n = 0; n < THREADS_MAX && target_peek(t, ts, &ts, sizeof ts) && ts; n++) {
+		TRY(set_bits(t, ts + (uint64_t)s->threads.breaker, BIT_CALLS_TO_DO));
+		ts += (uint64_t)s->threads.next;
+	}
+	return NULL;
+}
+
+static err_t queue_put(struct target *t, struct inject_carrier *c, const char *text)
+{
+	if (!c->site->queue.addr || !c->site->queue.function)
+		return err_new(E_UNSUPPORTED, "the queue of pending calls was not found in the target");
+	c->slot = false;
+	TRY(target_stop(t));
+	err_t e = queue_write(t, c, text);
+	target_resume(t);
+	return e;
+}
+
+/* An entry that is not the last cannot be taken out: its text becomes an empty one. */
+static void queue_end(struct target *t, struct inject_carrier *c, bool ran)
+{
+	const struct inject_site *s = c->site;
+	int32_t first, last, count;
+	uint64_t q = s->queue.addr, call[2];
+	if (ran || !c->room)
+		return;
+	err_t e = target_stop(t);
+	if (!e && get_i32(t, q + (uint64_t)s->queue.first, &first) &&
+	    get_i32(t, q + (uint64_t)s->queue.last, &last) &&
+	    get_i32(t, q + (uint64_t)s->queue.count, &count) &&
+	    target_peek(t, call_at(s, c->entry), call, sizeof call) && call[1] == c->room) {
+		e = put(t, c->room + sizeof MARK - 1, "", 1);
+		if (!e && lock_is_free(t, s) && first != last && last == (c->entry + 1) % s->queue.ncalls) {
+			e = put_i32(t, q + (uint64_t)s->queue.last, c->entry);
+			if (!e && s->queue.mutex && count > 0)
+				e = put_i32(t, q + (uint64_t)s->queue.count, count - 1);
+		}
+	}
+	err_free(e);
+	target_resume(t);
+}
+
+/* ---- either ---- */
+
+#ifndef SYS_pidfd_getfd
+#define SYS_pidfd_getfd 438
+#endif
+
+/* A byte into a loop's self-pipe makes it turn once, as a signal would. */
+static void wake(struct target *t, const struct inject_site *s)
+{
+	for (size_t i = 0; i < s->nwakes; i++) {
+		int fd = (int)syscall(SYS_pidfd_getfd, target_pidfd(t), s->wakes[i], 0);
+		if (fd < 0)
+			continue;
+		struct stat st;
+		/* The number may mean another file by now. */
+		if (fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode) && send(fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+			/* A full pipe wakes as well. */
+		}
+		close(fd);
+	}
+}
+
+err_t carrier_put(struct target *t, const struct inject_site *site, const char *text,
+		  struct inject_carrier **out)
+{
+	struct inject_carrier *c = calloc(1, sizeof *c);
+	if (!c)
+		return ERR_NOMEM;
+	c->site = site;
+	c->dir_fd = -1;
+	err_t e = slot_put(t, c, text);
+	if (err_code(e) == E_UNSUPPORTED) {
+		err_free(e);
+		e = queue_put(t, c, text);
+	}
+	if (e) {
+		if (c->dir_fd >= 0) {
+			unlinkat(c->dir_fd, c->name, 0);
+			close(c->dir_fd);
+		}
+		free(c);
+		return e;
+	}
+	wake(t, site);
+	*out = c;
+	return NULL;
+}
+
+void carrier_end(struct target *t, struct inject_carrier *c, bool ran)
+{
+	if (c->slot)
+		slot_end(t, c, ran);
+	else
+		queue_end(t, c, ran);
+	free(c);
+}

@@ -1,0 +1,256 @@
+#include "attach/inject.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/strbuf.h"
+
+#define DEADLINE_MS 10000
+#define POLL_NS 500000
+
+/* Runs the text in a namespace of its own; page 0 of the channel carries how it went.
+ * A Ctrl-C that arrives meanwhile is given back to the program it was meant for. */
+static const char wrapper_head[] =
+	"def run(fd, text, start, size):\n"
+	"    import os\n"
+	"    def say(status, reply=''):\n"
+	"        try:\n"
+	"            data = reply.encode('utf-8', 'replace')[:3900]\n"
+	"            os.pwrite(fd, data + b'\\0', 128)\n"
+	"            os.pwrite(fd, status, 64)\n"
+	"        except OSError:\n"
+	"            pass\n"
+	"    def blob():\n"
+	"        parts, at = [], start\n"
+	"        while at < start + size:\n"
+	"            part = os.pread(fd, start + size - at, at)\n"
+	"            if not part:\n"
+	"                raise EOFError('the channel is too short')\n"
+	"            parts.append(part)\n"
+	"            at += len(part)\n"
+	"        return b''.join(parts)\n"
+	"    try:\n"
+	"        if os.pread(fd, 1, 64) != b'q':\n"
+	"            return\n"
+	"        say(b'r')\n"
+	"        names = {'__name__': 'asyncmon', 'fd': fd, 'blob': blob}\n"
+	"        exec(compile(text, '<asyncmon>', 'exec'), names)\n"
+	"        say(b'o', str(names.get('reply', '')))\n"
+	"    except KeyboardInterrupt:\n"
+	"        say(b'e', 'interrupted')\n"
+	"        import _thread\n"
+	"        _thread.interrupt_main()\n"
+	"    except BaseException as e:\n"
+	"        say(b'e', type(e).__name__ + ': ' + str(e))\n"
+	"    finally:\n"
+	"        os.close(fd)\n";
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000ll + ts.tv_nsec / 1000000;
+}
+
+static void nap(void)
+{
+	nanosleep(&(struct timespec){ 0, POLL_NS }, NULL);
+}
+
+struct injection {
+	struct target *t;
+	const struct inject_site *site;
+	int64_t deadline;
+	int theirs, ours;        /* the channel's descriptors */
+};
+
+/* Why nothing ran: what the main thread is at. */
+static err_t not_run(const struct injection *i)
+{
+	char path[48], text[64] = "", state = '?';
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)i->t->pid);
+	FILE *f = fopen(path, "re");
+	char line[512];
+	if (f && fgets(line, sizeof line, f)) {
+		const char *p = strrchr(line, ')');
+		if (p && p[1])
+			state = p[2];
+	}
+	if (f)
+		fclose(f);
+	snprintf(path, sizeof path, "/proc/%d/syscall", (int)i->t->pid);
+	f = fopen(path, "re");
+	int number = -1;
+	if (f && fgets(text, sizeof text, f))
+		number = strncmp(text, "running", 7) == 0 ? -1 : atoi(text);
+	if (f)
+		fclose(f);
+	if (state == 'T' || state == 't')
+		return err_new(E_BUSY, "process %d is stopped (SIGSTOP or a debugger): nothing runs in it", (int)i->t->pid);
+	if (state == 'R')
+		return err_new(E_BUSY, "process %d did not look within the deadline: its main thread is busy "
+			       "outside of Python code (in C); nothing was changed", (int)i->t->pid);
+	return err_new(E_BUSY, "process %d did not look within the deadline: its main thread is blocked in C "
+		       "(system call %d), in no event loop that could be woken; nothing was changed",
+		       (int)i->t->pid, number);
+}
+
+/* Puts a short text in place, again while the place is taken. */
+static err_t put(struct injection *i, const char *text, struct inject_carrier **c)
+{
+	for (;;) {
+		err_t e = carrier_put(i->t, i->site, text, c);
+		if (err_code(e) != E_BUSY || now_ms() >= i->deadline)
+			return e;
+		err_free(e);
+		nap();
+	}
+}
+
+static err_t open_channel(struct injection *i)
+{
+	char text[512], nonce[24];
+	uint64_t random;
+	struct inject_carrier *c;
+	if (channel_find(i->t, NULL, &i->theirs, &i->ours))
+		return NULL;
+	if (getrandom(&random, sizeof random, 0) != sizeof random)
+		return err_errno(E_IO, errno, "getrandom");
+	snprintf(nonce, sizeof nonce, "%016llx", (unsigned long long)random);
+	channel_making(text, sizeof text, nonce);
+	TRY(put(i, text, &c));
+	bool found;
+	while (!(found = channel_find(i->t, nonce, &i->theirs, &i->ours)) && now_ms() < i->deadline)
+		nap();
+	carrier_end(i->t, c, found);
+	return found ? NULL : not_run(i);
+}
+
+static bool write_at(int fd, const void *p, size_t n, off_t at)
+{
+	while (n > 0) {
+		ssize_t k = pwrite(fd, p, n, at);
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k <= 0)
+			return false;
+		p = (const char *)p + k;
+		n -= (size_t)k;
+		at += k;
+	}
+	return true;
+}
+
+/* Wrapper, text as a bytes literal of its own file, then the bytes. */
+static err_t fill_channel(struct injection *i, const struct inject_text *x, size_t *script_len)
+{
+	struct strbuf b = { 0 };
+	size_t text_len = strlen(x->text);
+	off_t text_at = CHANNEL_TEXT + 8192, blob_at = text_at + (off_t)text_len;
+	strbuf_str(&b, wrapper_head);
+	strbuf_fmt(&b, "run(fd, __import__('os').pread(fd, %zu, %lld), %lld, %zu)\n", text_len,
+		   (long long)text_at, (long long)blob_at, x->blob_len);
+	bool good = !b.failed && b.len < 8192 && ftruncate(i->ours, CHANNEL_TEXT) == 0 &&
+		    write_at(i->ours, b.s, b.len, CHANNEL_TEXT) &&
+		    write_at(i->ours, x->text, text_len, text_at) &&
+		    write_at(i->ours, x->blob, x->blob_len, blob_at) &&
+		    write_at(i->ours, "q", 1, CHANNEL_STATUS);
+	*script_len = b.len;
+	strbuf_free(&b);
+	return good ? NULL : err_errno(E_IO, errno, "the channel in the target");
+}
+
+static char status(const struct injection *i)
+{
+	char s = 0;
+	return pread(i->ours, &s, 1, CHANNEL_STATUS) == 1 ? s : 0;
+}
+
+static char *take_reply(const struct injection *i)
+{
+	char *s = calloc(1, CHANNEL_REPLY_MAX + 1);
+	ssize_t n = s ? pread(i->ours, s, CHANNEL_REPLY_MAX, CHANNEL_REPLY) : 0;
+	if (s)
+		s[n > 0 ? n : 0] = '\0';
+	return s;
+}
+
+static err_t gone(const struct injection *i)
+{
+	return err_new(E_GONE, "process %d has ended", (int)i->t->pid);
+}
+
+static bool alive(const struct injection *i)
+{
+	char path[32];
+	snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)i->t->pid, i->theirs);
+	return access(path, F_OK) == 0 || errno == EACCES;
+}
+
+static err_t run_channel(struct injection *i, const struct inject_text *x, char **reply)
+{
+	char text[256];
+	size_t len;
+	struct inject_carrier *c;
+	TRY(fill_channel(i, x, &len));
+	snprintf(text, sizeof text,
+		 "exec('''\n"
+		 "try:\n"
+		 " import os\n"
+		 " exec(os.pread(%d,%zu,%d),{'fd':%d})\n"
+		 "except BaseException:pass\n"
+		 "''',{})\n", i->theirs, len, CHANNEL_TEXT, i->theirs);
+	TRY(put(i, text, &c));
+	char s = 'q';
+	/* The reply is there before the descriptor is closed. */
+	while (now_ms() < i->deadline && (s == 'q' || s == 'r') && alive(i)) {
+		nap();
+		s = status(i);
+	}
+	s = status(i);
+	if (s == 'q')
+		write_at(i->ours, "x", 1, CHANNEL_STATUS);
+	carrier_end(i->t, c, s != 'q');
+	if (s == 'q')
+		return alive(i) ? not_run(i) : gone(i);
+	if (s == 'r')
+		return now_ms() < i->deadline ? gone(i)
+			: err_new(E_BUSY, "the text began to run in process %d, but did not end within the deadline",
+				  (int)i->t->pid);
+	char *said = take_reply(i);
+	if (s == 'e') {
+		err_t e = err_new(E_IO, "in process %d: %s", (int)i->t->pid, said ? said : "it raised");
+		free(said);
+		return e;
+	}
+	if (reply)
+		*reply = said;
+	else
+		free(said);
+	return NULL;
+}
+
+err_t inject_run(struct target *t, const struct inject_site *site, const struct inject_text *x,
+		 char **reply)
+{
+	struct injection i = {
+		.t = t,
+		.site = site,
+		.deadline = now_ms() + (x->deadline_ms ? x->deadline_ms : DEADLINE_MS),
+		.ours = -1,
+	};
+	if (t->kind != TARGET_PROCESS)
+		return err_new(E_UNSUPPORTED, "a core dump cannot be acted on");
+	err_t e = open_channel(&i);
+	if (!e)
+		e = run_channel(&i, x, reply);
+	if (i.ours >= 0)
+		close(i.ours);
+	return e;
+}
