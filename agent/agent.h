@@ -159,6 +159,8 @@ extern void *hook_original[HOOKS];
 void *hook_function(enum hook h, int flags);
 /* Coroutines of this code object are preserved from now on; false: no room. */
 bool hooks_preserve(PyObject *code);
+/* Nothing that this thread does is recorded until it is called again. */
+void hooks_mute(bool yes);
 /* Names of attributes of pure-Python tasks, kept for ever. */
 extern PyObject *name_state, *name_exception, *name_coro, *name_name;
 

@@ -13,6 +13,7 @@ import sys
 __all__ = ["start", "stop", "preserve", "running"]
 
 _native = None
+_started = False
 _waiting = []
 
 
@@ -61,7 +62,8 @@ def _probe(native, _asyncio):
     compares what the agent reads with what Python says."""
     loop = _Loop()
     running = _asyncio._get_running_loop()
-    swap = getattr(_asyncio, "_swap_current_task", None)
+    # Up to 3.13 a loop has a current task, from then on a thread has one.
+    swap = _asyncio._swap_current_task if sys.version_info >= (3, 14) else None
     future = _asyncio.Future(loop=loop)
     exc = _Probed()
 
@@ -76,6 +78,7 @@ def _probe(native, _asyncio):
 
     current = swap(running, None) if swap and running is not None else None
     _asyncio._set_running_loop(loop)
+    native.mute(True)
     try:
         coro = body()
         task = _asyncio.Task(coro, loop=loop, name="asyncmon-probe")
@@ -102,6 +105,7 @@ def _probe(native, _asyncio):
         if why:
             raise RuntimeError(why)
     finally:
+        native.mute(False)
         exc.__traceback__ = None
         _asyncio._set_running_loop(running)
         if current is not None:
@@ -121,7 +125,10 @@ def start(history=None, memory=None, preserved=None):
     """Starts the agent in this process (once; again does nothing). `history` is how many
     ended tasks to remember, `preserved` the same for preserved coroutines, `memory` the
     bytes it may use at most. RuntimeError says why it cannot."""
+    global _started
     native = _load()
+    if _started and native.running() is not None:
+        return
     import _asyncio
     why = native.configure(sys.hexversion, hasattr(sys, "gettotalrefcount"))
     if why:
@@ -141,6 +148,7 @@ def start(history=None, memory=None, preserved=None):
           ("_register_task", "_enter_task", "_leave_task", "_swap_current_task")))
     if why:
         raise RuntimeError(why)
+    _started = True
     while _waiting:
         native.preserve(_waiting.pop())
 

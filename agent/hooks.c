@@ -19,9 +19,17 @@ static __thread struct { const void *coro; uint32_t stack; unsigned epoch; } thr
 
 enum { FUTURE_PENDING, FUTURE_CANCELLED, FUTURE_FINISHED };
 
+/* While the agent runs a task of its own. */
+static __thread bool muted;
+
+void hooks_mute(bool yes)
+{
+	muted = yes;
+}
+
 static bool on(void)
 {
-	return likely(agent->on);
+	return likely(agent->on && !muted);
 }
 
 static int future_state(const void *task)

@@ -143,6 +143,16 @@ static PyObject *preserve(PyObject *self, PyObject *args)
 	return result(hooks_preserve(code) ? NULL : "too many coroutines are preserved already");
 }
 
+static PyObject *mute(PyObject *self, PyObject *args)
+{
+	(void)self;
+	int yes;
+	if (!PyArg_ParseTuple(args, "p", &yes))
+		return NULL;
+	hooks_mute(yes);
+	return result(NULL);
+}
+
 /* running() -> the agent's counters, or None when it is off */
 static PyObject *running(PyObject *self, PyObject *unused)
 {
@@ -164,6 +174,7 @@ static struct PyMethodDef methods[] = {
 	{ "start", (void *)start, METH_VARARGS, NULL },
 	{ "stop", (void *)stop, METH_NOARGS, NULL },
 	{ "preserve", (void *)preserve, METH_VARARGS, NULL },
+	{ "mute", (void *)mute, METH_VARARGS, NULL },
 	{ "running", (void *)running, METH_NOARGS, NULL },
 	{ NULL, NULL, 0, NULL },
 };

@@ -2,12 +2,17 @@
 #include "cmd/command.h"
 
 extern const struct command cmd_ps, cmd_tree, cmd_where, cmd_stacktrace, cmd_help;
+extern const struct command cmd_ps_terminated, cmd_where_terminated, cmd_inject, cmd_run;
 
 const struct command *const commands[] = {
 	&cmd_ps,
 	&cmd_tree,
 	&cmd_where,
+	&cmd_ps_terminated,
+	&cmd_where_terminated,
 	&cmd_stacktrace,
+	&cmd_inject,
+	&cmd_run,
 	&cmd_help,
 	NULL
 };

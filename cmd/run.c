@@ -1,0 +1,67 @@
+/* run: a program with the agent in it from its first task. */
+#include "cmd/agent_files.h"
+#include "cmd/command.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Python's site imports sitecustomize from PYTHONPATH, whatever starts that Python and
+ * however late; ours stands first there, and steps aside (agent/sitecustomize.py). */
+static err_t prepare(const char *dir, bool children)
+{
+	const char *old = getenv("PYTHONPATH");
+	struct strbuf path = { 0 };
+	strbuf_fmt(&path, "%s/shim", dir);
+	if (old && *old)
+		strbuf_fmt(&path, ":%s", old);
+	bool good = !path.failed && setenv("PYTHONPATH", path.s, 1) == 0 &&
+		    setenv("ASYNCMON_RUN", children ? "children" : "first", 1) == 0;
+	strbuf_free(&path);
+	return good ? NULL : ERR_NOMEM;
+}
+
+static int run_run(struct call *c)
+{
+	char *dir = NULL;
+	err_t e = c->nwords ? agent_files_dir(&dir)
+			    : err_new(E_USAGE, "run needs a command: asyncmon run -- CMD...");
+	char **argv = e ? NULL : calloc(c->nwords + 1, sizeof *argv);
+	if (!e && !argv)
+		e = ERR_NOMEM;
+	if (!e)
+		e = prepare(dir, opt_given(&c->args, "children"));
+	free(dir);
+	if (e) {
+		free(argv);
+		return call_fail(c, e);
+	}
+	for (size_t i = 0; i < c->nwords; i++)
+		argv[i] = (char *)(uintptr_t)c->words[i];
+	execvp(argv[0], argv);
+	/* As a shell and env(1) have it. */
+	int status = errno == ENOENT ? 127 : 126;
+	call_note(c, "%s: %s", argv[0], strerror(errno));
+	free(argv);
+	return status;
+}
+
+static const struct option run_options[] = {
+	{ "children", 0, NULL, "also in the Pythons that a Python started so starts in turn" },
+	{ NULL, 0, NULL, NULL }
+};
+
+const struct command cmd_run = {
+	.name = "run",
+	.arguments = "-- CMD...",
+	.summary = "start a program with the agent in it from its first task",
+	.description = "Starts CMD with the agent in every Python that it becomes or starts: a script, a shell "
+		       "script, a server with workers, python -m. A Python with the agent in gives the Pythons "
+		       "it starts by exec the environment as it was, so that they run without; forked workers "
+		       "have the agent. --children keeps the environment for all.",
+	.options = run_options,
+	.flags = CMD_REST | CMD_NO_SESSION,
+	.run = run_run,
+};

@@ -1,0 +1,183 @@
+/* where-terminated: how a task ended, and why. */
+#include "cmd/command.h"
+#include "cmd/ended.h"
+#include "cmd/json_types.h"
+#include "cmd/page.h"
+#include "cmd/shape.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A serial (#17 or 17), an address, or a name: the youngest that fits. */
+static err_t resolve(const struct snapshot *s, const char *word, const struct ended **out)
+{
+	char *end;
+	const char *digits = *word == '#' ? word + 1 : word;
+	errno = 0;
+	unsigned long long n = strtoull(digits, &end, 0);
+	bool number = !errno && *digits >= '0' && *digits <= '9' && !*end;
+	for (size_t i = 0; i < s->nended; i++) {
+		const struct ended *t = &s->ended[i];
+		if (number ? (unsigned long long)t->serial == n || (*word != '#' && t->id == n)
+			   : t->name && strcmp(t->name, word) == 0) {
+			*out = t;
+			return NULL;
+		}
+	}
+	return err_new(E_NOTFOUND, "no task that ended is remembered as %s (ps-terminated lists those that are)", word);
+}
+
+static void ref(struct page *p, const struct task_ref *r)
+{
+	shape_name(&p->text, r->name, r->id);
+	if (r->serial >= 0)
+		strbuf_fmt(&p->text, " (#%lld)", (long long)r->serial);
+	if (!r->name)
+		strbuf_str(&p->text, ", no longer remembered");
+}
+
+static void fields(struct page *p, const struct snapshot *s, const struct ended *t)
+{
+	strbuf_fmt(&p->text, "#%lld", (long long)t->serial);
+	if (t->persistent)
+		strbuf_str(&p->text, "  persistent");
+	page_field(p, "serial");
+	strbuf_str(&p->text, t->coro ? t->coro : "?");
+	page_field(p, "coroutine");
+	shape_seconds(&p->text, s->taken_at - t->ended_at);
+	strbuf_str(&p->text, " ago, after ");
+	shape_seconds(&p->text, t->ended_at - t->started_at);
+	page_field(p, "ended");
+	if (t->exception) {
+		strbuf_str(&p->text, t->exception->type ? t->exception->type : "?");
+		if (t->exception->message && *t->exception->message)
+			strbuf_fmt(&p->text, ": %s", t->exception->message);
+		page_field(p, "exception");
+	}
+	if (t->created && t->created->has_by) {
+		ref(p, &t->created->by);
+		page_field(p, "made by");
+	}
+}
+
+static void cancels(struct page *p, const struct ended *t)
+{
+	for (size_t i = 0; i < t->ncancels; i++) {
+		const struct cancel *x = &t->cancels[i];
+		strbuf_str(&p->text, cancel_origin_name(x->origin));
+		if (x->has_by) {
+			strbuf_char(&p->text, ' ');
+			ref(p, &x->by);
+		}
+		strbuf_str(&p->text, ", ");
+		shape_seconds(&p->text, t->ended_at - x->at);
+		strbuf_str(&p->text, " before the end");
+		if (x->message)
+			strbuf_fmt(&p->text, ": %s", x->message);
+		page_field(p, "cancelled by");
+		/* The last request's stack is the last link of the chain. */
+		if (i + 1 < t->ncancels || !t->nchain)
+			page_stack(p, &x->stack, 6, false);
+	}
+}
+
+static void stack(struct page *p, const char *title, const struct stack *st)
+{
+	if (!st->n && !st->broken)
+		return;
+	strbuf_fmt(&p->c->out->b, "  %s (most recent call last):\n", title);
+	page_stack(p, st, 4, false);
+}
+
+static void text_page(struct page *p, const struct snapshot *s, const struct ended *t)
+{
+	struct strbuf *b = &p->c->out->b;
+	strbuf_str(&p->text, "Task ");
+	shape_name(&p->text, t->name, t->id);
+	page_put(p, "1");
+	strbuf_str(b, "  ");
+	strbuf_str(&p->text, task_state_name(t->outcome));
+	page_put(p, shape_state_colour(t->outcome));
+	strbuf_char(b, '\n');
+	fields(p, s, t);
+	cancels(p, t);
+	for (size_t i = 0; i < t->nchain; i++) {
+		strbuf_str(b, i ? "  which cancelled " : "  cancelled by ");
+		ref(p, &t->chain[i].task);
+		page_put(p, "1");
+		strbuf_str(b, i + 1 < t->nchain ? ", at:\n" : ", which cancelled it at:\n");
+		page_stack(p, &t->chain[i].stack, 4, false);
+	}
+	if (t->created)
+		stack(p, "made", &t->created->stack);
+	stack(p, "ended", &t->stack);
+}
+
+static void json_page(struct json *j, const struct ended *t)
+{
+	json_ended(j, t, true);
+	json_key(j, "stack");
+	json_stack(j, &t->stack);
+	json_key(j, "created");
+	json_created(j, t->created);
+	json_key(j, "cancels");
+	json_cancels(j, t->cancels, t->ncancels);
+	json_key(j, "chain");
+	json_chain(j, t->chain, t->nchain);
+	json_object_end(j);
+}
+
+static void answer(struct call *c, const struct snapshot *s, const struct ended *const *v)
+{
+	struct page p = { .c = c, .source.target = call_target(c) };
+	call_answer(c, s);
+	if (c->as_json) {
+		json_key(&c->json, "terminated");
+		json_array(&c->json);
+	}
+	for (size_t i = 0; i < c->nwords; i++) {
+		if (c->as_json) {
+			json_page(&c->json, v[i]);
+			continue;
+		}
+		if (i)
+			strbuf_char(&c->out->b, '\n');
+		text_page(&p, s, v[i]);
+	}
+	if (c->as_json)
+		json_array_end(&c->json);
+	page_free(&p);
+}
+
+static int where_terminated_run(struct call *c)
+{
+	struct snapshot *s = NULL;
+	const struct ended **v = calloc(c->nwords + 1, sizeof *v);
+	err_t e = !v ? ERR_NOMEM : c->nwords ? NULL
+		: err_new(E_USAGE, "where-terminated needs an ID: a serial of ps-terminated, or an exact name");
+	if (!e)
+		e = call_snapshot(c, SNAPSHOT_ENDED, &s);
+	if (!e)
+		e = ended_check(s);
+	for (size_t i = 0; !e && i < c->nwords; i++)
+		e = resolve(s, c->words[i], &v[i]);
+	if (!e)
+		answer(c, s, v);
+	int status = e ? call_fail(c, e) : call_end(c, s);
+	free(v);
+	snapshot_free(s);
+	return status;
+}
+
+const struct command cmd_where_terminated = {
+	.name = "where-terminated",
+	.aliases = { "wt" },
+	.arguments = "ID...",
+	.summary = "how a task ended: its last stack, exception, who cancelled it",
+	.description = "Shows how tasks ended: the last stack, the exception, every cancel request and the chain "
+		       "of who cancelled whom, who made them. ID is a serial as ps-terminated shows it, or an "
+		       "exact name (of several, the one that ended last). Needs the agent (run, inject).",
+	.flags = CMD_TARGET | CMD_CORE | CMD_PAGER,
+	.run = where_terminated_run,
+};
