@@ -30,6 +30,20 @@ static struct thread *find_thread(struct walk *w, uint64_t tstate, uint64_t pthr
 	return found || t->nthreads != 1 ? found : &t->threads[0];
 }
 
+/* The loop that runs in a thread: a field of the thread state from 3.13 on, before that
+ * a holder in its dict (Modules/_asynciomodule.c: PyRunningLoopHolder, whose loop
+ * follows the header). */
+static uint64_t running_loop(struct walk *w, uint64_t tstate)
+{
+	const struct py_layout *l = w->r.l;
+	if (l->tstate_running_loop >= 0)
+		return field_at(&w->r, tstate, l->tstate_running_loop);
+	uint64_t dict = field_at(&w->r, tstate, l->tstate_dict);
+	uint64_t loop = field_at(&w->r, dict_get(&w->r, dict, "__asyncio_running_event_loop__"),
+				 l->object_size);
+	return is_none(&w->r, loop) ? 0 : loop;
+}
+
 static void *grow(void *array, size_t n, size_t *cap, size_t size)
 {
 	if (n < *cap)
@@ -62,7 +76,7 @@ static void walk_thread_states(struct walk *w, uint64_t interp, int64_t id)
 		*t = (struct pythread){ .tstate = ts, .interp = interp, .interp_id = id };
 		t->pthread_id = field_at(&w->r, ts, l->tstate_thread_id);
 		t->thread = find_thread(w, ts, t->pthread_id);
-		t->running_loop = field_at(&w->r, ts, l->tstate_running_loop);
+		t->running_loop = running_loop(w, ts);
 		t->running_task = field_at(&w->r, ts, l->tstate_running_task);
 	}
 	if (n == THREADS_MAX)

@@ -160,6 +160,27 @@ static bool sound(const struct walk *w, uint64_t misses)
 	return !w->torn && !misses && !w->lost_tasks && !w->lost_fields && !w->lost_tables && !w->broken_stacks;
 }
 
+static uint64_t mix(uint64_t h, uint64_t v)
+{
+	h = (h ^ v) * 0x9E3779B97F4A7C15u;
+	return h ^ h >> 32;
+}
+
+/* What a snapshot says of its tasks, as one number. Never 0. */
+static uint64_t digest(const struct snapshot *s)
+{
+	uint64_t h = s->ntasks;
+	for (size_t i = 0; i < s->ntasks; i++) {
+		const struct task *t = &s->tasks[i];
+		h = mix(mix(mix(h, t->id), t->coro_id), mix(t->state, t->fut_waiter));
+		for (const char *c = t->name; c && *c; c++)
+			h = mix(h, (uint8_t)*c);
+		for (size_t k = 0; k < t->stack.n; k++)
+			h = mix(h, (uint64_t)t->stack.frames[k]->line);
+	}
+	return h ? h : 1;
+}
+
 struct taking {
 	struct python *py;
 	unsigned what, attempts;
@@ -168,6 +189,7 @@ struct taking {
 	double t_rehearse, t_freeze, t_walk;
 	uint64_t copied;
 	unsigned threads;
+	uint64_t before;         /* not paused: the digest of the look before, 0 none */
 };
 
 /* Which way to copy, learnt by walking live memory. */
@@ -245,6 +267,16 @@ err_t snapshot_take(struct python *py, unsigned what, struct snapshot **out)
 			return e;
 		}
 		k.attempts++;
+		if (k.freeze.no_pause) {
+			/* Nothing vouches for one instant but that two looks agree. */
+			uint64_t seen = digest(s);
+			if (good && seen != k.before) {
+				good = false;
+				if (k.before)
+					walk_torn(&w, "two looks at it do not agree");
+			}
+			k.before = seen;
+		}
 		uint64_t misses = py->target->image->misses;
 		bool asyncio = w.asyncio || what & SNAPSHOT_NO_TASKS;
 		if (good || core || k.attempts == ATTEMPTS) {

@@ -123,11 +123,12 @@ void walk_task(struct walk *w, uint64_t addr)
 		t->state = done_state(w, t, fs);
 	} else if (map_get(&w->current, addr, &current)) {
 		t->state = TASK_RUNNING;
-		if (current <= w->nthreads) {
-			const struct pythread *pt = &w->threads[current - 1];
-			t->stack = walk_running(w, pt, t->coro_id);
-			if (pt->thread)
-				t->thread = pt->thread->tid;
+		/* Of a thread that could not be told, any may be the one. */
+		bool known = current <= w->nthreads;
+		for (size_t i = known ? current - 1 : 0; i < (known ? current : w->nthreads) && !t->stack.n; i++) {
+			t->stack = walk_running(w, &w->threads[i], t->coro_id);
+			if (w->threads[i].thread && (known || t->stack.n))
+				t->thread = w->threads[i].thread->tid;
 		}
 	} else {
 		bool ready = !t->fut_waiter;

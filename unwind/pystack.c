@@ -8,11 +8,11 @@
 static uint64_t top_frame(struct reader *r, uint64_t tstate)
 {
 	const struct py_layout *l = r->l;
+	if (l->tstate_frame >= 0)
+		return field_at(r, tstate, l->tstate_frame);
 	if (l->tstate_current_frame >= 0)
 		return field_at(r, tstate, l->tstate_current_frame);
-	if (l->tstate_cframe >= 0)
-		return field_at(r, field_at(r, tstate, l->tstate_cframe), l->cframe_current_frame);
-	return field_at(r, tstate, l->tstate_frame);
+	return field_at(r, field_at(r, tstate, l->tstate_cframe), l->cframe_current_frame);
 }
 
 bool pystack_read(struct reader *r, uint64_t tstate, struct pystack *out)
