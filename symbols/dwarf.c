@@ -226,7 +226,7 @@ static bool evaluate(struct dwarf_types *ts, enum dwarf_kind kind, const char *p
 	case DWARF_MASK:
 		if (!uconst(&member, DW_AT_bit_size, &bits))
 			bits = 8;
-		*out = (int64_t)(((1u << bits) - 1u) << bit % 8);
+		*out = (((int64_t)1 << bits) - 1) << bit % 8;
 		return true;
 	case DWARF_SIZE:
 		*out = dwarf_bytesize(&type);

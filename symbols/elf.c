@@ -113,7 +113,7 @@ static err_t read_headers(struct elf *e, uint64_t start)
 				  : elf_bytes(e, e->eh.e_phoff, len);
 	if (len && !ph)
 		return err_new(E_BADDATA, "program headers are not there");
-	e->ph = malloc(len + 1);
+	e->ph = calloc(e->eh.e_phnum + 1u, sizeof *e->ph);
 	if (!e->ph)
 		return ERR_NOMEM;
 	if (len)

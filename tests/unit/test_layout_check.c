@@ -21,7 +21,7 @@ static void set(struct world *w, uint64_t obj, int32_t offset, uint64_t v)
 
 static uint64_t new_dict(struct world *w, size_t n, const char **names, const uint64_t *values)
 {
-	uint64_t keys[4];
+	uint64_t keys[4] = { 0 };
 	for (size_t i = 0; i < n; i++)
 		keys[i] = fake_str(&w->f, names[i]);
 	return fake_dict(&w->f, keys, values, n, n == 1);
@@ -158,7 +158,7 @@ static void a_hostile_dict_ends(void **state)
 	(void)state;
 	for (uint8_t minor = 8; minor <= 15; minor++) {
 		struct world w;
-		uint64_t keys;
+		uint64_t keys = 0;
 		make(&w, minor);
 		assert_true(image_u64(&w.f.img, w.modules + (uint64_t)w.f.py.layout.dict_keys, &keys));
 		set(&w, keys, w.f.py.layout.dictkeys_nentries, UINT64_MAX);
