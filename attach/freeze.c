@@ -51,7 +51,8 @@ static err_t plan_wanted(struct process *p, struct spans *out)
 	}
 	if (out->failed)
 		return ERR_NOMEM;
-	qsort(out->v, out->n, sizeof *out->v, by_start);
+	if (out->n)
+		qsort(out->v, out->n, sizeof *out->v, by_start);
 	return NULL;
 }
 
