@@ -252,3 +252,34 @@ void json_group(struct json *j, const struct group *g)
 	json_ids(j, g->tasks, g->ntasks);
 	json_object_end(j);
 }
+
+static void thread_frame_json(struct json *j, const struct thread_frame *f)
+{
+	json_object(j);
+	json_key(j, "kind");
+	json_str(j, f->kind == FRAME_NATIVE ? "native" : "python");
+	json_key(j, "function");
+	json_str(j, f->function);
+	json_key(j, "file");
+	json_str(j, f->file);
+	json_key(j, "line");
+	if (f->line > 0)
+		json_int(j, f->line);
+	else
+		json_null(j);
+	json_key(j, "module");
+	json_str(j, f->module);
+	json_key(j, "address");
+	json_id(j, f->address);
+	json_key(j, "offset");
+	json_id(j, f->offset);
+	json_object_end(j);
+}
+
+void json_thread_frames(struct json *j, const struct thread_frame *frames, size_t n)
+{
+	json_array(j);
+	for (size_t i = 0; i < n; i++)
+		thread_frame_json(j, &frames[i]);
+	json_array_end(j);
+}

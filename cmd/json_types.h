@@ -11,6 +11,7 @@ void json_loops(struct json *j, const struct snapshot *s);
 /* The keys of a task; the object stays open for more where `open`. */
 void json_task(struct json *j, const struct task *t, bool open);
 void json_stack(struct json *j, const struct stack *st);
+void json_thread_frames(struct json *j, const struct thread_frame *frames, size_t n);
 void json_ref(struct json *j, const struct task_ref *r); /* NULL: null */
 void json_chain(struct json *j, const struct chain_link *chain, size_t n);
 void json_created(struct json *j, const struct created *c); /* NULL: null */

@@ -54,6 +54,33 @@ void page_frame(struct page *p, const char *function, const char *file, int line
 	}
 }
 
+/* Where it has no name, its place in the module's file, as disassemblers count. */
+static void native_frame(struct page *p, const struct thread_frame *f, unsigned indent)
+{
+	blanks(p, indent);
+	strbuf_str(&p->text, f->function ? f->function : "?");
+	page_put(p, "2");
+	strbuf_str(&p->text, " at ");
+	strbuf_hex(&p->text, f->address);
+	if (f->module)
+		strbuf_fmt(&p->text, " in %s", f->module);
+	if (f->module && !f->function)
+		strbuf_fmt(&p->text, "+0x%llx", (unsigned long long)f->offset);
+	if (f->file)
+		strbuf_fmt(&p->text, ", %s:%d", f->file, f->line);
+	page_put(p, NULL);
+	strbuf_char(&p->c->out->b, '\n');
+}
+
+void page_thread_frames(struct page *p, const struct thread_frame *frames, size_t n, unsigned indent)
+{
+	for (size_t i = 0; i < n; i++)
+		if (frames[i].kind == FRAME_NATIVE)
+			native_frame(p, &frames[i], indent);
+		else
+			page_frame(p, frames[i].function, frames[i].file, frames[i].line, indent);
+}
+
 static void locals_of(struct page *p, const struct frame *f, unsigned indent)
 {
 	for (size_t i = 0; i < f->nlocals; i++) {

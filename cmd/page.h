@@ -21,5 +21,7 @@ void page_field(struct page *p, const char *label);
  * indented by that many blanks. */
 void page_stack(struct page *p, const struct stack *st, unsigned indent, bool locals);
 void page_frame(struct page *p, const char *function, const char *file, int line, unsigned indent);
+/* The same for frames of a thread: C ones as "NAME at 0x… in MODULE". */
+void page_thread_frames(struct page *p, const struct thread_frame *frames, size_t n, unsigned indent);
 
 #endif

@@ -4,27 +4,6 @@
 #include "cmd/page.h"
 #include "cmd/shape.h"
 
-static void frame_json(struct json *j, const struct thread_frame *f)
-{
-	json_object(j);
-	json_key(j, "kind");
-	json_str(j, f->kind == FRAME_NATIVE ? "native" : "python");
-	json_key(j, "function");
-	json_str(j, f->function);
-	json_key(j, "file");
-	json_str(j, f->file);
-	json_key(j, "line");
-	if (f->line > 0)
-		json_int(j, f->line);
-	else
-		json_null(j);
-	json_key(j, "module");
-	json_str(j, f->module);
-	json_key(j, "address");
-	json_id(j, f->address);
-	json_object_end(j);
-}
-
 static void thread_json(struct json *j, const struct thread_stack *t)
 {
 	json_object(j);
@@ -42,10 +21,9 @@ static void thread_json(struct json *j, const struct thread_stack *t)
 	json_key(j, "task");
 	json_id(j, t->task);
 	json_key(j, "frames");
-	json_array(j);
-	for (size_t i = 0; i < t->nframes; i++)
-		frame_json(j, &t->frames[i]);
-	json_array_end(j);
+	json_thread_frames(j, t->frames, t->nframes);
+	json_key(j, "broken");
+	json_str(j, t->broken);
 	json_object_end(j);
 }
 
@@ -71,31 +49,12 @@ static void thread_line(struct page *p, const struct snapshot *s, const struct t
 					      : " (most recent call last):\n");
 }
 
-static void native_frame(struct page *p, const struct thread_frame *f)
-{
-	strbuf_str(&p->c->out->b, "  ");
-	strbuf_str(&p->text, f->function ? f->function : "?");
-	page_put(p, "2");
-	strbuf_str(&p->text, " at ");
-	strbuf_hex(&p->text, f->address);
-	if (f->module)
-		strbuf_fmt(&p->text, " in %s", f->module);
-	page_put(p, NULL);
-	strbuf_char(&p->c->out->b, '\n');
-}
-
 static void thread_text(struct page *p, const struct snapshot *s, const struct thread_stack *t)
 {
 	thread_line(p, s, t);
-	for (size_t i = 0; i < t->nframes; i++) {
-		const struct thread_frame *f = &t->frames[i];
-		if (f->kind == FRAME_NATIVE)
-			native_frame(p, f);
-		else
-			page_frame(p, f->function, f->file, f->line, 2);
-	}
+	page_thread_frames(p, t->frames, t->nframes, 2);
 	if (t->broken) {
-		strbuf_fmt(&p->text, "  (the stack ends early: %s)", t->broken);
+		strbuf_fmt(&p->text, "  (%s)", t->broken);
 		page_put(p, "33");
 		strbuf_char(&p->c->out->b, '\n');
 	}

@@ -173,7 +173,10 @@ static void task_page(struct page *p, const struct snapshot *s, const struct tas
 	fields(p, s, t);
 	history(p, t);
 	chain(p, t);
-	if (t->stack.n || t->stack.broken) {
+	if (t->nnative && !locals) {
+		strbuf_str(&p->c->out->b, "  stack (most recent call last):\n");
+		page_thread_frames(p, t->native, t->nnative, 4);
+	} else if (t->stack.n || t->stack.broken) {
 		strbuf_str(&p->c->out->b, "  stack (most recent call last):\n");
 		page_stack(p, &t->stack, 4, locals);
 	}
@@ -189,6 +192,11 @@ static void answer_json(struct call *c, const struct list *l)
 		json_task(j, t, true);
 		json_key(j, "chain");
 		json_chain(j, t->chain, t->nchain);
+		json_key(j, "native");
+		if (t->nnative)
+			json_thread_frames(j, t->native, t->nnative);
+		else
+			json_null(j);
 		json_object_end(j);
 	}
 	json_array_end(j);
@@ -241,7 +249,7 @@ static int where_run(struct call *c)
 {
 	struct snapshot *s = NULL;
 	struct list l = { 0 };
-	unsigned what = SNAPSHOT_DONE | (opt_given(&c->args, "locals") ? SNAPSHOT_LOCALS : 0);
+	unsigned what = SNAPSHOT_DONE | SNAPSHOT_NATIVE | (opt_given(&c->args, "locals") ? SNAPSHOT_LOCALS : 0);
 	err_t e = check(c);
 	if (!e)
 		e = call_snapshot(c, what, &s);

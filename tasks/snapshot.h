@@ -167,7 +167,7 @@ struct thread_stack {
 	bool python;             /* has a Python thread state */
 	const struct thread_frame *frames; /* outermost first */
 	size_t nframes;
-	const char *broken;
+	const char *broken;      /* what is wrong with it, a clause; or NULL */
 };
 
 struct ended {               /* a task that ended, from the agent */
@@ -236,7 +236,9 @@ enum snapshot_what {
 	SNAPSHOT_DONE = 1,       /* tasks that are done but alive */
 	SNAPSHOT_LOCALS = 2,
 	SNAPSHOT_THREADS = 4,    /* every thread's Python stack */
-	SNAPSHOT_NATIVE = 8,     /* with SNAPSHOT_THREADS: C frames too, merged with Python's */
+	/* C frames, merged with Python's: of every thread with SNAPSHOT_THREADS, of tasks
+	 * that run in any case. */
+	SNAPSHOT_NATIVE = 8,
 	SNAPSHOT_ENDED = 16,     /* the agent's history */
 	SNAPSHOT_NO_PAUSE = 32,
 	SNAPSHOT_NO_TASKS = 64,  /* threads only */

@@ -106,7 +106,7 @@ static struct snapshot *walk_once(struct python *py, struct walk *w, unsigned wh
 		walk_groups_finish(w);
 		walk_history(w);
 	}
-	if (what & SNAPSHOT_THREADS && !walk_stop(w))
+	if (what & (SNAPSHOT_THREADS | SNAPSHOT_NATIVE) && !walk_stop(w))
 		walk_threads(w);
 	if (w->nomem) {
 		snapshot_free(s);
@@ -199,7 +199,7 @@ static err_t rehearse(struct taking *k)
 	struct target *t = k->py->target;
 	uint64_t whole = t->ops->whole_size(t);
 	double start = now(CLOCK_MONOTONIC);
-	struct snapshot *s = walk_once(k->py, &w, k->what & ~SNAPSHOT_NATIVE,
+	struct snapshot *s = walk_once(k->py, &w, k->what | WALK_REHEARSAL,
 				       whole <= WHOLE_MAX ? REHEARSE_BYTES : 0);
 	k->freeze.whole = w.over_limit;
 	bool nomem = !s;

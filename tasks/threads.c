@@ -51,7 +51,7 @@ static void thread_python(struct walk *w, const struct pythread *t, struct threa
 	}
 	out->frames = frames;
 	out->nframes = n;
-	out->broken = ps.broken;
+	out->broken = ps.broken ? arena_fmt(w->arena, "the stack ends early: %s", ps.broken) : NULL;
 }
 
 static void thread_asyncio(struct walk *w, const struct thread *thread, struct thread_stack *out)
@@ -84,6 +84,8 @@ void walk_threads(struct walk *w)
 			if (w->threads[k].thread == &t->threads[i])
 				thread_python(w, &w->threads[k], out);
 		thread_asyncio(w, &t->threads[i], out);
+		if (!(w->what & SNAPSHOT_THREADS) && !out->task)
+			continue;
 		if (native)
 			native_thread(w, native, &t->threads[i], out);
 		if (out->python || w->what & SNAPSHOT_NATIVE)
@@ -91,7 +93,7 @@ void walk_threads(struct walk *w)
 	}
 	native_end(native);
 	/* Thread states whose thread could not be told. */
-	for (size_t k = 0; k < w->nthreads; k++) {
+	for (size_t k = 0; k < w->nthreads && w->what & SNAPSHOT_THREADS; k++) {
 		if (w->threads[k].thread)
 			continue;
 		all[n] = (struct thread_stack){ .gil = -1 };

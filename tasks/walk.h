@@ -9,6 +9,9 @@
 #include "objects/code.h"
 #include "tasks/snapshot.h"
 
+/* Among `what`: a look at running memory, to learn what the walk will read. */
+#define WALK_REHEARSAL (1u << 31)
+
 struct pythread {                /* one PyThreadState */
 	uint64_t tstate, interp;
 	int64_t interp_id;

@@ -189,7 +189,7 @@ bool merge_stacks(const struct native_stack *ns, const enum native_role *roles,
 	struct merge m = { ns, roles, chains, nchains, work, work + ns->n, work + 2 * ns->n };
 	for (size_t c = 0; c < nchains; c++)
 		if (chains[c].stack->broken)
-			out->broken = chains[c].stack->broken;
+			out->broken = arena_fmt(a, "the Python stack ends early: %s", chains[c].stack->broken);
 	for (size_t i = 0; i < ns->n; i++)
 		m.chain_of[i] = NONE;
 	out->matched = !nchains || place(&m);
