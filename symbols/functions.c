@@ -1,3 +1,6 @@
+/* A stack asks for a handful of names of a module, a busy process for hundreds: the
+ * first questions scan the symbol table as it lies there, later ones search a copy
+ * that was sorted for them. Sorting libc's costs more than a stack may take. */
 #include "symbols/functions.h"
 
 #include <stdlib.h>
@@ -5,67 +8,49 @@
 
 #include "symbols/debugfile.h"
 
+#define TABLES_MAX 4
+#define SCANS 40           /* from there on sorting is cheaper */
+#define NO_SIZE_MAX 65536u /* how far a function that says no size is believed to reach */
+
+struct table {
+	struct elf *elf;
+	const uint8_t *syms; /* in elf; not aligned */
+	uint32_t n;
+	uint64_t names, names_end; /* offsets in the file */
+};
+
 struct function {
 	uint64_t start, size;
-	const char *name; /* in an elf of ours or of the module */
+	uint32_t table, index, rank;
 };
 
 struct functions {
-	struct function *items;
-	size_t n, cap;
+	struct table tables[TABLES_MAX];
+	uint32_t ntables;
+	unsigned scans;
+	struct function *sorted; /* NULL: not yet */
+	size_t n;
 	struct elf *debug; /* NULL when there is no separate file */
 };
 
-static bool add(struct functions *fs, struct function f)
-{
-	if (fs->n == fs->cap) {
-		size_t cap = fs->cap ? fs->cap * 2 : 1024;
-		struct function *p = reallocarray(fs->items, cap, sizeof *p);
-		if (!p)
-			return false;
-		fs->items = p;
-		fs->cap = cap;
-	}
-	fs->items[fs->n++] = f;
-	return true;
-}
-
-static void read_table(struct functions *fs, struct elf *e, const Elf64_Shdr *tab,
-		       const Elf64_Shdr *str)
-{
-	const uint8_t *syms = elf_bytes(e, tab->sh_offset, tab->sh_size);
-	const char *names = elf_bytes(e, str->sh_offset, str->sh_size);
-	/* With a NUL at its end, every name within the table ends within it. */
-	if (!syms || !names || !str->sh_size || names[str->sh_size - 1])
-		return;
-	for (uint64_t i = 0; i < tab->sh_size / sizeof(Elf64_Sym); i++) {
-		Elf64_Sym s;
-		memcpy(&s, syms + i * sizeof s, sizeof s);
-		int type = ELF64_ST_TYPE(s.st_info);
-		if (s.st_shndx == SHN_UNDEF || (type != STT_FUNC && type != STT_GNU_IFUNC) ||
-		    s.st_name >= str->sh_size || !names[s.st_name])
-			continue;
-		if (!add(fs, (struct function){ s.st_value, s.st_size, names + s.st_name }))
-			return;
-	}
-}
-
 static bool read_tables(struct functions *fs, struct elf *e, uint32_t type)
 {
-	size_t n, before = fs->n;
+	size_t n;
+	uint32_t before = fs->ntables;
 	const Elf64_Shdr *sh = elf_sections(e, &n);
-	for (size_t i = 0; i < n; i++)
-		if (sh[i].sh_type == type && sh[i].sh_link < n)
-			read_table(fs, e, &sh[i], &sh[sh[i].sh_link]);
-	return fs->n > before;
-}
-
-static int by_start(const void *a, const void *b)
-{
-	const struct function *x = a, *y = b;
-	if (x->start != y->start)
-		return x->start < y->start ? -1 : 1;
-	return x->size < y->size ? -1 : x->size > y->size;
+	for (size_t i = 0; i < n && fs->ntables < TABLES_MAX; i++) {
+		if (sh[i].sh_type != type || sh[i].sh_link >= n)
+			continue;
+		const Elf64_Shdr *str = &sh[sh[i].sh_link];
+		const uint8_t *syms = elf_bytes(e, sh[i].sh_offset, sh[i].sh_size);
+		uint64_t count = sh[i].sh_size / sizeof(Elf64_Sym);
+		if (!syms || !count || count > UINT32_MAX || str->sh_size > UINT64_MAX - str->sh_offset)
+			continue;
+		fs->tables[fs->ntables++] = (struct table){
+			e, syms, (uint32_t)count, str->sh_offset, str->sh_offset + str->sh_size,
+		};
+	}
+	return fs->ntables > before;
 }
 
 struct functions *functions_read(struct target *t, struct elf *e, const char *build_id)
@@ -78,8 +63,6 @@ struct functions *functions_read(struct target *t, struct elf *e, const char *bu
 		if (!fs->debug || !read_tables(fs, fs->debug, SHT_SYMTAB))
 			read_tables(fs, e, SHT_DYNSYM);
 	}
-	if (fs->n)
-		qsort(fs->items, fs->n, sizeof *fs->items, by_start);
 	return fs;
 }
 
@@ -88,27 +71,109 @@ void functions_free(struct functions *fs)
 	if (!fs)
 		return;
 	elf_close(fs->debug);
-	free(fs->items);
+	free(fs->sorted);
 	free(fs);
 }
 
-bool functions_find(const struct functions *fs, uint64_t vaddr, const char **name,
-		    uint64_t *start)
+/* Of names for one address: those meant for others come first. */
+static uint32_t rank_of(const Elf64_Sym *s)
+{
+	switch (ELF64_ST_BIND(s->st_info)) {
+	case STB_GLOBAL: return 2;
+	case STB_WEAK: return 1;
+	default: return 0;
+	}
+}
+
+/* Symbol i of table k, if it is a function's. */
+static bool function_at(const struct functions *fs, uint32_t k, uint32_t i, struct function *f)
+{
+	Elf64_Sym s;
+	memcpy(&s, fs->tables[k].syms + i * sizeof s, sizeof s);
+	int type = ELF64_ST_TYPE(s.st_info);
+	if (s.st_shndx == SHN_UNDEF || (type != STT_FUNC && type != STT_GNU_IFUNC) || !s.st_name)
+		return false;
+	*f = (struct function){ s.st_value, s.st_size, k, i, rank_of(&s) };
+	return true;
+}
+
+/* Orders by start, then by how well each would do as the name of what begins there. */
+static int order(const void *a, const void *b)
+{
+	const struct function *x = a, *y = b;
+	if (x->start != y->start)
+		return x->start < y->start ? -1 : 1;
+	if (!x->size != !y->size)
+		return x->size ? 1 : -1;
+	if (x->rank != y->rank)
+		return x->rank < y->rank ? -1 : 1;
+	if (x->size != y->size)
+		return x->size < y->size ? -1 : 1;
+	return x->index > y->index ? -1 : x->index < y->index;
+}
+
+static bool scan(const struct functions *fs, uint64_t vaddr, struct function *best)
+{
+	struct function f;
+	bool any = false;
+	for (uint32_t k = 0; k < fs->ntables; k++) {
+		const uint8_t *at = fs->tables[k].syms + offsetof(Elf64_Sym, st_value);
+		for (uint32_t i = 0; i < fs->tables[k].n; i++, at += sizeof(Elf64_Sym)) {
+			uint64_t start;
+			memcpy(&start, at, sizeof start);
+			if (start > vaddr || (any && start < best->start) || !function_at(fs, k, i, &f))
+				continue;
+			if (!any || order(&f, best) > 0)
+				*best = f;
+			any = true;
+		}
+	}
+	return any;
+}
+
+static bool sort(struct functions *fs)
+{
+	size_t all = 0;
+	for (uint32_t k = 0; k < fs->ntables; k++)
+		all += fs->tables[k].n;
+	fs->sorted = calloc(all + 1, sizeof *fs->sorted);
+	if (!fs->sorted)
+		return false;
+	for (uint32_t k = 0; k < fs->ntables; k++)
+		for (uint32_t i = 0; i < fs->tables[k].n; i++)
+			fs->n += function_at(fs, k, i, &fs->sorted[fs->n]);
+	qsort(fs->sorted, fs->n, sizeof *fs->sorted, order);
+	return true;
+}
+
+static bool search(const struct functions *fs, uint64_t vaddr, struct function *best)
 {
 	size_t lo = 0, hi = fs->n;
 	while (lo < hi) { /* the last that starts at or below */
 		size_t mid = lo + (hi - lo) / 2;
-		if (fs->items[mid].start <= vaddr)
+		if (fs->sorted[mid].start <= vaddr)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	if (!lo)
+	if (lo)
+		*best = fs->sorted[lo - 1];
+	return lo;
+}
+
+bool functions_find(struct functions *fs, uint64_t vaddr, const char **name, uint64_t *start)
+{
+	struct function f;
+	if (!fs->sorted && fs->scans++ >= SCANS)
+		sort(fs);
+	if (!(fs->sorted ? search(fs, vaddr, &f) : scan(fs, vaddr, &f)))
 		return false;
-	const struct function *f = &fs->items[lo - 1];
-	if (f->size ? vaddr - f->start >= f->size : vaddr - f->start > 65536)
+	if (vaddr - f.start >= (f.size ? f.size : NO_SIZE_MAX))
 		return false;
-	*name = f->name;
-	*start = f->start;
-	return true;
+	const struct table *t = &fs->tables[f.table];
+	Elf64_Sym s;
+	memcpy(&s, t->syms + f.index * sizeof s, sizeof s);
+	*name = elf_string(t->elf, t->names + s.st_name, t->names_end);
+	*start = f.start;
+	return *name && **name;
 }

@@ -1,6 +1,6 @@
 /* Function names of one ELF file by address, for native stacks: .symtab, .dynsym,
  * and the separate debug file of the same build-id below /usr/lib/debug of the
- * target's root. Read and sorted once; owned by the module. */
+ * target's root. Owned by the module. */
 #ifndef ASYNCMON_SYMBOLS_FUNCTIONS_H
 #define ASYNCMON_SYMBOLS_FUNCTIONS_H
 
@@ -13,7 +13,7 @@ struct functions;
 struct functions *functions_read(struct target *t, struct elf *e, const char *build_id);
 void functions_free(struct functions *fs);
 /* The function that holds vaddr (as the file counts); the name lives as long as fs. */
-bool functions_find(const struct functions *fs, uint64_t vaddr, const char **name,
+bool functions_find(struct functions *fs, uint64_t vaddr, const char **name,
 		    uint64_t *start);
 
 #endif

@@ -77,7 +77,8 @@ const struct native_name *name_of(struct names *ns, uint64_t ip, bool exact)
 		n->module = path_of(ns, m);
 		n->offset = ip - module_bias(m);
 		if (module_function(m, addr, &symbol, NULL)) {
-			n->symbol = arena_str(ns->arena, symbol);
+			/* "select@@GLIBC_2.2.5" in .symtab: the version is not of the name. */
+			n->symbol = arena_strn(ns->arena, symbol, strcspn(symbol, "@"));
 			const char *pretty = n->symbol ? demangled(ns->arena, n->symbol) : NULL;
 			n->function = pretty ? pretty : n->symbol;
 		}
