@@ -33,19 +33,33 @@ struct elf {
 	bool sh_read;
 };
 
+static bool read_at(struct elf *e, uint64_t off, uint64_t len)
+{
+	for (uint64_t done = 0; done < len;) {
+		ssize_t r = pread(e->fd, e->bytes + off + done, len - done, (off_t)(off + done));
+		if (r <= 0)
+			return false;
+		done += (uint64_t)r;
+	}
+	return true;
+}
+
+/* Blocks first to last, those that are missing side by side in one call. */
 static bool fetch(struct elf *e, uint64_t first, uint64_t last)
 {
-	for (uint64_t b = first; b <= last; b++) {
-		if (e->have[b])
+	for (uint64_t b = first; b <= last;) {
+		uint64_t end = b;
+		while (end <= last && !e->have[end])
+			end++;
+		if (end == b) {
+			b++;
 			continue;
-		uint64_t off = b * BLOCK, len = e->size - off < BLOCK ? e->size - off : BLOCK;
-		for (uint64_t done = 0; done < len;) {
-			ssize_t r = pread(e->fd, e->bytes + off + done, len - done, (off_t)(off + done));
-			if (r <= 0)
-				return false;
-			done += (uint64_t)r;
 		}
-		e->have[b] = 1;
+		uint64_t off = b * BLOCK, stop = end * BLOCK < e->size ? end * BLOCK : e->size;
+		if (!read_at(e, off, stop - off))
+			return false;
+		memset(e->have + b, 1, end - b);
+		b = end;
 	}
 	return true;
 }
