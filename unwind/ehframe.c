@@ -22,20 +22,37 @@ void ehframes_free(struct ehframes *es)
 	map_free(&es->cies);
 }
 
-bool ehframes_read(struct ehframes *es, uint64_t addr, void *buf, size_t len)
+/* Makes the file that a read-only mapping shows at addr the current one. */
+static bool pick_file(struct ehframes *es, uint64_t addr)
 {
-	if (image_read(es->target->image, addr, buf, len))
-		return true;
-	/* The process may have ended since its stacks were copied; its files have not. */
-	struct module *m = modules_by_addr(es->modules, addr);
+	const struct mapping *mp = target_mapping(es->target, addr);
+	struct module *m = mp && !mp->write && mp->inode ? modules_by_addr(es->modules, addr) : NULL;
 	struct elf *elf = m ? module_elf(m) : NULL;
 	if (!elf || elf_fd(elf) < 0)
 		return false;
-	const struct mapping *mp = target_mapping(es->target, addr);
-	const void *p = mp && !mp->write ? elf_at(elf, addr - module_bias(m), len) : NULL;
-	if (p)
-		memcpy(buf, p, len);
-	return p;
+	es->file = elf;
+	es->file_start = mp->start;
+	es->file_end = mp->end;
+	es->file_bias = module_bias(m);
+	return true;
+}
+
+/* The page cache is nearer than the target's memory, and still there when the process
+ * has ended since its stacks were copied. */
+static const void *file_bytes(struct ehframes *es, uint64_t addr, size_t len)
+{
+	if ((addr < es->file_start || addr >= es->file_end) && !pick_file(es, addr))
+		return NULL;
+	return elf_at(es->file, addr - es->file_bias, len);
+}
+
+bool ehframes_read(struct ehframes *es, uint64_t addr, void *buf, size_t len)
+{
+	const void *p = file_bytes(es, addr, len);
+	if (!p)
+		return image_read(es->target->image, addr, buf, len);
+	memcpy(buf, p, len);
+	return true;
 }
 
 static size_t encoded_size(uint8_t enc)

@@ -23,6 +23,9 @@ struct ehframes {
 	struct modules *modules;
 	struct map by_module;    /* module's start → struct ehframe * */
 	struct map cies;         /* address → 1 fit, 2 not */
+	/* The read-only mapping of a file that was read last. */
+	uint64_t file_start, file_end, file_bias;
+	struct elf *file;
 };
 
 void ehframes_free(struct ehframes *es);
@@ -30,7 +33,8 @@ void ehframes_free(struct ehframes *es);
 const struct ehframe *ehframe_of(struct ehframes *es, uint64_t ip);
 /* Is there an FDE for ip, with a CIE that is fit? */
 bool ehframe_fit(struct ehframes *es, const struct ehframe *e, uint64_t ip);
-/* Bytes of the target: the image, else the file behind the module. False: unknown. */
+/* Bytes of the target: of the file where a read-only mapping shows one, else of the
+ * image. False: unknown. */
 bool ehframes_read(struct ehframes *es, uint64_t addr, void *buf, size_t len);
 
 #endif
