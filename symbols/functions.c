@@ -75,12 +75,13 @@ void functions_free(struct functions *fs)
 	free(fs);
 }
 
-/* Of names for one address: those meant for others come first. */
+/* Of names for one address: those meant for others come first. libc's public names are
+ * weak (recv), for a program's own may replace them; what they stand for is not (__recv). */
 static uint32_t rank_of(const Elf64_Sym *s)
 {
 	switch (ELF64_ST_BIND(s->st_info)) {
-	case STB_GLOBAL: return 2;
-	case STB_WEAK: return 1;
+	case STB_WEAK: return 2;
+	case STB_GLOBAL: return 1;
 	default: return 0;
 	}
 }
