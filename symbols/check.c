@@ -6,26 +6,20 @@
 
 #define MAX_TSTATES 65536
 
+/* By the kernel's id (3.11+), or by pthread_self(), which is the thread's fs base in
+ * glibc and musl. A core written from another pid namespace has other ids. */
 static bool thread_known(const struct peek *k, uint64_t tstate, bool *comparable)
 {
 	const struct target *t = k->py->target;
-	uint64_t v;
-	*comparable = false;
-	if (k->l->tstate_native_thread_id >= 0) {
-		*comparable = t->nthreads > 0;
-		if (!peek_pointer(k, tstate, k->l->tstate_native_thread_id, &v))
-			return false;
-		for (size_t i = 0; i < t->nthreads; i++)
-			if ((uint64_t)t->threads[i].ns_tid == v || (uint64_t)t->threads[i].tid == v)
-				return true;
-		return false;
-	}
-	/* pthread_self() is the thread's fs base in glibc and musl. */
-	if (!peek_pointer(k, tstate, k->l->tstate_thread_id, &v))
+	uint64_t tid = 0, self = 0;
+	bool by_tid = peek_pointer(k, tstate, k->l->tstate_native_thread_id, &tid);
+	if (!peek_pointer(k, tstate, k->l->tstate_thread_id, &self))
 		return false;
 	for (size_t i = 0; i < t->nthreads; i++) {
-		*comparable |= t->threads[i].fs_base != 0;
-		if (t->threads[i].fs_base && t->threads[i].fs_base == v)
+		const struct thread *th = &t->threads[i];
+		*comparable |= th->fs_base != 0 || (by_tid && t->kind == TARGET_PROCESS);
+		if ((by_tid && ((uint64_t)th->ns_tid == tid || (uint64_t)th->tid == tid)) ||
+		    (th->fs_base && th->fs_base == self))
 			return true;
 	}
 	return false;
@@ -37,13 +31,11 @@ static err_t check_threads(const struct peek *k, uint64_t interp, bool *known, b
 	if (!peek_pointer(k, interp, k->l->interp_threads_head, &ts))
 		return err_at(E_BADDATA, interp, "an interpreter state cannot be read");
 	for (unsigned n = 0; ts; n++) {
-		bool c;
 		if (n == MAX_TSTATES)
 			return err_at(E_BADDATA, ts, "the list of thread states has no end");
 		if (!peek_pointer(k, ts, k->l->tstate_interp, &back) || back != interp)
 			return err_at(E_BADDATA, ts, "a thread state does not name its interpreter");
-		*known |= thread_known(k, ts, &c);
-		*comparable |= c;
+		*known = *known || thread_known(k, ts, comparable);
 		if (!peek_pointer(k, ts, k->l->tstate_next, &ts))
 			return err_at(E_BADDATA, ts, "a thread state cannot be read");
 	}

@@ -32,15 +32,18 @@ struct python {
 	const char *module;      /* path of the file that holds the runtime */
 	uint64_t runtime;        /* _PyRuntime */
 	uint64_t debug_offsets;  /* _Py_DebugOffsets (= runtime), 0 before 3.13 */
-#define X(f, s) uint64_t f;      /* 0 where the build does not export it */
+#define X(f, s) uint64_t f;      /* 0 where the build does not export it: from 3.13 on
+				  * that is coro_wrapper_type */
 	PYTHON_GLOBALS(X)
 #undef X
 	struct modules *modules; /* every ELF file mapped in the target */
 };
 
 /* E_NOTPYTHON (says what the target is), E_VERSION (says which version and why it
- * cannot be read). The layout has been checked against the target: back pointers
- * of thread and interpreter states, type chains, names of types. */
+ * cannot be read), E_BUSY (Python is only starting, or ending). The layout has been
+ * checked against the target (symbols/check.h), and runtime_pending and interp_pending
+ * of it are proved places or -1. To be called before a freeze: where a running target
+ * changes under the look, its image is forgotten and read again. */
 err_t python_find(struct target *t, struct python **out);
 void python_free(struct python *py);
 
