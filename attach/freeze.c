@@ -195,6 +195,18 @@ static void let_go(struct process *p)
 	stop_await_free(&p->stop);
 }
 
+/* One tracer at a time: another asyncmon lets go within milliseconds. */
+#define TURNS 30
+#define TURN_NS 10000000
+
+static bool wait_for_turn(err_t e, int *turns)
+{
+	if ((err_code(e) != E_TRACED && err_code(e) != E_PERM) || ++*turns > TURNS)
+		return false;
+	nanosleep(&(struct timespec){ .tv_nsec = TURN_NS }, NULL);
+	return true;
+}
+
 /* Halts the process and does `then` on the tracer thread. A thread that does not
  * halt must not hold up the others for long: let them all run, and try again with
  * more patience, 2 seconds in all. On success the tracer is still there. */
@@ -202,6 +214,7 @@ static err_t hold(struct process *p, err_t (*then)(void *), void *arg)
 {
 	static const int patience_ms[] = { 100, 400, 1500 };
 	err_t e = NULL;
+	int turns = 0;
 	for (size_t i = 0; i < sizeof patience_ms / sizeof *patience_ms; i++) {
 		struct hold h = { p, patience_ms[i] * 1000000ll, then, arg };
 		err_free(e);
@@ -211,6 +224,10 @@ static err_t hold(struct process *p, err_t (*then)(void *), void *arg)
 		if (!e)
 			return NULL;
 		let_go(p);
+		if (wait_for_turn(e, &turns)) {
+			i--;
+			continue;
+		}
 		if (err_code(e) != E_BUSY)
 			break;
 		nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);

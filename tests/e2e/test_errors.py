@@ -39,7 +39,7 @@ def refused(a, rc, *words):
     assert a.out == ""
     for word in words:
         assert word.lower() in a.err.lower(), (word, a.err)
-    assert len(a.err.strip().splitlines()) <= 12
+    assert len(a.err.strip().splitlines()) <= 24
 
 
 @pytest.mark.parametrize("args", [
