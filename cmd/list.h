@@ -53,7 +53,7 @@ struct list {
 	const void **rows;
 	size_t n, total;       /* rows left, rows there were */
 	bool filtered;
-	size_t ageless;        /* rows that --older-than left out for want of an age */
+	size_t ageless;        /* rows left out for want of an age or an origin */
 };
 
 struct rows { const void *base; size_t n, size; }; /* n elements of `size` bytes */

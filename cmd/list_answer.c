@@ -66,7 +66,7 @@ static err_t text(struct call *c, const struct list *l, const struct tallies *t)
 	return e;
 }
 
-err_t list_answer(struct call *c, const struct list_kind *kind, const struct snapshot *s,
+err_t list_answer(struct call *c, const struct list_kind *kind, struct snapshot *s,
 		  struct rows rows, void (*before)(struct json *, const struct snapshot *))
 {
 	struct list l = { 0 };
@@ -76,8 +76,8 @@ err_t list_answer(struct call *c, const struct list_kind *kind, const struct sna
 	if (!e)
 		e = list_query(&l, &c->args, &t);
 	if (!e && l.ageless)
-		call_note(c, "%zu %s whose age is not known are left out: only the agent knows it",
-			  l.ageless, kind->noun);
+		snapshot_lacks(s, "%zu %s are left out since nothing says when and where they were made: "
+			       "only the agent knows that.", l.ageless, kind->noun);
 	if (!e) {
 		call_answer(c, s);
 		if (c->as_json && before)

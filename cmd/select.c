@@ -128,7 +128,8 @@ void list_select(struct list *l, const struct selection *sel)
 	for (size_t i = 0; i < l->n; i++) {
 		struct subject x = { 0 };
 		l->kind->subject(l->rows[i], &x);
-		if (!isnan(sel->older_than) && !(x.created && !isnan(x.created->age)))
+		if ((sel->created && !x.created) ||
+		    (!isnan(sel->older_than) && !(x.created && !isnan(x.created->age))))
 			l->ageless++;
 		if (selection_matches(sel, &x))
 			l->rows[kept++] = l->rows[i];

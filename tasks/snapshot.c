@@ -2,7 +2,9 @@
 
 #include "base/pages.h"
 
+#include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const char *const state_names[TASK_STATES] = {
 	"running", "runnable", "waiting", "finished", "failed", "cancelled",
@@ -49,6 +51,35 @@ const struct task *snapshot_task(const struct snapshot *s, uint64_t id)
 		if (s->tasks[i].id == id)
 			return &s->tasks[i];
 	return NULL;
+}
+
+static void add_note(struct snapshot *s, const char *fmt, va_list ap)
+{
+	const char **notes = arena_array(s->arena, s->nnotes + 1, sizeof *notes);
+	char *text = arena_vfmt(s->arena, fmt, ap);
+	if (!notes || !text)
+		return;
+	if (s->nnotes)
+		memcpy(notes, s->notes, s->nnotes * sizeof *notes);
+	notes[s->nnotes++] = text;
+	s->notes = notes;
+}
+
+void snapshot_note(struct snapshot *s, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	add_note(s, fmt, ap);
+	va_end(ap);
+}
+
+void snapshot_lacks(struct snapshot *s, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	add_note(s, fmt, ap);
+	va_end(ap);
+	s->complete = false;
 }
 
 void snapshot_free(struct snapshot *s)

@@ -253,6 +253,9 @@ err_t snapshot_take(struct python *py, unsigned what, struct snapshot **out);
 void snapshot_free(struct snapshot *s);
 /* Makes snapshot_task() fast; tasks stay where they are from now on. */
 void snapshot_index(struct snapshot *s);
+/* Adds a note; snapshot_lacks() also says that the answer is incomplete by it. */
+void snapshot_note(struct snapshot *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void snapshot_lacks(struct snapshot *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* The task with that id, or NULL. */
 const struct task *snapshot_task(const struct snapshot *s, uint64_t id);
 

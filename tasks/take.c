@@ -52,17 +52,6 @@ static void walk_free(struct walk *w)
 	memset(w, 0, sizeof *w);
 }
 
-static void note(struct snapshot *s, const char *text)
-{
-	const char **notes = arena_array(s->arena, s->nnotes + 1, sizeof *notes);
-	if (!notes || !text)
-		return;
-	if (s->nnotes)
-		memcpy(notes, s->notes, s->nnotes * sizeof *notes);
-	notes[s->nnotes++] = text;
-	s->notes = notes;
-}
-
 static void head(struct snapshot *s, struct python *py)
 {
 	const struct py_version *v = &py->layout.version;
@@ -117,42 +106,22 @@ static struct snapshot *walk_once(struct python *py, struct walk *w, unsigned wh
 
 static void say_missing(struct snapshot *s, const struct walk *w, uint64_t misses)
 {
-	if (w->torn) {
-		s->complete = false;
-		note(s, arena_fmt(s->arena, "The target was met in the middle of a change at every try: %s.",
-				  w->torn_why));
-	}
-	if (w->lost_tasks) {
-		s->complete = false;
-		note(s, arena_fmt(s->arena, "%zu listed tasks could not be read.", w->lost_tasks));
-	}
-	if (w->lost_fields) {
-		s->complete = false;
-		note(s, arena_fmt(s->arena, "The name or the coroutine of %zu tasks could not be read.",
-				  w->lost_fields));
-	}
-	if (w->lost_tables) {
-		s->complete = false;
-		note(s, arena_fmt(s->arena, "%zu lists of tasks could not be read.", w->lost_tables));
-	}
-	if (w->broken_stacks) {
-		s->complete = false;
-		note(s, arena_fmt(s->arena, "%zu await stacks end early.", w->broken_stacks));
-	}
-	if (w->cut_stacks) {
-		s->complete = false;
-		note(s, arena_fmt(s->arena, "%zu C stacks end early: not enough of their memory was captured.",
-				  w->cut_stacks));
-	}
-	if (w->no_heap) {
-		s->complete = false;
-		note(s, "Tasks that are done but alive cannot be found in this build of Python: only live ones are listed.");
-	}
-	if (misses && s->complete) {
-		s->complete = false;
-		note(s, arena_fmt(s->arena, "%llu reads met memory that was not captured.",
-				  (unsigned long long)misses));
-	}
+	if (w->torn)
+		snapshot_lacks(s, "The target was met in the middle of a change at every try: %s.", w->torn_why);
+	if (w->lost_tasks)
+		snapshot_lacks(s, "%zu listed tasks could not be read.", w->lost_tasks);
+	if (w->lost_fields)
+		snapshot_lacks(s, "The name or the coroutine of %zu tasks could not be read.", w->lost_fields);
+	if (w->lost_tables)
+		snapshot_lacks(s, "%zu lists of tasks could not be read.", w->lost_tables);
+	if (w->broken_stacks)
+		snapshot_lacks(s, "%zu await stacks end early.", w->broken_stacks);
+	if (w->cut_stacks)
+		snapshot_lacks(s, "%zu C stacks end early: not enough of their memory was captured.", w->cut_stacks);
+	if (w->no_heap)
+		snapshot_lacks(s, "Tasks that are done but alive cannot be found in this build of Python: only live ones are listed.");
+	if (misses && s->complete)
+		snapshot_lacks(s, "%llu reads met memory that was not captured.", (unsigned long long)misses);
 }
 
 static bool sound(const struct walk *w, uint64_t misses)
@@ -295,7 +264,7 @@ err_t snapshot_take(struct python *py, unsigned what, struct snapshot **out)
 			s->stats.attempts = k.attempts;
 			s->stats.threads = k.threads;
 			if (what & SNAPSHOT_NO_PAUSE)
-				note(s, "Read without stopping the target: it changed while it was read.");
+				snapshot_note(s, "Read without stopping the target: it changed while it was read.");
 			*out = s;
 			return NULL;
 		}
