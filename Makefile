@@ -42,7 +42,7 @@ $(B)/unit/%: tests/unit/%.c $(LIBOBJ)
 
 .PHONY: unit
 unit: $(UNIT)
-	@for t in $(UNIT); do echo "== $$t"; $$t || exit 1; done
+	@bad=0; for t in $(UNIT); do echo "== $$t"; $$t || bad=1; done; exit $$bad
 
 .PHONY: clean
 clean:

@@ -62,7 +62,8 @@ static void names_are(const char *options, const char *want)
 	char line[256];
 	snprintf(line, sizeof line, "ps --raw --noheadings -o name %s", options);
 	struct ran r = run_line(twelve, line);
-	assert_int_equal(r.status, 0);
+	/* A filter by what is unknown of some leaves the answer incomplete. */
+	assert_true(r.status == 0 || r.status == 5);
 	size_t n = strlen(r.out);
 	if (n)
 		r.out[n - 1] = '\0';
@@ -137,7 +138,7 @@ static void counted(void **state)
 	has_not(r.out, " of ");
 	ran_free(&r);
 	r = run_line(twelve, "ps --older-than 1s");
-	has(r.err, "10 tasks whose age is not known");
+	has(r.err, "10 tasks are left out");
 	ran_free(&r);
 	r = run_line(twelve, "ps --json -f twin");
 	has(r.out, "\"shown\":2,\"total\":12,\"tasks\":[{\"id\":\"0x7f0000001600\"");

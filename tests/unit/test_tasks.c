@@ -2,6 +2,7 @@
  * stacks, who awaits whom; tables met in the middle of a change; stacks without end. */
 #include "tests/unit/fake.h"
 
+#include "symbols/modules.h"
 #include "tasks/snapshot.h"
 
 static const uint8_t minors[] = { 8, 9, 10, 11, 12, 13, 14, 15 };
@@ -88,7 +89,11 @@ static void list_tasks(struct proc *p)
 static struct snapshot *look(struct proc *p)
 {
 	struct snapshot *s = NULL;
+	err_t found = p->f.py.modules ? NULL : modules_find(&p->f.target, &p->f.py.modules);
+	assert_null(found);
 	err_t e = snapshot_take(&p->f.py, 0, &s);
+	modules_free(p->f.py.modules);
+	p->f.py.modules = NULL;
 	if (e)
 		fail_msg("%s", e->msg);
 	return s;
