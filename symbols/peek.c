@@ -102,12 +102,6 @@ uint64_t peek_module_dict(const struct peek *k, uint64_t modules, const char *na
 	return peek_is(k, m, k->py->module_type) && peek_pointer(k, m, k->l->module_dict, &dict) ? dict : 0;
 }
 
-int64_t peek_dict_len(const struct peek *k, uint64_t dict)
-{
-	struct entries e;
-	return peek_is(k, dict, k->py->dict_type) && dict_entries(k, dict, &e) ? (int64_t)e.n : -1;
-}
-
 uint64_t peek_first_key(const struct peek *k, uint64_t dict)
 {
 	struct entries e;

@@ -20,8 +20,6 @@ uint64_t peek_type(const struct peek *k, uint64_t obj);
 bool peek_is(const struct peek *k, uint64_t obj, uint64_t type);
 /* The value of an ASCII key, or 0. */
 uint64_t peek_dict_get(const struct peek *k, uint64_t dict, const char *name);
-/* How many entries a dict's keys object has (removed ones too); -1: no such object. */
-int64_t peek_dict_len(const struct peek *k, uint64_t dict);
 /* The first key of a dict, or 0. */
 uint64_t peek_first_key(const struct peek *k, uint64_t dict);
 /* The dict of a module that sys.modules names, or 0. */

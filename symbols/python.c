@@ -18,6 +18,9 @@
 
 #define FIRST_MINOR 8
 #define LAST_MINOR 15
+/* From 3.13 on the debug offsets say the version; 3.11 and 3.12 have Py_Version, if
+ * symbols are to be had. */
+#define LAST_SILENT_MINOR 12
 /* A running target changes while it is looked at: how often to look, and the pause
  * between, before a layout is said not to fit. */
 #define LOOKS 4
@@ -47,9 +50,11 @@ static bool symbol(const struct finder *f, struct module *m, const char *name, u
 
 static bool find_runtime_in(struct finder *f, struct module *m)
 {
-	if (!symbol(f, m, "_PyRuntime", &f->py->runtime) &&
-	    !module_section(m, ".PyRuntime", &f->py->runtime, NULL))
-		return false;
+	if (!symbol(f, m, "_PyRuntime", &f->py->runtime)) {
+		if (!module_section(m, ".PyRuntime", &f->py->runtime, NULL)) /* 3.10+ */
+			return false;
+		f->hidden = true;
+	}
 	f->runtime_module = m;
 	f->py->module = module_path(m);
 	return true;
@@ -165,6 +170,7 @@ static bool take(struct finder *f, struct py_layout *l)
 {
 	struct check_facts facts = { 0 };
 	bool ask = !f->py->debug_offsets;
+	struct python before = *f->py; /* types found through a wrong layout are wrong */
 	if (!f->py->dict_type || !f->py->coro_type)
 		globals_from_modules(f->py, l);
 	err_t e = layout_check(f->py, l, ask ? &facts : NULL);
@@ -172,6 +178,7 @@ static bool take(struct finder *f, struct py_layout *l)
 		snprintf(f->why, sizeof f->why, "%s", e->msg);
 		f->not_ready = err_code(e) == E_TORN;
 		err_free(e);
+		*f->py = before;
 		return false;
 	}
 	if (f->version.major)
@@ -181,6 +188,7 @@ static bool take(struct finder *f, struct py_layout *l)
 		struct py_version v = py_version_of_hex(facts.hexversion);
 		if (v.major != 3 || v.minor != l->version.minor) {
 			snprintf(f->why, sizeof f->why, "sys.hexversion is of 3.%d", v.minor);
+			*f->py = before;
 			return false;
 		}
 		l->version = v;
@@ -275,10 +283,10 @@ static bool look(struct finder *f)
 	struct py_version v = f->version;
 	if (v.major)
 		return try_tables(f, v);
-	/* 3.7 to 3.10, which do not say. What the names of files say comes first. */
+	/* One that does not say. What the names of files say comes first. */
 	v.major = 3;
 	for (int pass = 0; pass < 2; pass++)
-		for (int minor = 10; minor >= FIRST_MINOR; minor--)
+		for (int minor = LAST_SILENT_MINOR; minor >= FIRST_MINOR; minor--)
 			if ((minor == f->hint) == !pass) {
 				v.minor = (uint8_t)minor;
 				if (try_tables(f, v))
@@ -303,12 +311,14 @@ static err_t find_layout(struct finder *f)
 		usleep(LOOK_PAUSE_US);
 		image_forget(t->image, 0, UINT64_MAX);
 	}
-	if (v.major && !f->not_ready && try_dwarf(f, v))
+	if (v.major && try_dwarf(f, v))
 		return NULL;
 	if (v.major)
 		return version_error(f, v);
-	return err_new(E_VERSION, "this is a CPython older than 3.11 that is none of 3.%d to 3.10: %s",
-		       FIRST_MINOR, f->why);
+	if (f->not_ready)
+		return err_new(E_BUSY, "CPython is starting or ending here: %s", f->why);
+	return err_new(E_VERSION, "this is a CPython older than 3.%d that is none of 3.%d to 3.%d: %s",
+		       LAST_SILENT_MINOR + 1, FIRST_MINOR, LAST_SILENT_MINOR, f->why);
 }
 
 /* CPython before 3.7 has no _PyRuntime, but its symbols. */

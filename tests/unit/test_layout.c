@@ -154,60 +154,76 @@ static void expect_same(const struct interpreter *in, const char *what, const st
 	assert_int_equal(wrong, 0);
 }
 
-/* _asyncio is in the program itself or in a file of its own, one that fits. */
-static void read_asyncio(const struct interpreter *in, struct py_layout *l, bool *known)
+/* _asyncio is in the program itself or in a file of its own, one that fits; "" then. */
+static void find_asyncio(const struct interpreter *in, char *path, size_t size)
 {
 	char pattern[1600];
 	glob_t g;
 	const char *lib = strrchr(in->program, '/');
+	const char *suffix = in->free_threaded ? "t" : in->debug_build ? "d" : "";
 	snprintf(pattern, sizeof pattern, "%.*s/../lib/python3.%d%s/lib-dynload/_asyncio.cpython-3%d%s-*.so",
 		 (int)(lib - in->program), in->program, in->version.minor, in->free_threaded ? "t" : "",
-		 in->version.minor, in->free_threaded ? "t" : in->debug_build ? "d" : "");
-	if (glob(pattern, 0, NULL, &g) == 0)
-		read_dwarf(in->root, g.gl_pathv[0], l, known);
+		 in->version.minor, suffix);
+	snprintf(path, size, "%s", glob(pattern, 0, NULL, &g) == 0 ? g.gl_pathv[0] : "");
 	globfree(&g);
+}
+
+/* The table with what the program's own debug offsets, at HERE, say over it. */
+static void compare_offsets(const struct interpreter *in, struct image *img, struct py_layout *l,
+			    const struct py_layout *dwarf, const bool *known)
+{
+	assert_true(debug_offsets_apply(img, HERE, l));
+	assert_int_equal(l->source, LAYOUT_DEBUG_OFFSETS);
+	expect_same(in, "the debug offsets", l, dwarf, known);
+}
+
+static void compare_asyncio_debug(const struct interpreter *in, const char *path, struct py_layout *l,
+				  const struct py_layout *dwarf, const bool *known)
+{
+	struct image img;
+	uint64_t size;
+	struct elf *e = open_elf(path);
+	if (e && load_section(e, ".AsyncioDebug", &img, &size)) {
+		assert_true(asyncio_debug_apply(&img, HERE, size, l));
+		expect_same(in, ".AsyncioDebug", l, dwarf, known);
+		image_free(&img);
+	}
+	elf_close(e);
 }
 
 static bool compare(struct interpreter *in)
 {
 	struct py_layout dwarf = { .version = in->version }, l;
 	bool known[LAYOUT_NFIELDS] = { false }, exact;
+	char asyncio[1600];
 	struct image img;
 	uint64_t size;
 	struct elf *e = open_elf(in->program);
 	assert_non_null(e);
 	bool section = load_section(e, ".PyRuntime", &img, &size);
 	bool offsets = section && debug_offsets_version(&img, HERE, &in->version, &in->free_threaded);
-	if (!read_dwarf(in->root, in->program, &dwarf, known)) {
-		print_message("skipped: %s has no DWARF\n", in->program);
-		elf_close(e);
-		if (section)
-			image_free(&img);
-		return false;
+	bool has = read_dwarf(in->root, in->program, &dwarf, known);
+	if (has) {
+		find_asyncio(in, asyncio, sizeof asyncio);
+		if (*asyncio)
+			read_dwarf(in->root, asyncio, &dwarf, known);
+		assert_true(known[LF_task_coro]);
+		const struct layout_table *t = layout_table_for(in->version, in->free_threaded,
+								in->debug_build, &exact);
+		assert_non_null(t);
+		assert_true(exact);
+		layout_from_table(&l, t);
+		expect_same(in, "the table", &l, &dwarf, known);
+		if (offsets)
+			compare_offsets(in, &img, &l, &dwarf, known);
+		compare_asyncio_debug(in, *asyncio ? asyncio : in->program, &l, &dwarf, known);
 	}
-	read_asyncio(in, &dwarf, known);
-	assert_true(known[LF_task_coro]);
-	const struct layout_table *t = layout_table_for(in->version, in->free_threaded,
-							in->debug_build, &exact);
-	assert_non_null(t);
-	assert_true(exact);
-	layout_from_table(&l, t);
-	expect_same(in, "the table", &l, &dwarf, known);
-	if (offsets) {
-		assert_true(debug_offsets_apply(&img, HERE, &l));
-		assert_int_equal(l.source, LAYOUT_DEBUG_OFFSETS);
-		expect_same(in, "the debug offsets", &l, &dwarf, known);
-	}
+	print_message("%s: %s, CPython 3.%d.%d\n", has ? "compared" : "skipped, no DWARF", in->program,
+		      in->version.minor, in->version.micro);
+	elf_close(e);
 	if (section)
 		image_free(&img);
-	if (load_section(e, ".AsyncioDebug", &img, &size)) {
-		assert_true(asyncio_debug_apply(&img, HERE, size, &l));
-		expect_same(in, ".AsyncioDebug", &l, &dwarf, known);
-		image_free(&img);
-	}
-	print_message("compared: %s, CPython 3.%d.%d\n", in->program, in->version.minor, in->version.micro);
-	elf_close(e);
-	return true;
+	return has;
 }
 
 static unsigned compare_all(const char *pattern, const char *root, bool pyenv)
@@ -244,7 +260,7 @@ static void tables_agree_with_dwarf(void **state)
 	const char *pyenv = getenv("PYENV_ROOT");
 	unsigned n = 0;
 	if (!home)
-		home = "/root";
+		home = "";
 	if (c && *c)
 		snprintf(cache, sizeof cache, "%s", c);
 	else if (x && *x)
