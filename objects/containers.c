@@ -153,6 +153,34 @@ int64_t dict_len(struct reader *r, uint64_t dict)
 	return object_kind(r, dict) == KIND_DICT ? (int64_t)field_at(r, dict, r->l->dict_used) : -1;
 }
 
+/* Modules/_collectionsmodule.c: block { leftlink, data[BLOCKLEN], rightlink }. */
+#define BLOCKLEN 64
+
+bool deque_begin(struct reader *r, uint64_t deque, struct deque_iter *it)
+{
+	*it = (struct deque_iter){ 0 };
+	if (object_kind(r, deque) != KIND_DEQUE)
+		return false;
+	it->block = field_at(r, deque, r->l->deque_leftblock);
+	it->index = (int64_t)field_at(r, deque, r->l->deque_leftindex);
+	it->left = (int64_t)field_at(r, deque, r->l->var_size);
+	return it->index >= 0 && it->index < BLOCKLEN && it->left >= 0 && it->left <= (int64_t)ITEMS_MAX;
+}
+
+bool deque_next(struct reader *r, struct deque_iter *it, uint64_t *item)
+{
+	if (it->left <= 0)
+		return false;
+	if (it->index == BLOCKLEN) {
+		it->block = field_at(r, it->block, 8 * (BLOCKLEN + 1));
+		it->index = 0;
+	}
+	*item = field_at(r, it->block, (int32_t)(8 * (it->index + 1)));
+	it->index++;
+	it->left--;
+	return *item != 0;
+}
+
 uint64_t weakref_get(struct reader *r, uint64_t obj)
 {
 	if (object_kind(r, obj) != KIND_WEAKREF)

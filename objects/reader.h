@@ -120,6 +120,11 @@ uint64_t dict_get(struct reader *r, uint64_t dict, const char *key);
 /* How many entries; -1 when it is no dict. */
 int64_t dict_len(struct reader *r, uint64_t dict);
 
+/* Iteration of a deque, from the left. */
+struct deque_iter { uint64_t block; int64_t index, left; };
+bool deque_begin(struct reader *r, uint64_t deque, struct deque_iter *it);
+bool deque_next(struct reader *r, struct deque_iter *it, uint64_t *item);
+
 /* An instance's own attribute (its __dict__, inline values or slots), or 0. */
 uint64_t attr_get(struct reader *r, uint64_t obj, const char *name);
 /* Where instances of a class with __slots__ keep one of them; -1: no such slot. */

@@ -85,6 +85,33 @@ static bool reports_to_cells(struct walk *w, uint64_t function)
 	return false;
 }
 
+uint64_t closure_get(struct walk *w, uint64_t function, const char *name)
+{
+	const struct py_layout *l = w->r.l;
+	uint64_t code = field_at(&w->r, function, l->function_code);
+	uint64_t closure = field_at(&w->r, function, l->function_closure);
+	bool plus = l->code_localsplusnames >= 0;
+	uint64_t names = field_at(&w->r, code, plus ? l->code_localsplusnames : l->code_freevars);
+	int64_t n = seq_len(&w->r, names), free_n = seq_len(&w->r, closure);
+	/* Free variables come last among the names of all slots. */
+	for (int64_t i = 0; i < free_n && i < n; i++)
+		if (str_is(&w->r, seq_item(&w->r, names, n - free_n + i), name))
+			return field_at(&w->r, seq_item(&w->r, closure, i), l->cell_ref);
+	return 0;
+}
+
+/* as_completed() hands results on through a queue: to those who wait for an item. */
+static void reach_getters(struct walk *w, struct climb *c, uint64_t queue)
+{
+	struct deque_iter it;
+	uint64_t f;
+	if (!deque_begin(&w->r, attr_get(&w->r, queue, "_getters"), &it))
+		return;
+	for (int n = 0; n < CALLBACKS_MAX && deque_next(&w->r, &it, &f); n++)
+		if (is_future(object_kind(&w->r, f)))
+			reach(w, c, f);
+}
+
 static void reach_waiters(struct walk *w, struct climb *c, const struct waiters *ws, uint64_t f)
 {
 	uint64_t head = 0;
@@ -107,6 +134,8 @@ static void reach_callback(struct walk *w, struct climb *c, uint64_t cb)
 			enum type_kind k = object_kind(&w->r, v);
 			if (is_future(k) && !is_task(k))
 				reach(w, c, v);
+			else if (k == KIND_OTHER)
+				reach_getters(w, c, v);
 		}
 		return;
 	}
@@ -120,8 +149,11 @@ static void reach_callback(struct walk *w, struct climb *c, uint64_t cb)
 	}
 	case KIND_METHOD: { /* TaskGroup and its like */
 		uint64_t fn = field_at(&w->r, cb, l->method_function);
-		if (str_is(&w->r, field_at(&w->r, fn, l->function_name), "_on_task_done"))
-			reach(w, c, attr_get(&w->r, field_at(&w->r, cb, l->method_self), "_parent_task"));
+		uint64_t name = field_at(&w->r, fn, l->function_name), self = field_at(&w->r, cb, l->method_self);
+		if (str_is(&w->r, name, "_on_task_done"))
+			reach(w, c, attr_get(&w->r, self, "_parent_task"));
+		else if (str_is(&w->r, name, "_handle_completion")) /* as_completed(), 3.13 */
+			reach_getters(w, c, attr_get(&w->r, self, "_done"));
 		return;
 	}
 	default:

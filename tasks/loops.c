@@ -1,7 +1,9 @@
 /* Event loops: which there are, in which thread, how much waits in them. Attribute
  * names: Lib/asyncio/base_events.py; uvloop keeps its own in C, of which the first
  * deque is the ready queue (uvloop/loop.pxd). */
+#include "objects/locals.h"
 #include "tasks/walk.h"
+#include "unwind/pystack.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -70,17 +72,40 @@ struct loop *walk_loop(struct walk *w, uint64_t addr)
 		w->loops_cap = cap;
 	}
 	struct loop *l = &s->loops[s->nloops];
-	*l = (struct loop){ .id = addr, .ready = -1, .timers = -1 };
+	*l = (struct loop){ .id = addr, .ready = -1, .timers = -1, .turn_step = -1 };
+	l->turn = l->overdue = __builtin_nan("");
 	l->type = type_full_name(&w->r, t);
 	loop_thread(w, l);
 	l->ready = queue_len(w, attr_get(&w->r, addr, "_ready"));
 	uint64_t scheduled = attr_get(&w->r, addr, "_scheduled");
 	l->timers = queue_len(w, scheduled);
-	walk_timers(w, scheduled);
+	walk_timers(w, l, scheduled);
 	if (l->ready < 0)
 		foreign_queues(w, l, t);
 	map_set(&w->loop_index, addr, ++s->nloops);
 	return l;
+}
+
+/* The locals of BaseEventLoop._run_once() (Lib/asyncio/base_events.py): `end_time` is
+ * made anew in every turn, `i` counts the callbacks of one. */
+static void loop_turn(struct walk *w, struct loop *l, const struct pythread *t)
+{
+	struct pystack ps;
+	if (!pystack_read(&w->r, t->tstate, &ps)) {
+		w->nomem = true;
+		return;
+	}
+	for (size_t i = ps.n; i-- > 0;) {
+		const struct code *c = ps.frames[i].code;
+		if (!c || !c->name || !c->file || strcmp(c->name, "_run_once") != 0 ||
+		    !strstr(c->file, "asyncio/base_events.py"))
+			continue;
+		double turn;
+		if (float_at(&w->r, local_get(&w->r, &ps.frames[i], "end_time"), &turn) &&
+		    int_at(&w->r, local_get(&w->r, &ps.frames[i], "i"), &l->turn_step))
+			l->turn = turn;
+		return;
+	}
 }
 
 void walk_loops_finish(struct walk *w)
@@ -88,7 +113,9 @@ void walk_loops_finish(struct walk *w)
 	for (size_t i = 0; i < w->nthreads; i++) {
 		struct loop *l = is_none(&w->r, w->threads[i].running_loop)
 					 ? NULL : walk_loop(w, w->threads[i].running_loop);
-		if (l)
-			l->interpreter = w->threads[i].interp_id;
+		if (!l)
+			continue;
+		l->interpreter = w->threads[i].interp_id;
+		loop_turn(w, l, &w->threads[i]);
 	}
 }

@@ -90,6 +90,7 @@ void snapshot_free(struct snapshot *s)
 	free(s->loops);
 	free(s->groups);
 	map_free(&s->by_id);
+	free(s->executors);
 	arena_free(s->arena);
 	free(s);
 }

@@ -77,6 +77,11 @@ struct wait {
 	double deadline_in;      /* seconds; NAN: none known */
 	int fd;                  /* -1: none */
 	const char *peer;
+	bool listening;          /* fd is a listening socket */
+	/* Locks that say who holds them: that task, and whether it has ended. */
+	uint64_t holder;
+	const char *holder_name;
+	bool holder_ended;
 };
 
 enum cancel_origin {
@@ -139,6 +144,8 @@ struct task {
 	const struct exception *exception;
 	bool persistent;
 	bool before_agent;       /* made before the agent came */
+	bool unretrieved;        /* failed, and nobody has asked for the exception */
+	bool unreferenced;       /* pending, and every reference to it is its own */
 };
 
 struct loop {
@@ -148,6 +155,20 @@ struct loop {
 	bool running;
 	int64_t ready, timers;   /* -1 unknown */
 	int64_t interpreter;     /* PyInterpreterState.id */
+	/* While callbacks run: when this turn of the loop took stock of its timers, and
+	 * the how-manieth callback it is in. Both the same in two looks: the same step. */
+	double turn;             /* NAN: not known, or not in a callback */
+	int64_t turn_step;
+	double overdue;          /* how late its latest timer is, in seconds; NAN: none is due */
+	size_t noverdue;         /* timers that are due */
+};
+
+struct executor {            /* a pool of threads or processes */
+	uint64_t id;             /* the executor; its queue where that is gone */
+	const char *kind;        /* "ThreadPoolExecutor" */
+	const char *name;        /* prefix of its threads' names, or NULL */
+	int64_t max_workers;     /* -1 unknown, as below */
+	int64_t workers, busy, queued;
 };
 
 struct group {
@@ -218,6 +239,8 @@ struct snapshot {
 	size_t tasks_room;       /* bytes allocated for them */
 	struct group *groups;
 	size_t ngroups;
+	struct executor *executors;
+	size_t nexecutors;
 	struct thread_stack *threads; /* with SNAPSHOT_THREADS */
 	size_t nthreads;
 	struct ended *ended;     /* newest first; with SNAPSHOT_ENDED */

@@ -179,6 +179,7 @@ struct stack walk_coroutine(struct walk *w, uint64_t coro, struct stack_end *end
 	uint64_t mark = 0;
 	*end = (struct stack_end){ 0 };
 	w->nchain = 0;
+	w->chain_end = 0;
 	for (uint32_t n = 0; coro; n++) {
 		if (coro == mark || n == DEPTH_MAX) {
 			broken = "the awaits form a circle";
@@ -215,6 +216,7 @@ struct stack walk_coroutine(struct walk *w, uint64_t coro, struct stack_end *end
 		if (!coro)
 			broken = "what a frame waits for could not be read";
 	}
+	w->chain_end = end->awaited;
 	if (broken)
 		w->broken_stacks++;
 	return keep(w, &fs, broken);

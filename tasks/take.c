@@ -48,6 +48,9 @@ static void walk_free(struct walk *w)
 	map_free(&w->current);
 	map_free(&w->group_index);
 	map_free(&w->deadlines);
+	map_free(&w->rules);
+	map_free(&w->job_index);
+	free(w->jobs);
 	free(w->chain);
 	memset(w, 0, sizeof *w);
 }
@@ -68,8 +71,10 @@ static void head(struct snapshot *s, struct python *py)
 	s->taken_at = now(CLOCK_REALTIME);
 }
 
-/* One walk into a fresh snapshot. NULL when memory is out. */
-static struct snapshot *walk_once(struct python *py, struct walk *w, unsigned what, uint64_t limit)
+/* One walk into a fresh snapshot. NULL when memory is out. Loops count by
+ * time.monotonic(); a core does not say what that was: clock is 0. */
+static struct snapshot *walk_once(struct python *py, struct walk *w, unsigned what, uint64_t limit,
+				  double clock)
 {
 	struct snapshot *s = calloc(1, sizeof *s);
 	if (!s || !(s->arena = arena_new())) {
@@ -78,19 +83,21 @@ static struct snapshot *walk_once(struct python *py, struct walk *w, unsigned wh
 	}
 	head(s, py);
 	*w = (struct walk){ .s = s, .arena = s->arena, .what = what, .byte_limit = limit };
-	/* Loops count by time.monotonic(); a core does not say what that was. */
-	w->clock_now = s->kind == TARGET_PROCESS ? now(CLOCK_MONOTONIC) : 0;
+	w->clock_now = clock;
 	err_free(reader_init(&w->r, py, s->arena));
 	struct addrs tasks = { 0 };
 	walk_interpreters(w);
-	if (!(what & SNAPSHOT_NO_TASKS))
+	if (!(what & SNAPSHOT_NO_TASKS)) {
+		walk_executors(w);
 		walk_tables(w, &tasks);
+	}
 	if (!walk_stop(w) && walk_tasks_reserve(w, tasks.n))
 		for (size_t i = 0; i < tasks.n && !walk_stop(w); i++)
 			walk_task(w, tasks.v[i]);
 	free(tasks.v);
 	if (!(what & SNAPSHOT_NO_TASKS) && !walk_stop(w)) {
 		walk_awaits(w);
+		walk_waits_finish(w);
 		walk_loops_finish(w);
 		walk_groups_finish(w);
 		walk_history(w);
@@ -155,6 +162,7 @@ struct taking {
 	unsigned what, attempts;
 	struct freeze_opts freeze;
 	int64_t paused_us;
+	double clock;            /* at the stop; 0: unknown */
 	double t_rehearse, t_freeze, t_walk;
 	uint64_t copied;
 	unsigned threads;
@@ -169,7 +177,7 @@ static err_t rehearse(struct taking *k)
 	uint64_t whole = t->ops->whole_size(t);
 	double start = now(CLOCK_MONOTONIC);
 	struct snapshot *s = walk_once(k->py, &w, k->what | WALK_REHEARSAL,
-				       whole <= WHOLE_MAX ? REHEARSE_BYTES : 0);
+				       whole <= WHOLE_MAX ? REHEARSE_BYTES : 0, start);
 	k->freeze.whole = w.over_limit;
 	bool nomem = !s;
 	walk_free(&w);
@@ -182,6 +190,7 @@ static err_t freeze(struct taking *k)
 {
 	struct freeze_stats st = { .paused_us = -1 };
 	double start = now(CLOCK_MONOTONIC);
+	k->clock = start;
 	TRY(target_freeze(k->py->target, &k->freeze, &st));
 	k->t_freeze += now(CLOCK_MONOTONIC) - start;
 	if (st.paused_us >= 0)
@@ -199,7 +208,7 @@ static err_t attempt(struct taking *k, struct walk *w, struct snapshot **out, bo
 		TRY(freeze(k));
 	img->misses = 0;
 	double start = now(CLOCK_MONOTONIC);
-	*out = walk_once(k->py, w, k->what, 0);
+	*out = walk_once(k->py, w, k->what, 0, k->clock);
 	k->t_walk += now(CLOCK_MONOTONIC) - start;
 	if (!*out)
 		return ERR_NOMEM;
@@ -251,6 +260,8 @@ err_t snapshot_take(struct python *py, unsigned what, struct snapshot **out)
 		if (good || core || k.attempts == ATTEMPTS) {
 			say_missing(s, &w, misses);
 			walk_free(&w);
+			if (!core)
+				peers_ask(s);
 			if (!asyncio && s->complete) {
 				snapshot_free(s);
 				return no_asyncio(py);

@@ -71,11 +71,25 @@ static const struct exception *task_exception(struct walk *w, uint64_t task)
 	return x;
 }
 
+/* The flag that makes a future complain when it is collected. */
+static bool unretrieved(struct walk *w, uint64_t task, bool in_c)
+{
+	const struct py_layout *l = w->r.l;
+	int64_t v;
+	if (!in_c)
+		return int_at(&w->r, attr_get(&w->r, task, "_Future__log_traceback"), &v) && v;
+	uint32_t bits = 0;
+	if (l->future_log_tb < 0 || !image_read(w->r.img, task + (uint64_t)l->future_log_tb, &bits, 1))
+		return false;
+	return bits & (uint32_t)(l->future_log_tb_mask ? l->future_log_tb_mask : 1);
+}
+
 static enum task_state done_state(struct walk *w, struct task *t, enum future_state fs)
 {
 	if (fs == FUTURE_CANCELLED)
 		return TASK_CANCELLED;
 	t->exception = task_exception(w, t->id);
+	t->unretrieved = t->exception && unretrieved(w, t->id, object_kind(&w->r, t->id) == KIND_TASK);
 	return t->exception ? TASK_FAILED : TASK_FINISHED;
 }
 
@@ -144,7 +158,9 @@ void walk_task(struct walk *w, uint64_t addr)
 	}
 	if (!done)
 		walk_group(w, t);
-	if (t->state == TASK_WAITING)
+	if (t->state == TASK_WAITING) {
 		walk_wait(w, t);
+		t->unreferenced = walk_unreferenced(w, t);
+	}
 	map_set(&w->task_index, addr, ++w->s->ntasks);
 }

@@ -4,9 +4,11 @@
  * future it completes. */
 #include "tasks/walk.h"
 
+#include <math.h>
 #include <string.h>
 
 #define TIMERS_MAX (1 << 22)
+#define SCOPE_MAX 4096
 
 /* The handle class's slots, looked up once a class. */
 struct handle_slots { uint64_t type; int32_t when, cancelled, callback, args; };
@@ -42,24 +44,55 @@ static bool slots_of(struct walk *w, uint64_t handle, struct handle_slots *s)
 	return s->when > 0 && s->callback > 0 && s->args > 0;
 }
 
-static void timer(struct walk *w, uint64_t handle, struct handle_slots *s)
+static void tasks_of(struct walk *w, uint64_t container, double when)
 {
-	double when;
-	int64_t cancelled = 0;
-	if (!slots_of(w, handle, s) || !float_at(&w->r, field_at(&w->r, handle, s->when), &when))
-		return;
-	if (s->cancelled > 0 && int_at(&w->r, field_at(&w->r, handle, s->cancelled), &cancelled) && cancelled)
-		return;
-	uint64_t callback = field_at(&w->r, handle, s->callback);
-	if (object_kind(&w->r, callback) == KIND_METHOD) {
-		/* asyncio.Timeout, async_timeout.Timeout: the task they would cancel;
-		 * anyio's CancelScope: its host task. */
-		uint64_t self = field_at(&w->r, callback, w->r.l->method_self);
-		uint64_t task = attr_get(&w->r, self, "_task");
-		earliest(w, is_none(&w->r, task) ? attr_get(&w->r, self, "_host_task") : task, when);
-		return;
+	struct set_iter it;
+	uint64_t key;
+	int64_t n = seq_len(&w->r, container);
+	for (int64_t i = 0; i < n && i < SCOPE_MAX; i++)
+		earliest(w, seq_item(&w->r, container, i), when);
+	if (n < 0 && set_begin(&w->r, container, &it))
+		for (int i = 0; i < SCOPE_MAX && set_next(&w->r, &it, &key); i++)
+			earliest(w, key, when);
+}
+
+/* A timer that calls a method: of asyncio.Timeout, async_timeout.Timeout (the task they
+ * would cancel), anyio's CancelScope (its host task and those started in it),
+ * aiohttp's TimeoutHandle (the tasks of the contexts it calls), or of what a task
+ * waits on itself. */
+static void method_timer(struct walk *w, uint64_t self, double when)
+{
+	static const char *const owners[] = { "_task", "_host_task", "_parent_task" };
+	struct reader *r = &w->r;
+	for (size_t i = 0; i < sizeof owners / sizeof *owners; i++)
+		if (is_task(object_kind(r, attr_get(r, self, owners[i]))))
+			earliest(w, attr_get(r, self, owners[i]), when);
+	if (attr_get(r, self, "_host_task"))
+		tasks_of(w, attr_get(r, self, "_tasks"), when);
+	uint64_t callbacks = attr_get(r, self, "_callbacks");
+	int64_t n = seq_len(r, callbacks);
+	for (int64_t i = 0; i < n && i < SCOPE_MAX; i++) {
+		uint64_t cb = seq_item(r, seq_item(r, callbacks, i), 0);
+		if (object_kind(r, cb) == KIND_METHOD)
+			tasks_of(w, attr_get(r, field_at(r, cb, r->l->method_self), "_tasks"), when);
 	}
-	uint64_t args = field_at(&w->r, handle, s->args);
+	earliest(w, self, when);
+}
+
+static void timer_calls(struct walk *w, struct loop *l, double when, uint64_t callback, uint64_t args)
+{
+	double late = w->clock_now - when;
+	if (w->clock_now > 0 && late > 0) {
+		l->noverdue++;
+		if (isnan(l->overdue) || late > l->overdue)
+			l->overdue = late;
+	}
+	enum type_kind kind = object_kind(&w->r, callback);
+	if (kind == KIND_METHOD)
+		method_timer(w, field_at(&w->r, callback, w->r.l->method_self), when);
+	/* as_completed() up to 3.12: a function inside it, around its queue. */
+	if (kind == KIND_FUNCTION && str_is(&w->r, field_at(&w->r, callback, w->r.l->function_name), "_on_timeout"))
+		earliest(w, closure_get(w, callback, "done"), when);
 	int64_t n = seq_len(&w->r, args);
 	for (int64_t i = 0; i < n && i < 2; i++) {
 		uint64_t a = seq_item(&w->r, args, i);
@@ -68,12 +101,25 @@ static void timer(struct walk *w, uint64_t handle, struct handle_slots *s)
 	}
 }
 
-void walk_timers(struct walk *w, uint64_t scheduled)
+static void timer(struct walk *w, struct loop *l, uint64_t handle, struct handle_slots *s)
+{
+	double when;
+	int64_t cancelled = 0;
+	if (!slots_of(w, handle, s) || !float_at(&w->r, field_at(&w->r, handle, s->when), &when))
+		return;
+	if (s->cancelled > 0 && int_at(&w->r, field_at(&w->r, handle, s->cancelled), &cancelled) && cancelled)
+		return;
+	timer_calls(w, l, when, field_at(&w->r, handle, s->callback), field_at(&w->r, handle, s->args));
+}
+
+void walk_timers(struct walk *w, struct loop *l, uint64_t scheduled)
 {
 	struct handle_slots slots = { 0 };
 	int64_t n = seq_len(&w->r, scheduled);
+	if (n < 0)
+		uvloop_timers(w, l, timer_calls);
 	for (int64_t i = 0; i < n && i < TIMERS_MAX && !walk_stop(w); i++)
-		timer(w, seq_item(&w->r, scheduled, i), &slots);
+		timer(w, l, seq_item(&w->r, scheduled, i), &slots);
 }
 
 double walk_deadline(struct walk *w, uint64_t whom)

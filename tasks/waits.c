@@ -1,148 +1,74 @@
-/* What a waiting task waits for. The innermost frame of its await stack says it where
- * that is asyncio's own (a table by file and function, over the object in its local
- * `self` or the like); else the awaited future does, by its class and by whom its
- * callbacks report to. What fits nothing is a `future`: wrong is worse than unknown. */
-#include "objects/locals.h"
-#include "tasks/walk.h"
+/* What a waiting task waits for. The inner frames of its await stack say it where they
+ * are a library's own (waits_rules.c, over the object in their local `self` or the
+ * like); else the awaited future does, by its class and by whom its callbacks report
+ * to. What fits nothing is a `future`: wrong is worse than unknown. */
+#include "tasks/waits.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define TASKS_MAX (1 << 20)
+#define CALLBACKS_MAX 16
 
-struct waiting {
-	struct walk *w;
-	struct task *t;
-	struct wait *wait;
-	const struct pyframe *frame; /* innermost */
-	uint64_t thing;              /* the value of the rule's local, 0 none */
-};
-
-static int64_t items_in(struct reader *r, uint64_t obj)
+int64_t items_in(struct reader *r, uint64_t obj)
 {
-	if (object_kind(r, obj) == KIND_DEQUE)
+	enum type_kind kind = object_kind(r, obj);
+	if (kind == KIND_DEQUE)
 		return (int64_t)field_at(r, obj, r->l->var_size);
-	if (object_kind(r, obj) == KIND_SET)
+	if (kind == KIND_SET)
 		return (int64_t)field_at(r, obj, r->l->set_used);
 	int64_t n = seq_len(r, obj);
 	return n >= 0 ? n : dict_len(r, obj);
 }
 
-static const char *class_of(struct waiting *x, uint64_t obj)
+const char *class_of(struct waiting *x, uint64_t obj)
 {
 	const struct type_info *t = object_type(&x->w->r, obj);
 	return t ? type_short_name(&x->w->r, t) : "object";
 }
 
-/* ", 3 others wait too" */
-static const char *others(struct waiting *x, int64_t all)
-{
-	if (all <= 1)
-		return "";
-	return arena_fmt(x->w->arena, ", %lld other%s too", (long long)(all - 1), all == 2 ? " waits" : "s wait");
-}
-
-static void add_tasks(struct waiting *x, struct addrs *a)
+static void add_tasks(struct waiting *x, const struct addrs *a)
 {
 	x->wait->tasks = arena_dup(x->w->arena, a->v, a->n * sizeof *a->v);
 	x->wait->ntasks = x->wait->tasks ? a->n : 0;
 }
 
-/* The tasks among a set's, list's or tuple's members; pending ones only. */
-static void tasks_among(struct waiting *x, uint64_t container)
+static void add_if_pending(struct waiting *x, struct addrs *a, uint64_t task)
+{
+	if (is_task(object_kind(&x->w->r, task)) && future_state(x->w, task) == FUTURE_PENDING)
+		addrs_add(a, task);
+}
+
+void tasks_among(struct waiting *x, uint64_t container)
 {
 	struct walk *w = x->w;
 	struct addrs a = { 0 };
-	struct set_iter it;
-	uint64_t key;
+	struct set_iter set;
+	struct dict_iter dict;
+	uint64_t key, value;
 	int64_t n = seq_len(&w->r, container);
-	for (int64_t i = 0; i < n && i < TASKS_MAX; i++) {
-		key = seq_item(&w->r, container, i);
-		if (is_task(object_kind(&w->r, key)) && future_state(w, key) == FUTURE_PENDING)
-			addrs_add(&a, key);
-	}
-	if (n < 0 && set_begin(&w->r, container, &it))
-		while (a.n < TASKS_MAX && set_next(&w->r, &it, &key))
-			if (is_task(object_kind(&w->r, key)) && future_state(w, key) == FUTURE_PENDING)
-				addrs_add(&a, key);
+	for (int64_t i = 0; i < n && i < TASKS_MAX; i++)
+		add_if_pending(x, &a, seq_item(&w->r, container, i));
+	if (n < 0 && set_begin(&w->r, container, &set))
+		while (a.n < TASKS_MAX && set_next(&w->r, &set, &key))
+			add_if_pending(x, &a, key);
+	else if (n < 0 && dict_begin(&w->r, container, &dict))
+		while (a.n < TASKS_MAX && dict_next(&w->r, &dict, &key, &value))
+			add_if_pending(x, &a, key);
 	add_tasks(x, &a);
 	free(a.v);
 }
 
-static void one_task(struct waiting *x, uint64_t task)
+static bool one_task(struct waiting *x, uint64_t task)
 {
 	if (!is_task(object_kind(&x->w->r, task)))
-		return;
-	struct addrs a = { &task, 1, 1 };
-	add_tasks(x, &a);
+		return false;
+	add_tasks(x, &(struct addrs){ &task, 1, 1 });
+	return true;
 }
 
-static void describe_lock(struct waiting *x)
-{
-	struct reader *r = &x->w->r;
-	const char *class = class_of(x, x->thing);
-	bool semaphore = attr_get(r, x->thing, "_value") != 0;
-	if (semaphore)
-		x->wait->kind = WAIT_SEMAPHORE;
-	x->wait->detail = arena_fmt(x->w->arena, "%s%s", class,
-				    others(x, items_in(r, attr_get(r, x->thing, "_waiters"))));
-}
-
-static void describe_locks_wait(struct waiting *x)
-{
-	struct reader *r = &x->w->r;
-	x->wait->kind = attr_get(r, x->thing, "_lock") ? WAIT_CONDITION
-		      : attr_get(r, x->thing, "_parties") ? WAIT_BARRIER : WAIT_EVENT;
-	describe_lock(x);
-	if (x->wait->kind == WAIT_SEMAPHORE) /* an Event has a _value too */
-		x->wait->kind = WAIT_EVENT;
-	/* A barrier waits on a condition of its own, one frame further in. */
-	const struct pyframe *f = x->frame;
-	for (size_t i = 0; x->wait->kind == WAIT_CONDITION && i < 3 && f > x->w->chain; i++) {
-		f--;
-		uint64_t self = local_get(r, f, "self");
-		if (self && attr_get(r, self, "_parties")) {
-			x->wait->kind = WAIT_BARRIER;
-			x->wait->id = x->thing = self;
-			int64_t parties = 0, count = 0;
-			int_at(r, attr_get(r, self, "_parties"), &parties);
-			int_at(r, attr_get(r, self, "_count"), &count);
-			x->wait->detail = arena_fmt(x->w->arena, "%s (%lld of %lld there)", class_of(x, self),
-						    (long long)count, (long long)parties);
-		}
-	}
-}
-
-static void describe_queue(struct waiting *x)
-{
-	struct reader *r = &x->w->r;
-	int64_t max = 0, size = items_in(r, attr_get(r, x->thing, "_queue")), unfinished = 0;
-	const char *class = class_of(x, x->thing);
-	int_at(r, attr_get(r, x->thing, "_maxsize"), &max);
-	if (x->wait->kind == WAIT_QUEUE_JOIN) {
-		int_at(r, attr_get(r, x->thing, "_unfinished_tasks"), &unfinished);
-		x->wait->detail = arena_fmt(x->w->arena, "%s (%lld unfinished)", class, (long long)unfinished);
-		return;
-	}
-	bool get = x->wait->kind == WAIT_QUEUE_GET;
-	const char *more = others(x, items_in(r, attr_get(r, x->thing, get ? "_getters" : "_putters")));
-	if (max > 0)
-		x->wait->detail = arena_fmt(x->w->arena, "%s (%lld/%lld)%s", class, (long long)size,
-					    (long long)max, more);
-	else
-		x->wait->detail = arena_fmt(x->w->arena, "%s (%lld)%s", class, (long long)size, more);
-}
-
-static void describe_group(struct waiting *x)
-{
-	uint64_t tasks = attr_get(&x->w->r, x->thing, "_tasks");
-	int64_t left = items_in(&x->w->r, tasks);
-	tasks_among(x, tasks);
-	x->wait->detail = arena_fmt(x->w->arena, "%s, %lld left", class_of(x, x->thing), (long long)left);
-}
-
-static void describe_wait(struct waiting *x)
+bool describe_wait(struct waiting *x)
 {
 	int64_t n = items_in(&x->w->r, x->thing), left = 0;
 	tasks_among(x, x->thing);
@@ -150,171 +76,102 @@ static void describe_wait(struct waiting *x)
 	x->wait->id = x->t->fut_waiter;
 	if (n > 0)
 		x->wait->detail = arena_fmt(x->w->arena, "%lld of %lld left", (long long)left, (long long)n);
+	return true;
 }
 
-static void describe_inner(struct waiting *x)
+/* Up to 3.11 wait_for() awaits a future of its own, which the real one completes. */
+bool describe_wait_for(struct waiting *x)
 {
-	one_task(x, x->thing);
-	if (!x->wait->ntasks)
-		x->wait->kind = WAIT_FUTURE;
+	if (!is_future(object_kind(&x->w->r, x->thing)))
+		return false;
+	return by_future(x, x->thing);
 }
 
-/* asyncio's own transports know their descriptor and peer. */
-static void describe_transport(struct waiting *x, uint64_t transport)
+/* wait_for() whose time is over: until what it cancelled has ended. */
+bool describe_cancelled(struct waiting *x)
 {
-	struct reader *r = &x->w->r;
-	int64_t fd, port;
-	if (int_at(r, attr_get(r, transport, "_sock_fd"), &fd) && fd >= 0 && fd < 1 << 30)
-		x->wait->fd = (int)fd;
-	uint64_t peer = dict_get(r, attr_get(r, transport, "_extra"), "peername");
-	const char *path = str_at(r, peer); /* a Unix socket's; empty where it has none */
-	if (path) {
-		x->wait->peer = *path ? path : NULL;
-	} else {
-		const char *host = str_at(r, seq_item(r, peer, 0));
-		if (host && int_at(r, seq_item(r, peer, 1), &port))
-			x->wait->peer = arena_fmt(x->w->arena, strchr(host, ':') ? "[%s]:%lld" : "%s:%lld",
-						  host, (long long)port);
-	}
-	if (x->wait->fd >= 0)
-		x->wait->detail = x->wait->peer
-			? arena_fmt(x->w->arena, "%s on fd %d", x->wait->peer, x->wait->fd)
-			: arena_fmt(x->w->arena, "fd %d", x->wait->fd);
+	if (!by_future(x, x->thing))
+		return false;
+	x->wait->detail = "cancelled, until it ends";
+	return true;
 }
 
-static void describe_stream(struct waiting *x)
-{
-	static const char *const through[] = { "_transport", "transport" };
-	struct reader *r = &x->w->r;
-	uint64_t at = x->thing;
-	for (size_t i = 0; i < 2; i++) {
-		uint64_t t = attr_get(r, at, through[i]);
-		if (!is_none(r, t)) {
-			describe_transport(x, t);
-			return;
-		}
-	}
-	uint64_t protocol = attr_get(r, at, "_protocol");
-	for (size_t i = 0; i < 2 && !is_none(r, protocol); i++) {
-		uint64_t t = attr_get(r, protocol, through[i]);
-		if (!is_none(r, t)) {
-			describe_transport(x, t);
-			return;
-		}
-	}
-}
-
-/* Drain waits in the protocol; one frame out is the StreamWriter. */
-static void describe_drain(struct waiting *x)
-{
-	describe_stream(x);
-	if (x->wait->fd < 0 && x->frame > x->w->chain) {
-		uint64_t writer = local_get(&x->w->r, x->frame - 1, "self");
-		x->thing = writer ? writer : x->thing;
-		x->wait->id = x->thing;
-		describe_stream(x);
-	}
-}
-
-static void describe_socket(struct waiting *x)
-{
-	/* PySocketSockObject (Modules/socketmodule.h): the descriptor follows the header. */
-	int32_t fd;
-	if (x->thing && image_i32(x->w->r.img, x->thing + (uint64_t)x->w->r.l->object_size, &fd) && fd >= 0) {
-		x->wait->fd = fd;
-		x->wait->detail = arena_fmt(x->w->arena, "fd %d", fd);
-	}
-}
-
-static void describe_process(struct waiting *x)
-{
-	int64_t pid;
-	if (int_at(&x->w->r, attr_get(&x->w->r, x->thing, "_pid"), &pid))
-		x->wait->detail = arena_fmt(x->w->arena, "pid %lld", (long long)pid);
-}
-
-static void describe_call(struct waiting *x)
+/* as_completed(): one of several, which arrive in a queue of its own. Up to 3.12 the
+ * futures are known to their callbacks only: walk_waits_finish(). */
+bool describe_as_completed(struct waiting *x)
 {
 	struct reader *r = &x->w->r;
-	uint64_t fn = x->thing;
-	/* to_thread() wraps the function in a partial of Context.run. */
-	uint64_t wrapped = local_get(r, x->frame, "func");
-	fn = wrapped ? wrapped : fn;
-	const char *name = object_kind(r, fn) == KIND_FUNCTION
-		? str_at(r, field_at(r, fn, r->l->function_qualname)) : NULL;
-	if (name)
-		x->wait->detail = arena_fmt(x->w->arena, "%s() in a thread", name);
+	uint64_t self = local_get(r, x->frame, "self"), todo = attr_get(r, self, "_todo");
+	uint64_t done = local_get(r, x->frame, "done");
+	if (!todo && !attr_get(r, done, "_getters"))
+		return false;
+	x->thing = x->timer = todo ? self : done;
+	x->wait->id = x->thing;
+	if (todo) {
+		tasks_among(x, todo);
+		x->wait->detail = arena_fmt(x->w->arena, "the next of %lld", (long long)items_in(r, todo));
+	}
+	return true;
 }
 
-/* By the innermost frame: the end of its file's path, its function. */
-static const struct rule {
-	const char *file, *function;
-	enum wait_kind kind;
-	const char *local;           /* the thing waited for */
-	void (*describe)(struct waiting *);
-} rules[] = {
-	{ "asyncio/tasks.py", "sleep", WAIT_SLEEP, NULL, NULL },
-	{ "asyncio/tasks.py", "_wait", WAIT_WAIT, "fs", describe_wait },
-	{ "asyncio/tasks.py", "wait_for", WAIT_TASK, "fut", describe_inner },
-	{ "asyncio/locks.py", "acquire", WAIT_LOCK, "self", describe_lock },
-	{ "asyncio/locks.py", "wait", WAIT_EVENT, "self", describe_locks_wait },
-	{ "asyncio/queues.py", "get", WAIT_QUEUE_GET, "self", describe_queue },
-	{ "asyncio/queues.py", "put", WAIT_QUEUE_PUT, "self", describe_queue },
-	{ "asyncio/taskgroups.py", "__aexit__", WAIT_TASKGROUP, "self", describe_group },
-	{ "asyncio/taskgroups.py", "_aexit", WAIT_TASKGROUP, "self", describe_group },
-	{ "asyncio/streams.py", "_wait_for_data", WAIT_STREAM_READ, "self", describe_stream },
-	{ "asyncio/streams.py", "_drain_helper", WAIT_STREAM_WRITE, "self", describe_drain },
-	{ "asyncio/threads.py", "to_thread", WAIT_EXECUTOR, NULL, describe_call },
-	{ "asyncio/base_subprocess.py", "_wait", WAIT_SUBPROCESS, "self", describe_process },
-	{ "asyncio/selector_events.py", "sock_recv", WAIT_SOCKET, "sock", describe_socket },
-	{ "asyncio/selector_events.py", "sock_recv_into", WAIT_SOCKET, "sock", describe_socket },
-	{ "asyncio/selector_events.py", "sock_recvfrom", WAIT_SOCKET, "sock", describe_socket },
-	{ "asyncio/selector_events.py", "sock_recvfrom_into", WAIT_SOCKET, "sock", describe_socket },
-	{ "asyncio/selector_events.py", "sock_sendall", WAIT_SOCKET, "sock", describe_socket },
-	{ "asyncio/selector_events.py", "sock_sendto", WAIT_SOCKET, "sock", describe_socket },
-	{ "asyncio/selector_events.py", "sock_connect", WAIT_SOCKET, "sock", describe_socket },
-	{ "asyncio/selector_events.py", "sock_accept", WAIT_SOCKET, "sock", describe_socket },
-	{ "aiohttp/streams.py", "_wait", WAIT_STREAM_READ, "self", describe_stream },
-	{ "aiohttp/base_protocol.py", "_drain_helper", WAIT_STREAM_WRITE, "self", describe_stream },
-};
-
-static bool ends_with(const char *s, const char *end)
+static bool describe_job(struct waiting *x, uint64_t source)
 {
-	size_t n = s ? strlen(s) : 0, m = strlen(end);
-	return n >= m && strcmp(s + n - m, end) == 0 && (n == m || s[n - m - 1] == '/');
+	const struct job *job = walk_job(x->w, source);
+	if (!job)
+		return false;
+	const struct executor *e = &x->w->s->executors[job->executor];
+	const char *name = job->name ? job->name : "a function";
+	x->wait->kind = WAIT_EXECUTOR;
+	x->wait->id = e->id;
+	if (job->running || e->busy < 0)
+		x->wait->detail = arena_fmt(x->w->arena, "%s() in %s", name, e->kind);
+	else
+		x->wait->detail = arena_fmt(x->w->arena, "%s() needs a worker of %s: %lld of %lld busy, %lld queued",
+					    name, e->kind, (long long)e->busy, (long long)e->max_workers,
+					    (long long)e->queued);
+	return true;
 }
 
-static bool by_frame(struct waiting *x)
+/* A future that stands for a concurrent.futures.Future (asyncio.wrap_future): of an
+ * executor, of a task in another loop, or of some other thread. */
+static bool by_concurrent(struct waiting *x, uint64_t source)
 {
-	const struct code *c = x->frame->code;
-	for (size_t i = 0; c->name && i < sizeof rules / sizeof *rules; i++) {
-		const struct rule *rule = &rules[i];
-		if (strcmp(c->name, rule->function) != 0 || !ends_with(c->file, rule->file))
+	struct walk *w = x->w;
+	if (describe_job(x, source))
+		return true;
+	uint64_t callbacks = attr_get(&w->r, source, "_done_callbacks");
+	int64_t n = seq_len(&w->r, callbacks);
+	if (n < 0)
+		return false;
+	for (int64_t i = 0; i < n && i < CALLBACKS_MAX; i++) {
+		uint64_t cb = seq_item(&w->r, callbacks, i);
+		if (object_kind(&w->r, cb) != KIND_FUNCTION ||
+		    !str_is(&w->r, field_at(&w->r, cb, w->r.l->function_name), "_call_check_cancel"))
 			continue;
-		x->wait->kind = rule->kind;
-		x->thing = rule->local ? local_get(&x->w->r, x->frame, rule->local) : 0;
-		x->wait->id = x->thing ? x->thing : x->t->fut_waiter;
-		if (rule->describe)
-			rule->describe(x);
+		uint64_t task = closure_get(w, cb, "source");
+		if (!one_task(x, task))
+			continue;
+		x->wait->kind = WAIT_TASK;
+		x->wait->id = task;
+		x->wait->detail = "in another loop";
 		return true;
 	}
-	return false;
+	x->wait->kind = WAIT_FUTURE;
+	x->wait->id = source;
+	x->wait->detail = "of another thread";
+	return true;
 }
 
-/* The value of a closure's variable: the names of free variables are the code's. */
-static uint64_t closure_get(struct walk *w, uint64_t function, const char *name)
+bool describe_call(struct waiting *x)
 {
-	const struct py_layout *l = w->r.l;
-	uint64_t code = field_at(&w->r, function, l->function_code);
-	uint64_t closure = field_at(&w->r, function, l->function_closure);
-	bool plus = l->code_localsplusnames >= 0;
-	uint64_t names = field_at(&w->r, code, plus ? l->code_localsplusnames : l->code_freevars);
-	int64_t n = seq_len(&w->r, names), free_n = seq_len(&w->r, closure);
-	/* Free variables come last among the names of all slots. */
-	for (int64_t i = 0; i < free_n && i < n; i++)
-		if (str_is(&w->r, seq_item(&w->r, names, n - free_n + i), name))
-			return field_at(&w->r, seq_item(&w->r, closure, i), l->cell_ref);
-	return 0;
+	struct walk *w = x->w;
+	if (!by_future(x, x->t->fut_waiter) || x->wait->kind != WAIT_EXECUTOR) {
+		const char *name = callable_name(w, local_get(&w->r, x->frame, "func"));
+		x->wait->kind = WAIT_EXECUTOR;
+		x->wait->id = x->t->fut_waiter;
+		x->wait->detail = name ? arena_fmt(w->arena, "%s() in a thread", name) : NULL;
+	}
+	return true;
 }
 
 static bool by_callbacks(struct waiting *x, uint64_t f)
@@ -323,17 +180,16 @@ static bool by_callbacks(struct waiting *x, uint64_t f)
 	struct callback_iter it;
 	uint64_t cb;
 	callbacks_begin(w, f, &it);
-	for (int n = 0; n < 16 && callbacks_next(w, &it, &cb); n++) {
+	for (int n = 0; n < CALLBACKS_MAX && callbacks_next(w, &it, &cb); n++) {
 		if (object_kind(&w->r, cb) != KIND_FUNCTION)
 			continue;
 		uint64_t name = field_at(&w->r, cb, w->r.l->function_name);
 		uint64_t module = field_at(&w->r, cb, w->r.l->function_module);
-		if (str_is(&w->r, name, "_call_check_cancel") && str_is(&w->r, module, "asyncio.futures")) {
-			x->wait->kind = WAIT_EXECUTOR;
-			return true;
-		}
+		if (str_is(&w->r, name, "_call_check_cancel") && str_is(&w->r, module, "asyncio.futures"))
+			return by_concurrent(x, closure_get(w, cb, "source"));
 		if (str_is(&w->r, name, "_outer_done_callback") && str_is(&w->r, module, "asyncio.tasks")) {
 			x->wait->kind = WAIT_SHIELD;
+			x->wait->id = f;
 			one_task(x, closure_get(w, cb, "inner"));
 			return true;
 		}
@@ -341,40 +197,55 @@ static bool by_callbacks(struct waiting *x, uint64_t f)
 	return false;
 }
 
-static void by_future(struct waiting *x)
+bool by_future(struct waiting *x, uint64_t f)
 {
-	uint64_t f = x->t->fut_waiter;
-	enum type_kind kind = object_kind(&x->w->r, f);
-	const struct type_info *t = object_type(&x->w->r, f);
+	struct reader *r = &x->w->r;
+	enum type_kind kind = object_kind(r, f);
+	const struct type_info *t = object_type(r, f);
+	x->timer = x->timer ? x->timer : f;
+	x->wait->id = f;
 	if (is_task(kind)) {
 		x->wait->kind = WAIT_TASK;
-		one_task(x, f);
-		return;
+		return one_task(x, f);
 	}
-	if (t && strcmp(type_short_name(&x->w->r, t), "_GatheringFuture") == 0) {
-		uint64_t children = attr_get(&x->w->r, f, "_children");
+	if (t && strcmp(type_short_name(r, t), "_GatheringFuture") == 0) {
+		uint64_t children = attr_get(r, f, "_children");
 		x->wait->kind = WAIT_GATHER;
 		tasks_among(x, children);
 		x->wait->detail = arena_fmt(x->w->arena, "%zu of %lld left", x->wait->ntasks,
-					    (long long)items_in(&x->w->r, children));
-		return;
+					    (long long)items_in(r, children));
+		return true;
 	}
-	/* A queue's join() ends in an event of the queue's own. */
-	if (!by_callbacks(x, f))
-		x->wait->kind = is_future(kind) ? WAIT_FUTURE : WAIT_UNKNOWN;
+	if (by_callbacks(x, f))
+		return true;
+	x->wait->kind = is_future(kind) ? WAIT_FUTURE : WAIT_UNKNOWN;
+	return true;
 }
 
-/* Queue.join() awaits an Event that belongs to the queue. */
-static void queue_join(struct waiting *x)
+/* The outermost of the inner frames that has a rule which holds. */
+static bool by_frames(struct waiting *x, size_t n)
 {
-	if (x->wait->kind != WAIT_EVENT || x->frame == x->w->chain)
-		return;
-	const struct pyframe *f = x->frame - 1;
-	if (!f->code->name || strcmp(f->code->name, "join") != 0 || !ends_with(f->code->file, "asyncio/queues.py"))
-		return;
-	x->wait->kind = WAIT_QUEUE_JOIN;
-	x->wait->id = x->thing = local_get(&x->w->r, f, "self");
-	describe_queue(x);
+	struct walk *w = x->w;
+	for (size_t out = n < WAIT_REACH_MAX ? n : WAIT_REACH_MAX; out-- > 0;) {
+		const struct pyframe *f = &w->chain[n - 1 - out];
+		const struct wait_rule *rule = f->code ? wait_rule_of(w, f->code) : NULL;
+		if (!rule || out > rule->reach)
+			continue;
+		x->frame = f;
+		x->thing = rule->local ? local_get(&w->r, f, rule->local) : 0;
+		x->wait->kind = rule->kind;
+		x->wait->id = x->thing ? x->thing : x->t->fut_waiter;
+		if (!rule->describe || rule->describe(x))
+			return true;
+	}
+	return false;
+}
+
+static void sooner(struct waiting *x, uint64_t whom)
+{
+	double d = walk_deadline(x->w, whom), known = x->wait->deadline_in;
+	if (!isnan(d) && (isnan(known) || d < known))
+		x->wait->deadline_in = d;
 }
 
 void walk_wait(struct walk *w, struct task *t)
@@ -384,21 +255,47 @@ void walk_wait(struct walk *w, struct task *t)
 		w->nomem = true;
 		return;
 	}
-	*wait = (struct wait){ .kind = WAIT_FUTURE, .id = t->fut_waiter, .fd = -1 };
+	*wait = (struct wait){ .kind = WAIT_FUTURE, .id = t->fut_waiter, .fd = -1, .deadline_in = NAN };
 	struct waiting x = { .w = w, .t = t, .wait = wait };
 	/* Future.__await__ of the pure-Python class is a frame of its own. */
 	size_t n = w->nchain;
-	while (n && (!w->chain[n - 1].code || ends_with(w->chain[n - 1].code->file, "asyncio/futures.py")))
+	while (n && (!w->chain[n - 1].code || !w->chain[n - 1].code->file ||
+		     strstr(w->chain[n - 1].code->file, "asyncio/futures.py")))
 		n--;
-	x.frame = n ? &w->chain[n - 1] : NULL;
-	/* A task awaited directly is that, whatever the frame; wait_for() up to 3.11 awaits
-	 * a future of its own. */
+	/* A task awaited directly is that, whatever the frame. */
 	bool direct = is_task(object_kind(&w->r, t->fut_waiter));
-	if (direct || !x.frame || !by_frame(&x))
-		by_future(&x);
-	else
-		queue_join(&x);
-	double mine = walk_deadline(w, t->fut_waiter), around = walk_deadline(w, t->id);
-	wait->deadline_in = isnan(mine) || around < mine ? around : mine;
+	if (direct || (!by_frames(&x, n) && !describe_cython(&x))) {
+		*wait = (struct wait){ .id = t->fut_waiter, .fd = -1, .deadline_in = NAN };
+		x.thing = x.timer = 0;
+		by_future(&x, t->fut_waiter);
+	}
+	sooner(&x, t->fut_waiter);
+	sooner(&x, t->id);
+	sooner(&x, x.thing);
+	sooner(&x, x.timer);
 	t->wait = wait;
+}
+
+/* Waits of as_completed() whose tasks only the other direction tells. */
+void walk_waits_finish(struct walk *w)
+{
+	struct snapshot *s = w->s;
+	for (size_t i = 0; i < s->ntasks && !w->nomem; i++) {
+		struct task *t = &s->tasks[i];
+		if (!t->wait || t->wait->kind != WAIT_WAIT || t->wait->ntasks || t->wait->detail)
+			continue;
+		struct addrs a = { 0 };
+		for (size_t k = 0; k < s->ntasks && a.n < TASKS_MAX; k++)
+			for (size_t b = 0; b < s->tasks[k].nawaited_by; b++)
+				if (s->tasks[k].awaited_by[b] == t->id)
+					addrs_add(&a, s->tasks[k].id);
+		struct wait *wait = arena_dup(w->arena, t->wait, sizeof *wait);
+		if (wait) {
+			wait->tasks = arena_dup(w->arena, a.v, a.n * sizeof *a.v);
+			wait->ntasks = wait->tasks ? a.n : 0;
+			wait->detail = arena_fmt(w->arena, "the next of %zu", a.n);
+			t->wait = wait;
+		}
+		free(a.v);
+	}
 }

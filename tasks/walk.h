@@ -39,10 +39,15 @@ struct walk {
 	struct map current;      /* task → index + 1 in threads, or threads + 1: thread unknown */
 	struct map group_index;  /* group → index + 1 in s->groups */
 	size_t groups_cap;
-	struct map deadlines;    /* future or task → its loop's time, a double's bits */
+	struct map deadlines;    /* future, task, … → its loop's time, a double's bits */
+	struct map rules;        /* code → index + 1 of the wait's rule, 0 none (waits.c) */
+	struct map job_index;    /* concurrent future → index + 1 in jobs */
+	struct job *jobs;
+	size_t njobs, jobs_cap, executors_cap;
 	double clock_now;        /* the loops' clock at the stop; 0: unknown */
 	struct pyframe *chain;   /* the frames of the last walk_coroutine(), outermost first */
 	size_t nchain, chain_cap;
+	uint64_t chain_end;      /* what its innermost frame awaits, 0 none */
 	bool asyncio;            /* some interpreter has asyncio imported */
 
 	/* Signs of a read in the middle of a change: try again. */
@@ -82,8 +87,8 @@ void walk_task(struct walk *w, uint64_t addr);
 struct loop *walk_loop(struct walk *w, uint64_t addr);
 void walk_loops_finish(struct walk *w);
 
-/* timers.c */
-void walk_timers(struct walk *w, uint64_t scheduled);
+/* timers.c: those of a loop, asyncio's own or uvloop's. */
+void walk_timers(struct walk *w, struct loop *l, uint64_t scheduled);
 /* Seconds until whom's timer fires; NaN: none known. */
 double walk_deadline(struct walk *w, uint64_t whom);
 /* groups.c */
@@ -91,6 +96,36 @@ void walk_group(struct walk *w, struct task *t);
 void walk_groups_finish(struct walk *w);
 /* waits.c: what a waiting task waits for; uses w->chain. */
 void walk_wait(struct walk *w, struct task *t);
+/* Once it is known who awaits whom: the tasks of waits that do not name them. */
+void walk_waits_finish(struct walk *w);
+/* refs.c: whether nothing but itself keeps a waiting task alive; uses w->chain. */
+bool walk_unreferenced(struct walk *w, const struct task *t);
+
+/* executors.c: pools, and what they run for which concurrent.futures.Future. */
+struct job {
+	size_t executor;         /* index in s->executors */
+	const char *name;        /* of the function, or NULL */
+	bool running;            /* else in the queue */
+};
+void walk_executors(struct walk *w);
+const struct job *walk_job(struct walk *w, uint64_t future);
+/* The name of what is called: through partials, methods, to_thread(); NULL unknown. */
+const char *callable_name(struct walk *w, uint64_t fn);
+
+/* uvloop.c: uvloop's objects, which have no attributes. */
+/* The object among obj's own words whose class has that tp_name, or 0. */
+uint64_t uvloop_member(struct walk *w, uint64_t obj, const char *class);
+/* The descriptor of a UVHandle (stream, server, poll); -1 unknown. */
+int uvloop_fd(struct walk *w, uint64_t obj);
+/* Seconds of CLOCK_MONOTONIC at which a UVTimer fires; NaN: it is not armed. */
+double uvloop_when(struct walk *w, uint64_t timer);
+void uvloop_timers(struct walk *w, struct loop *l,
+		   void (*timer)(struct walk *, struct loop *, double when, uint64_t callback, uint64_t args));
+/* "Server.serve_forever" of a coroutine that Cython made; NULL if it is none. */
+const char *cython_coroutine(struct walk *w, uint64_t obj, uint64_t *closure);
+
+/* peers.c: what the kernel says of the sockets waited for; live targets, not paused. */
+void peers_ask(struct snapshot *s);
 
 /* stack.c: the await stack below a coroutine, or of the thread that runs it. */
 struct stack_end {
@@ -117,6 +152,8 @@ bool callbacks_next(struct walk *w, struct callback_iter *it, uint64_t *callback
 
 /* awaits.c: who awaits whom. */
 void walk_awaits(struct walk *w);
+/* The value of a function's closure variable, or 0. */
+uint64_t closure_get(struct walk *w, uint64_t function, const char *name);
 
 /* threads.c */
 void walk_threads(struct walk *w);

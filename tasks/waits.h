@@ -1,0 +1,67 @@
+/* What a waiting task waits for: what waits.c, its table of rules (waits_rules.c) and
+ * the describers (waits_sync.c, waits_io.c) share.
+ *
+ * A rule names a function of a library by the end of its file's path. The frame it
+ * matches is the innermost of the await stack or, for `reach` > 0, up to so many
+ * frames further out; the outermost match decides. Its describer fills the wait in,
+ * or gives false when the object is not what the rule is about. */
+#ifndef ASYNCMON_TASKS_WAITS_H
+#define ASYNCMON_TASKS_WAITS_H
+
+#include "objects/locals.h"
+#include "tasks/walk.h"
+
+struct waiting {
+	struct walk *w;
+	struct task *t;
+	struct wait *wait;
+	const struct pyframe *frame; /* that of the rule */
+	uint64_t thing;              /* the value of the rule's local, 0 none */
+	uint64_t timer;              /* something else whose timer ends the wait, 0 none */
+};
+
+struct wait_rule {
+	const char *file;            /* NULL: any */
+	const char *function;
+	size_t reach;
+	enum wait_kind kind;
+	const char *local;           /* the thing waited for */
+	bool (*describe)(struct waiting *x);
+};
+#define WAIT_REACH_MAX 4
+/* The rule for a frame of that code, or NULL. */
+const struct wait_rule *wait_rule_of(struct walk *w, const struct code *c);
+
+/* waits.c */
+const char *class_of(struct waiting *x, uint64_t obj);
+/* How many a deque, set, dict, list or tuple holds; -1: none of these. */
+int64_t items_in(struct reader *r, uint64_t obj);
+/* The pending tasks among a set's, dict's, list's or tuple's members. */
+void tasks_among(struct waiting *x, uint64_t container);
+bool by_future(struct waiting *x, uint64_t future);
+bool describe_wait_for(struct waiting *x);
+bool describe_wait(struct waiting *x);
+bool describe_cancelled(struct waiting *x);
+bool describe_as_completed(struct waiting *x);
+bool describe_call(struct waiting *x);
+
+/* waits_sync.c */
+bool describe_lock(struct waiting *x);
+bool describe_locks_wait(struct waiting *x);
+bool describe_barrier(struct waiting *x);
+bool describe_queue(struct waiting *x);
+bool describe_group(struct waiting *x);
+bool describe_anyio_group(struct waiting *x);
+bool describe_limiter(struct waiting *x);
+bool describe_memory_stream(struct waiting *x);
+
+/* waits_io.c */
+bool describe_stream(struct waiting *x);
+bool describe_socket(struct waiting *x);
+bool describe_server(struct waiting *x);
+bool describe_process(struct waiting *x);
+bool describe_connector(struct waiting *x);
+/* Waits inside coroutines that are not CPython's: uvloop's. */
+bool describe_cython(struct waiting *x);
+
+#endif
