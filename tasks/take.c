@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 /* A rehearsal that has read this much is given up for a copy of everything... */
 #define REHEARSE_BYTES (4ull << 20)
@@ -157,11 +158,22 @@ static uint64_t digest(const struct snapshot *s)
 	return h ? h : 1;
 }
 
+/* Clocks of another time namespace have an offset: deadlines would be wrong. */
+static bool same_clock(pid_t pid)
+{
+	char path[64], ours[64], theirs[64];
+	snprintf(path, sizeof path, "/proc/%d/ns/time", (int)pid);
+	ssize_t n = readlink("/proc/self/ns/time", ours, sizeof ours);
+	ssize_t m = readlink(path, theirs, sizeof theirs);
+	return n == m && (n < 0 || memcmp(ours, theirs, (size_t)n) == 0);
+}
+
 struct taking {
 	struct python *py;
 	unsigned what, attempts;
 	struct freeze_opts freeze;
 	int64_t paused_us;
+	bool clocked;            /* its clock is ours */
 	double clock;            /* at the stop; 0: unknown */
 	double t_rehearse, t_freeze, t_walk;
 	uint64_t copied;
@@ -190,7 +202,7 @@ static err_t freeze(struct taking *k)
 {
 	struct freeze_stats st = { .paused_us = -1 };
 	double start = now(CLOCK_MONOTONIC);
-	k->clock = start;
+	k->clock = k->clocked ? start : 0;
 	TRY(target_freeze(k->py->target, &k->freeze, &st));
 	k->t_freeze += now(CLOCK_MONOTONIC) - start;
 	if (st.paused_us >= 0)
@@ -231,6 +243,7 @@ err_t snapshot_take(struct python *py, unsigned what, struct snapshot **out)
 {
 	bool core = py->target->kind == TARGET_CORE;
 	struct taking k = { .py = py, .what = what, .paused_us = -1 };
+	k.clocked = !core && same_clock(py->target->pid);
 	k.freeze.no_pause = what & SNAPSHOT_NO_PAUSE;
 	k.freeze.stack_bytes = what & SNAPSHOT_NATIVE ? STACK_BYTES : 0;
 	if (!core)

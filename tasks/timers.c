@@ -101,11 +101,23 @@ static void timer_calls(struct walk *w, struct loop *l, double when, uint64_t ca
 	}
 }
 
+/* A time given to call_at() is kept as it is: aiohttp gives whole seconds. */
+static bool time_at(struct walk *w, uint64_t obj, double *when)
+{
+	int64_t n;
+	if (float_at(&w->r, obj, when))
+		return true;
+	if (!int_at(&w->r, obj, &n))
+		return false;
+	*when = (double)n;
+	return true;
+}
+
 static void timer(struct walk *w, struct loop *l, uint64_t handle, struct handle_slots *s)
 {
 	double when;
 	int64_t cancelled = 0;
-	if (!slots_of(w, handle, s) || !float_at(&w->r, field_at(&w->r, handle, s->when), &when))
+	if (!slots_of(w, handle, s) || !time_at(w, field_at(&w->r, handle, s->when), &when))
 		return;
 	if (s->cancelled > 0 && int_at(&w->r, field_at(&w->r, handle, s->cancelled), &cancelled) && cancelled)
 		return;

@@ -142,12 +142,22 @@ void uvloop_timers(struct walk *w, struct loop *l,
 	}
 }
 
-/* __pyx_CoroutineObject: body, closure, …, gi_name, gi_qualname, gi_modulename; of
- * the str among its words the second is the qualified name. */
+static bool ends_with(const char *s, const char *end)
+{
+	size_t n = strlen(s), m = strlen(end);
+	return n >= m && strcmp(s + n - m, end) == 0;
+}
+
+/* Cython's types are "coroutine", "iterable_coroutine" and "coroutine_wrapper", from
+ * version 3 on with "_cython_3_1_6." in front. __pyx_CoroutineObject: body, closure, …,
+ * gi_name, gi_qualname, gi_modulename: of the str among its words the second is the
+ * qualified name. A wrapper has the coroutine alone. */
 const char *cython_coroutine(struct walk *w, uint64_t obj, uint64_t *closure)
 {
 	const struct type_info *t = object_type(&w->r, obj);
-	if (!t || !strstr(t->name, "cython") || !strstr(t->name, "coroutine"))
+	if (t && ends_with(t->name, "coroutine_wrapper"))
+		t = object_type(&w->r, obj = word(w, obj, 2));
+	if (!t || t->kind != KIND_OTHER || !ends_with(t->name, "coroutine"))
 		return NULL;
 	int64_t n = words_of(w, obj);
 	int strings = 0;
