@@ -7,6 +7,7 @@
 
 #define RA_COLUMN 16           /* x86-64 psABI: the return address */
 #define DW_CFA_def_cfa 0x0c
+#define DW_CFA_def_cfa_expression 0x0f
 #define ENC_OMIT 0xff
 #define ENC_UDATA4 0x03
 #define ENC_TABLE 0x3b         /* DW_EH_PE_datarel | DW_EH_PE_sdata4: what every ld writes */
@@ -113,7 +114,7 @@ const struct ehframe *ehframe_of(struct ehframes *es, uint64_t ip)
 	return e->table ? e : NULL;
 }
 
-static bool skip_leb(struct ehframes *es, uint64_t *at, uint64_t *value)
+static bool read_leb(struct ehframes *es, uint64_t *at, uint64_t *value)
 {
 	*value = 0;
 	for (unsigned shift = 0; shift < 70; shift += 7) {
@@ -128,53 +129,89 @@ static bool skip_leb(struct ehframes *es, uint64_t *at, uint64_t *value)
 	return false;
 }
 
-/* Return address column 16, and a first instruction that defines the CFA: so does
- * every CIE that compilers and assemblers write for this machine. */
-static bool cie_check(struct ehframes *es, uint64_t at)
+static bool defines_cfa(struct ehframes *es, uint64_t at, uint64_t end)
 {
-	uint8_t head[9], version, op;
+	uint8_t op;
+	return at < end && ehframes_read(es, at, &op, 1) &&
+	       (op == DW_CFA_def_cfa || op == DW_CFA_def_cfa_expression);
+}
+
+/* What a CIE is: not fit; fit, for its first instruction defines the CFA, as in all
+ * that compilers write for this machine; or fit if the FDE's first does, as in those
+ * of signal trampolines. For the last, with how FDEs write addresses. */
+enum { CIE_BAD = 1, CIE_GOOD = 2, CIE_ASK_FDE = 3 };
+
+struct cie {
+	uint64_t end, instructions;
 	char aug[STRING_MAX];
-	uint64_t ra, len, skipped;
+	uint8_t encoding;
+};
+
+/* False: out of the formats, or a return address column that is none. */
+static bool cie_read(struct ehframes *es, uint64_t at, struct cie *c)
+{
+	uint8_t head[9], column;
+	uint64_t len, skipped;
 	size_t n = 0;
 	uint32_t size;
 	if (!ehframes_read(es, at, head, sizeof head))
 		return false;
 	memcpy(&size, head, 4);
-	version = head[8];
-	if (size == UINT32_MAX || size < 8 || (version != 1 && version != 3))
+	if (size == UINT32_MAX || size < 8 || (head[8] != 1 && head[8] != 3))
 		return false;
-	uint64_t end = at + 4 + size;
+	c->end = at + 4 + size;
 	at += sizeof head;
 	do {
-		if (n == sizeof aug || !ehframes_read(es, at++, &aug[n], 1))
+		if (n == sizeof c->aug || !ehframes_read(es, at++, &c->aug[n], 1))
 			return false;
-	} while (aug[n++]);
-	if (!skip_leb(es, &at, &skipped) || !skip_leb(es, &at, &skipped))
+	} while (c->aug[n++]);
+	/* The column is a byte in version 1, LEB128 in 3: for 16 the same. */
+	if (!read_leb(es, &at, &skipped) || !read_leb(es, &at, &skipped) ||
+	    !ehframes_read(es, at++, &column, 1) || column != RA_COLUMN)
 		return false;
-	/* One byte in version 1; LEB128 in 3, which for 16 is the same. */
-	uint8_t column;
-	if (!ehframes_read(es, at++, &column, 1) || (ra = column) != RA_COLUMN)
-		return false;
-	if (aug[0] == 'z') {
-		if (!skip_leb(es, &at, &len) || len > size)
+	c->encoding = 0; /* DW_EH_PE_absptr */
+	if (c->aug[0] == 'z') {
+		if (!read_leb(es, &at, &len) || len > size)
+			return false;
+		/* Only with R before anything of unknown length is its byte the first. */
+		if (c->aug[1] == 'R' && !ehframes_read(es, at, &c->encoding, 1))
 			return false;
 		at += len;
-	} else if (aug[0]) {
+	} else if (c->aug[0]) {
 		return false;
 	}
-	return at < end && ehframes_read(es, at, &op, 1) && op == DW_CFA_def_cfa;
+	c->instructions = at;
+	return true;
 }
 
-static bool cie_fit(struct ehframes *es, uint64_t at)
+static unsigned cie_kind(struct ehframes *es, uint64_t at, uint8_t *encoding)
 {
 	uint64_t known;
-	if (!at)
+	struct cie c;
+	if (!map_get(&es->cies, at, &known)) {
+		known = CIE_BAD;
+		if (at && cie_read(es, at, &c)) {
+			if (defines_cfa(es, c.instructions, c.end))
+				known = CIE_GOOD;
+			else if (c.aug[0] == 'z' && c.aug[1] == 'R')
+				known = CIE_ASK_FDE | (uint64_t)c.encoding << 8;
+		}
+		if (at)
+			map_set(&es->cies, at, known);
+	}
+	*encoding = (uint8_t)(known >> 8);
+	return known & 0xff;
+}
+
+static bool fde_defines_cfa(struct ehframes *es, uint64_t fde, uint32_t size, uint8_t encoding)
+{
+	uint64_t at = fde + 8, len;
+	size_t address = encoded_size(encoding);
+	if (address > 8)
 		return false;
-	if (map_get(&es->cies, at, &known))
-		return known == 1;
-	bool fit = cie_check(es, at);
-	map_set(&es->cies, at, fit ? 1 : 2);
-	return fit;
+	at += 2 * address;
+	return read_leb(es, &at, &len) && len <= size &&
+	       defines_cfa(es, at + len, fde + 4 + size);
 }
 
 bool ehframe_fit(struct ehframes *es, const struct ehframe *e, uint64_t ip)
@@ -195,6 +232,10 @@ bool ehframe_fit(struct ehframes *es, const struct ehframe *e, uint64_t ip)
 		return false;
 	uint64_t fde = e->hdr + (uint64_t)(int64_t)pair[1];
 	uint32_t head[2]; /* size; how far back the CIE begins from here */
-	return ehframes_read(es, fde, head, sizeof head) && head[0] != UINT32_MAX && head[1] &&
-	       cie_fit(es, fde + 4 - head[1]);
+	uint8_t encoding;
+	if (!ehframes_read(es, fde, head, sizeof head) || head[0] == UINT32_MAX || !head[1])
+		return false;
+	unsigned kind = cie_kind(es, fde + 4 - head[1], &encoding);
+	return kind == CIE_GOOD ||
+	       (kind == CIE_ASK_FDE && fde_defines_cfa(es, fde, head[0], encoding));
 }

@@ -3,7 +3,7 @@
  *
  * libunwind 1.6 believes the CIE: a return address column beyond its registers is
  * read out of bounds, a CFA that was never defined ends the process by assert().
- * So both are looked at here first, once a CIE.
+ * So both are looked at here first.
  *
  * A struct ehframes belongs to one unwinder and goes before the modules. */
 #ifndef ASYNCMON_UNWIND_EHFRAME_H
@@ -22,7 +22,7 @@ struct ehframes {
 	struct target *target;
 	struct modules *modules;
 	struct map by_module;    /* module's start → struct ehframe * */
-	struct map cies;         /* address → 1 fit, 2 not */
+	struct map cies;         /* address → what it is (ehframe.c) */
 	/* The read-only mapping of a file that was read last. */
 	uint64_t file_start, file_end, file_bias;
 	struct elf *file;

@@ -1,0 +1,202 @@
+"""Native stacks: the same C frames as gdb's, Python's in their places."""
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+
+import pytest
+
+from conftest import INTERPS, usable, wait_for
+
+NAMES = ["debian-3.11", "pyenv-3.8", "pyenv-3.9", "pyenv-3.10", "pyenv-3.11",
+         "pyenv-3.12", "pyenv-3.13", "sid-3.13", "sid-3.14", "sid-3.15",
+         "sid-3.14-dbg", "sid-3.15-dbg", "ft-3.13t"]
+SHAPES = ["syscall", "extension", "gil", "uvloop", "signal"]
+# What a call of the evaluation loop consists of.
+LOOP = re.compile(r"(_PyEval_(EvalFrameDefault|EvalFrame|Vector)|_TAIL_CALL_\w+)(\.|$)")
+
+GDB = r"""
+import gdb, json
+threads = {}
+for t in gdb.selected_inferior().threads():
+    t.switch()
+    f, frames = gdb.newest_frame(), []
+    while f is not None:
+        if f.type() != gdb.INLINE_FRAME:
+            frames.append((f.pc(), f.name(), f.type() == gdb.SIGTRAMP_FRAME))
+        f = f.older()
+    threads[t.ptid[1]] = frames[::-1]
+print("FRAMES " + json.dumps(threads))
+"""
+
+needs_gdb = pytest.mark.skipif(not shutil.which("gdb"), reason="no gdb")
+
+
+def gdb_frames(t, tmp_path):
+    script = tmp_path / "frames.py"
+    script.write_text(GDB)
+    argv = ["gdb", "-nx", "-batch", "-iex", "set auto-load off",
+            "-iex", "set debuginfod enabled off",
+            "-iex", "set sysroot " + (t.interp.root or "/"),
+            "-ex", "set backtrace past-main on",
+            "-ex", "set backtrace past-entry on",
+            "-ex", "source %s" % script, "-p", str(t.pid)]
+    p = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                       stdin=subprocess.DEVNULL, timeout=120)
+    for line in p.stdout.decode("utf-8", "replace").splitlines():
+        if line.startswith("FRAMES "):
+            return {int(k): v for k, v in json.loads(line[7:]).items()}
+    pytest.skip("gdb: " + p.stderr.decode("utf-8", "replace")[-300:])
+
+
+def native_threads(asyncmon, t):
+    a = asyncmon.json("stacktrace", "--native", t.pid)
+    assert a["complete"], a["notes"]
+    return {x["tid"]: x for x in a["threads"]}
+
+
+def compare(mine, theirs):
+    """Mine without Python's frames is theirs without the loop's, None if not."""
+    hidden, at = [], 0
+    for f in mine["frames"]:
+        if f["kind"] == "python":
+            continue
+        pc = int(f["address"], 16)
+        while at < len(theirs) and theirs[at][0] != pc:
+            hidden.append(theirs[at])
+            at += 1
+        if at == len(theirs):
+            return "not in gdb's: %s" % f
+        at += 1
+    hidden += theirs[at:]
+    for pc, name, _ in hidden:
+        if name and not LOOP.match(name):
+            return "only in gdb's: %#x %s" % (pc, name)
+    runs = sum(f["kind"] == "python" and (i == 0 or mine["frames"][i - 1]
+                                          ["kind"] == "native")
+               for i, f in enumerate(mine["frames"]))
+    calls = sum("EvalFrameDefault" in (name or "") for _, name, _ in hidden)
+    if runs > max(calls, len(hidden)):
+        return "%d runs of Python frames for %d calls" % (runs, calls)
+    return None
+
+
+def settle(t, shape):
+    """Until the main thread has got where it goes."""
+    def there():
+        with open("/proc/%d/task/%d/syscall" % (t.pid, t.pid)) as f:
+            text = f.read().split()
+        return text and text[0] not in ("running", "-1")
+    wait_for(there, 5)
+    time.sleep(0.6 if shape in ("signal", "gil") else 0.3)
+
+
+def start(target, name, shape):
+    interp = usable(INTERPS[name])
+    if shape == "uvloop" and not interp.has_uvloop:
+        pytest.skip("no uvloop for " + name)
+    t = target(interp, "native.py", shape)
+    settle(t, shape)
+    return t
+
+
+@needs_gdb
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("name", NAMES)
+def test_same_as_gdb(asyncmon, target, tmp_path, name, shape):
+    t = start(target, name, shape)
+    for last in (False, False, True):
+        mine, theirs = native_threads(asyncmon, t), gdb_frames(t, tmp_path)
+        wrong = {tid: compare(mine[tid], theirs[tid]) for tid in theirs}
+        wrong = {k: v for k, v in wrong.items() if v}
+        if not wrong:
+            break
+        # A thread that wants the GIL looks up every 5 ms.
+        assert not last, (wrong, mine, theirs)
+    assert set(mine) == set(theirs)
+    assert not [x["broken"] for x in mine.values() if x["broken"]]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("name", NAMES)
+def test_python_in_place(asyncmon, target, name, shape):
+    t = start(target, name, shape)
+    main = native_threads(asyncmon, t)[t.pid]
+    names = [f["function"].split(".")[-1] for f in main["frames"]
+             if f["kind"] == "python"]
+    want = t.truth["python"]
+    if shape == "gil": # somewhere within threading, most of the time
+        assert want[0] in names
+    else:
+        assert names[len(names) - len(want):] == want
+    kinds = [f["kind"] for f in main["frames"]]
+    assert kinds[0] == kinds[-1] == "native", main
+    last = len(kinds) - kinds[::-1].index("python")
+    inner = [f["module"] for f in main["frames"][last:]]
+    if shape == "extension":
+        assert any("_ctypes" in m or "libffi" in m for m in inner), inner
+    if shape == "uvloop":
+        assert any("uvloop" in m for m in inner), inner
+    if shape == "signal":
+        i = [k for k, f in enumerate(main["frames"])
+             if (f["function"] or "").split(".")[-1] in want]
+        between = main["frames"][i[0] + 1:i[1]]
+        assert any("_ctypes" in f["module"] for f in between), between
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_deep(asyncmon, target, name):
+    """More of the C stack than is copied at first."""
+    t = start(target, name, "deep")
+    main = native_threads(asyncmon, t)[t.pid]
+    names = [f["function"].split(".")[-1] for f in main["frames"]
+             if f["kind"] == "python"]
+    want = t.truth["python"]
+    assert names[len(names) - len(want):] == want
+    assert not main["broken"]
+    assert main["frames"][0]["kind"] == "native"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_where_of_running(asyncmon, target, name):
+    t = start(target, name, "syscall")
+    task = [x for x in asyncmon.json("ps", t.pid)["tasks"]
+            if x["state"] == "running"][0]
+    frames = asyncmon.json("where", t.pid, task["id"])["tasks"][0]["native"]
+    names = [f["function"].split(".")[-1] for f in frames
+             if f["kind"] == "python"]
+    assert names == t.truth["python"]
+    assert frames[0]["kind"] == "python" and frames[-1]["kind"] == "native"
+    assert "read" in asyncmon("where", t.pid, task["id"]).out
+
+
+@pytest.mark.parametrize("name", ["debian-3.11", "pyenv-3.13", "sid-3.14"])
+@needs_gdb
+def test_core_same_as_live(asyncmon, target, tmp_path, name):
+    t = start(target, name, "syscall")
+    live = asyncmon.json("stacktrace", "--native", t.pid)
+    core = str(tmp_path / "core")
+    subprocess.run(["gdb", "-nx", "-batch", "-ex", "gcore " + core, "-p",
+                    str(t.pid)], stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL, timeout=120)
+    if not os.path.exists(core):
+        pytest.skip("gdb wrote no core")
+    args = ["--sysroot", t.interp.root] if t.interp.root else []
+    dead = asyncmon.json("stacktrace", "--native", core, *args)
+    assert [x["frames"] for x in dead["threads"]] == \
+        [x["frames"] for x in live["threads"]]
+
+
+@pytest.mark.parametrize("name", ["debian-3.11", "sid-3.14"])
+def test_pause_and_time(asyncmon, target, name):
+    """150 threads; bounds far above what is measured, for busy machines."""
+    t = target(usable(INTERPS[name]), "threads.py")
+    best = min(_walk(asyncmon, t) for _ in range(5))
+    assert best < 0.05
+
+
+def _walk(asyncmon, t):
+    err = asyncmon("stacktrace", "--native", "--stats", t.pid).err
+    return float(re.search(r"walk ([\d.]+) ms", err).group(1)) / 1000

@@ -1,0 +1,100 @@
+"""native.py SHAPE: a thread that stands in C, entered from Python in known ways.
+Tells {"pid", "python": names of the main thread's Python functions, outermost
+first, from `outer` on} and then gets there.
+
+    syscall   read(2), called by a key function of sorted(), in a task
+    extension pause(2) by ctypes: an extension module and libffi in between
+    gil       wants the GIL that another thread keeps
+    uvloop    uvloop's loop, idle
+    signal    a C signal handler that runs Python, over pause(2)
+    deep      600 Python functions that call each other through C
+"""
+import asyncio
+import ctypes
+import functools
+import json
+import os
+import signal
+import sys
+import threading
+import time
+
+shape = sys.argv[1]
+libc = ctypes.CDLL(None)
+held = ctypes.PyDLL(None)
+r, w = os.pipe()
+
+
+def tell(*names):
+    print(json.dumps({"pid": os.getpid(), "python": names}), flush=True)
+
+
+class Made:
+    def __init__(self):
+        self.value = sorted([1, 2], key=self.key)
+
+    def key(self, n):
+        os.read(r, 1)
+        return n
+
+
+async def innermost():
+    Made()
+
+
+async def outer():
+    await innermost()
+
+
+def extension():
+    libc.pause()
+
+
+def holder():
+    held.pause()
+
+
+def wants():
+    threading.Thread(target=holder, daemon=True).start()
+    while True:
+        time.sleep(0)
+
+
+@ctypes.CFUNCTYPE(None, ctypes.c_int)
+def handler(n):
+    os.read(r, 1)
+
+
+def interrupted():
+    libc.signal(signal.SIGUSR1, handler)
+    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+    libc.pause()
+
+
+def down(n):
+    if n:
+        functools.reduce(lambda a, b: down(n - 1), [1, 2])
+    else:
+        os.read(r, 1)
+
+
+if shape == "syscall":
+    tell("outer", "innermost", "__init__", "key")
+    asyncio.run(outer())
+elif shape == "extension":
+    tell("extension")
+    extension()
+elif shape == "gil":
+    tell("wants")
+    wants()
+elif shape == "signal":
+    tell("interrupted", "handler")
+    interrupted()
+elif shape == "deep":
+    tell(*["down", "<lambda>"] * 300, "down")
+    down(300)
+elif shape == "uvloop":
+    import uvloop
+    loop = uvloop.new_event_loop()
+    tell("<module>")
+    loop.run_forever()
