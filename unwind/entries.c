@@ -37,8 +37,11 @@ static void by_frames(struct reader *r, const struct pystack *ps, struct pyentri
 	}
 }
 
-/* The CFrames of a thread, innermost first, as many as fit in v, without the thread
- * state's own that ends the chain. */
+/* How far into a thread state its own CFrame, the end of the chain, may be. What that
+ * one calls the previous is no more than what malloc() gave (3.10). */
+#define TSTATE_SIZE 4096
+
+/* The CFrames of a thread, innermost first, as many as fit in v. */
 static size_t cframes(struct reader *r, uint64_t tstate, uint64_t *v, size_t max)
 {
 	const struct py_layout *l = r->l;
@@ -46,11 +49,10 @@ static size_t cframes(struct reader *r, uint64_t tstate, uint64_t *v, size_t max
 	int32_t previous = l->cframe_current_frame >= 0 ? l->cframe_current_frame + 8 : 8;
 	size_t n = 0;
 	for (uint64_t at = field_at(r, tstate, l->tstate_cframe); at && n < max;) {
-		uint64_t next = field_at(r, at, previous);
-		if (!next)
+		if (at - tstate < TSTATE_SIZE)
 			break;
 		v[n++] = at;
-		at = next;
+		at = field_at(r, at, previous);
 	}
 	return n;
 }

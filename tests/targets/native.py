@@ -91,6 +91,7 @@ elif shape == "signal":
     tell("interrupted", "handler")
     interrupted()
 elif shape == "deep":
+    sys.setrecursionlimit(5000)
     tell(*["down", "<lambda>"] * 300, "down")
     down(300)
 elif shape == "uvloop":
