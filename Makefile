@@ -7,8 +7,9 @@ CC      ?= cc
 B       ?= build
 
 # libdw: DWARF and ELF (libelf); readline: the session; smartcols: tables;
-# libunwind: native stacks (remote unwinding only).
-PKGS    := libdw libelf smartcols readline libunwind-generic
+# libunwind: native stacks (remote unwinding only). libzstd, liblz4: cores as
+# systemd-coredump keeps them.
+PKGS    := libdw libelf smartcols readline libunwind-generic libzstd liblz4
 CSTD    := -std=gnu11
 WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla $(if $(CI),-Werror)
 CFLAGS  ?= -O2 -g

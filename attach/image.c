@@ -7,6 +7,7 @@
 /* A string's or object's bytes are copied or compared by callers at once; nothing
  * in a CPython process that asyncmon reads is larger than this in one piece. */
 #define PIECE_MAX (1ull << 40)
+#define LEFT_OUT_FROM (1ull << 30)
 
 static int span_order(const void *a, const void *b)
 {
@@ -20,7 +21,8 @@ static err_t range_init(struct image_range *r, uint64_t start, uint64_t end)
 	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (p == MAP_FAILED)
-		return ERR_NOMEM;
+		/* Reserved address space of a size that we cannot have ourselves: left out. */
+		return size > LEFT_OUT_FROM ? ERR_NOTFOUND : ERR_NOMEM;
 	uint64_t *bits = calloc(2 * words, sizeof *bits);
 	if (!bits) {
 		munmap(p, size);
@@ -64,6 +66,8 @@ err_t image_init(struct image *img, const struct image_span *spans, size_t n)
 			continue;
 		if (!e)
 			img->nranges++;
+		else if (e == ERR_NOTFOUND)
+			e = NULL;
 	}
 	free(s);
 	if (e)
@@ -240,6 +244,39 @@ void image_forget(struct image *img, uint64_t addr, size_t len)
 		bits_clear(r->have, (a - r->start) / IMAGE_PAGE, (b - r->start) / IMAGE_PAGE);
 		bits_clear(r->ahead, (a - r->start) / IMAGE_PAGE, (b - r->start) / IMAGE_PAGE);
 	}
+}
+
+/* Reading ahead: one page costs a call (1 µs), and each page more the fault of our
+ * buffer. So it pays only where much is asked for: in a window of which a quarter was
+ * asked for already, the rest is read at once. */
+#define AHEAD (16 * IMAGE_PAGE)
+#define AHEAD_FROM 4
+
+static bool untouched(const struct image_range *r, uint64_t addr)
+{
+	size_t page = (addr - r->start) / IMAGE_PAGE;
+	return !has(r, page) && !(r->ahead[page / 64] >> (page % 64) & 1);
+}
+
+void image_around(const struct image_range *r, uint64_t low, uint64_t high, uint64_t addr,
+		  uint64_t *from, uint64_t *to)
+{
+	uint64_t start = addr & ~(uint64_t)(AHEAD - 1), end = start + AHEAD;
+	low = low > start ? low : start;
+	low = low > r->start ? low : r->start;
+	high = high < end ? high : end;
+	high = high < r->end ? high : r->end;
+	unsigned asked = 0;
+	for (uint64_t a = low; a < high; a += IMAGE_PAGE)
+		asked += has(r, (a - r->start) / IMAGE_PAGE);
+	*from = addr;
+	*to = addr + IMAGE_PAGE;
+	if (asked < AHEAD_FROM)
+		return;
+	while (*from > low && untouched(r, *from - IMAGE_PAGE))
+		*from -= IMAGE_PAGE;
+	while (*to < high && untouched(r, *to))
+		*to += IMAGE_PAGE;
 }
 
 bool image_put(struct image *img, uint64_t addr, const void *bytes, size_t len)

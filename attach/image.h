@@ -93,6 +93,10 @@ void image_forget(struct image *img, uint64_t addr, size_t len);
 /* Gives img other ranges. Pages that the old ones had stay filled where the new
  * ones hold their address; every pointer into the image is invalid after it. */
 err_t image_reshape(struct image *img, const struct image_span *spans, size_t n);
+/* For `fill`: which unknown pages around addr, within [low, high), are worth reading
+ * along with it: [*from, *to), at least addr's own. */
+void image_around(const struct image_range *r, uint64_t low, uint64_t high, uint64_t addr,
+		  uint64_t *from, uint64_t *to);
 /* For tests and small makers: stores bytes at addr (inside one range). */
 bool image_put(struct image *img, uint64_t addr, const void *bytes, size_t len);
 

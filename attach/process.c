@@ -13,12 +13,6 @@
 
 #include "attach/refuse.h"
 
-/* Reading ahead of the running process: one page costs a call (1 µs), and each page
- * more the fault of our buffer. So it pays only where much is asked for: in a window
- * of which a quarter was asked for already, the rest is read at once. */
-#define AHEAD (16 * IMAGE_PAGE)
-#define AHEAD_FROM 4
-
 bool mapping_visible(const struct mapping *m)
 {
 	static const char *const never[] = {
@@ -199,38 +193,12 @@ static bool bit(const uint64_t *bits, size_t i)
 	return bits[i / 64] >> (i % 64) & 1;
 }
 
-static bool known(const struct image_range *r, uint64_t addr)
-{
-	size_t page = (addr - r->start) / IMAGE_PAGE;
-	return bit(r->have, page) || bit(r->ahead, page);
-}
-
-/* The unknown pages around addr that are worth reading along with it. */
-static void window(const struct image_range *r, const struct mapping *m, uint64_t addr,
-		   uint64_t *from, uint64_t *to)
-{
-	uint64_t low = addr & ~(uint64_t)(AHEAD - 1), high = low + AHEAD;
-	low = m->start > low ? m->start : low;
-	high = m->end < high ? m->end : high;
-	unsigned asked = 0;
-	for (uint64_t a = low; a < high; a += IMAGE_PAGE)
-		asked += bit(r->have, (a - r->start) / IMAGE_PAGE);
-	*from = addr;
-	*to = addr + IMAGE_PAGE;
-	if (asked < AHEAD_FROM)
-		return;
-	while (*from > low && !known(r, *from - IMAGE_PAGE))
-		*from -= IMAGE_PAGE;
-	while (*to < high && !known(r, *to))
-		*to += IMAGE_PAGE;
-}
-
 /* Reads the page at addr, and maybe some around it that nobody has seen yet. */
 static size_t read_ahead(struct process *p, struct image_range *r, const struct mapping *m,
 			 uint64_t addr)
 {
 	uint64_t from, to;
-	window(r, m, addr, &from, &to);
+	image_around(r, m->start, m->end, addr, &from, &to);
 	uint64_t end = from + process_read(p, from, r->bytes + (from - r->start), to - from);
 	if (end < addr + IMAGE_PAGE) {
 		if (process_read(p, addr, r->bytes + (addr - r->start), IMAGE_PAGE) < IMAGE_PAGE)

@@ -62,11 +62,4 @@ err_t process_thaw(struct target *t);
 err_t process_open_file(struct target *t, const struct mapping *m, int *fd);
 err_t process_open_path(struct target *t, const char *path, int *fd);
 
-/* A regular file below the directory root_fd: symlinks, absolute ones too, stay
- * below it; nothing that could block or act on being opened is opened. */
-err_t open_below(int root_fd, const char *path, int *fd);
-/* What was opened with O_PATH, opened for reading if it is a regular file. Closes
- * path_fd. name is for the message. */
-err_t open_regular(int path_fd, const char *name, int *fd);
-
 #endif

@@ -76,6 +76,9 @@ struct target {
 	size_t nthreads;
 	struct image *image;
 	int signal;               /* cores: the signal that ended it, else 0 */
+	pid_t current;            /* cores: the thread that met it (dumped first), else 0 */
+	const char **notes;       /* sentences on what could not be had; grows while reading */
+	size_t nnotes;
 	const struct target_ops *ops;
 };
 
