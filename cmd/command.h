@@ -41,6 +41,7 @@ enum command_flags {
 
 struct call;
 struct capture;
+struct list_kind;
 
 struct command {
 	const char *name;
@@ -49,6 +50,7 @@ struct command {
 	const char *summary;          /* a line without a full stop */
 	const char *description;      /* paragraphs for --help */
 	const struct option *options; /* its own; NULL: none */
+	const struct list_kind *list; /* with CMD_LIST: what it lists */
 	unsigned flags;
 	int (*run)(struct call *c);
 };

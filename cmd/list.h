@@ -53,7 +53,7 @@ struct list {
 	const void **rows;
 	size_t n, total;       /* rows left, rows there were */
 	bool filtered;
-	size_t ageless;        /* rows left out for want of an age or an origin */
+	size_t unjudged;       /* rows left out for want of an age or a place of making */
 };
 
 struct rows { const void *base; size_t n, size; }; /* n elements of `size` bytes */
@@ -71,6 +71,10 @@ struct selection {
 err_t selection_parse(struct selection *sel, const struct args *a);
 bool selection_any(const struct selection *sel); /* it filters at all */
 bool selection_matches(const struct selection *sel, const struct subject *x);
+/* It would be selected by all else, but nothing is known of its making. */
+bool selection_cannot_judge(const struct selection *sel, const struct subject *x);
+/* Notes how many were left out so, that an empty list is not taken for "there are none". */
+void list_say_unjudged(struct snapshot *s, size_t n, const char *noun);
 void list_select(struct list *l, const struct selection *sel);
 /* Seconds of "90s", "1h30m", "500ms", "2.5"; E_USAGE. */
 err_t duration_parse(const char *text, double *seconds);

@@ -75,10 +75,8 @@ err_t list_answer(struct call *c, const struct list_kind *kind, struct snapshot 
 	err_t e = list_make(&l, kind, s, rows);
 	if (!e)
 		e = list_query(&l, &c->args, &t);
-	if (!e && l.ageless)
-		snapshot_lacks(s, "%zu %s are left out since nothing says when and where they were made: "
-			       "only the agent knows that.", l.ageless, kind->noun);
 	if (!e) {
+		list_say_unjudged(s, l.unjudged, kind->noun);
 		call_answer(c, s);
 		if (c->as_json && before)
 			before(&c->json, s);

@@ -21,6 +21,12 @@ static int print(void (*write_text)(struct strbuf *), int fd, int status)
 	return out.errnum && !status ? STATUS_ATTACH : status;
 }
 
+static void usage_short(struct strbuf *b)
+{
+	strbuf_str(b, "usage: asyncmon COMMAND [OPTIONS] TARGET [ARGUMENTS]\n"
+		      "asyncmon --help lists the commands.\n");
+}
+
 static void version(struct strbuf *b)
 {
 	strbuf_str(b, "asyncmon " ASYNCMON_VERSION "\n");
@@ -44,7 +50,7 @@ int main(int argc, char **argv)
 	else if (opt_given(&before, "help"))
 		status = print(usage_all, STDOUT_FILENO, STATUS_FINE);
 	else
-		status = print(usage_all, STDERR_FILENO, STATUS_USAGE);
+		status = print(usage_short, STDERR_FILENO, STATUS_USAGE);
 	args_free(&before);
 	return status;
 }

@@ -43,6 +43,7 @@ const struct command cmd_ps = {
 	.summary = "the live tasks",
 	.description = "Lists the tasks of a process: where each is suspended and what it waits for.",
 	.options = ps_options,
+	.list = &list_tasks,
 	.flags = CMD_TARGET | CMD_MANY | CMD_CORE | CMD_SELECT | CMD_LIST | CMD_PAGER,
 	.run = ps_run,
 };

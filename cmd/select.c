@@ -119,6 +119,22 @@ bool selection_matches(const struct selection *sel, const struct subject *x)
 	return !sel->created || place_matches(sel->created, created_at(x->created));
 }
 
+bool selection_cannot_judge(const struct selection *sel, const struct subject *x)
+{
+	struct selection rest = *sel;
+	rest.older_than = NAN;
+	rest.created = NULL;
+	return ((!isnan(sel->older_than) && !(x->created && !isnan(x->created->age))) ||
+		(sel->created && !created_at(x->created))) && selection_matches(&rest, x);
+}
+
+void list_say_unjudged(struct snapshot *s, size_t n, const char *noun)
+{
+	if (n)
+		snapshot_lacks(s, "%zu %s are left out because nothing is known of their making: only the agent "
+			      "sees that.", n, noun);
+}
+
 void list_select(struct list *l, const struct selection *sel)
 {
 	size_t kept = 0;
@@ -128,9 +144,7 @@ void list_select(struct list *l, const struct selection *sel)
 	for (size_t i = 0; i < l->n; i++) {
 		struct subject x = { 0 };
 		l->kind->subject(l->rows[i], &x);
-		if ((sel->created && !x.created) ||
-		    (!isnan(sel->older_than) && !(x.created && !isnan(x.created->age))))
-			l->ageless++;
+		l->unjudged += selection_cannot_judge(sel, &x);
 		if (selection_matches(sel, &x))
 			l->rows[kept++] = l->rows[i];
 	}

@@ -23,6 +23,7 @@ struct graph {
 	bool *kept;
 	struct forest forest;
 	bool grouped;
+	size_t unjudged;         /* tasks left out for want of knowledge */
 };
 
 struct drawing {
@@ -93,6 +94,7 @@ static err_t keep(struct graph *g, const struct args *a, size_t n)
 		struct subject x;
 		list_tasks.subject(&g->s->tasks[i], &x);
 		g->kept[i] = selection_matches(&sel, &x);
+		g->unjudged += selection_cannot_judge(&sel, &x);
 	}
 	/* By group, only tasks that a group holds or that own one are drawn. */
 	for (size_t i = g->s->ntasks; i < n; i++)
@@ -271,16 +273,17 @@ static err_t answer_text(struct drawing *d)
 	return NULL;
 }
 
-static err_t answer(struct call *c, const struct snapshot *s)
+static err_t answer(struct call *c, struct snapshot *s)
 {
 	struct graph g;
 	struct drawing d = { .c = c, .g = &g };
 	/* JSON has both at once: who awaits whom in "roots", and "groups". */
 	err_t e = graph_make(&g, s, &c->args, opt_given(&c->args, "groups") && !c->as_json);
-	if (!e)
+	if (!e) {
+		list_say_unjudged(s, g.unjudged, "tasks");
 		call_answer(c, s);
-	if (!e)
 		e = c->as_json ? answer_json(&d) : answer_text(&d);
+	}
 	strbuf_free(&d.text);
 	strbuf_free(&d.line);
 	graph_free(&g);

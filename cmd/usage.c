@@ -1,5 +1,6 @@
 /* Help, written from the tables. */
 #include "cmd/command.h"
+#include "cmd/list.h"
 
 #include <string.h>
 
@@ -52,6 +53,17 @@ static void options(struct strbuf *b, const struct option *o)
 	}
 }
 
+static void columns(struct strbuf *b, const struct column *c)
+{
+	strbuf_str(b, "\nColumns, and keys of --sort:\n");
+	for (; c->name; c++) {
+		size_t from = b->len;
+		strbuf_fmt(b, "  %s", c->name);
+		pad(b, from, 30);
+		wrapped(b, c->help, 30, 30);
+	}
+}
+
 static void synopsis(struct strbuf *b, const struct command *cmd)
 {
 	strbuf_fmt(b, "usage: asyncmon %s [OPTIONS]", cmd->name);
@@ -84,6 +96,8 @@ void usage_command(struct strbuf *b, const struct command *cmd)
 	strbuf_str(b, "\nOptions:\n");
 	for (size_t i = 0; a.sets[i]; i++)
 		options(b, a.sets[i]);
+	if (cmd->list)
+		columns(b, cmd->list->columns);
 }
 
 void usage_all(struct strbuf *b)

@@ -258,6 +258,7 @@ static int where_run(struct call *c)
 	if (!e)
 		e = choose(c, &l);
 	if (!e) {
+		list_say_unjudged(s, l.unjudged, "tasks");
 		call_answer(c, s);
 		if (c->as_json)
 			answer_json(c, &l);
