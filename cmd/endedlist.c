@@ -129,5 +129,5 @@ static void json(struct json *j, const void *row)
 }
 
 const struct list_kind list_ended = {
-	"terminated tasks", "terminated", columns, groups_by, subject, colour, json
+	"terminated tasks", "terminated", NULL, columns, groups_by, subject, colour, json
 };

@@ -19,6 +19,13 @@ void list_free(struct list *l)
 	*l = (struct list){ 0 };
 }
 
+const char *list_order(const struct list_kind *kind, const struct args *a)
+{
+	const char *asked = opt_value(a, "sort");
+	bool machine = opt_given(a, "json") || opt_given(a, "raw");
+	return asked ? asked : machine ? NULL : kind->sort;
+}
+
 err_t list_query(struct list *l, const struct args *a, struct tallies *groups)
 {
 	struct selection sel;
@@ -26,7 +33,7 @@ err_t list_query(struct list *l, const struct args *a, struct tallies *groups)
 	list_select(l, &sel);
 	if (opt_given(a, "group-by"))
 		return list_group(l, a, groups);
-	TRY(list_sort(l, opt_value(a, "sort")));
+	TRY(list_sort(l, list_order(l->kind, a)));
 	return list_cut(l, a);
 }
 

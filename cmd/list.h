@@ -40,6 +40,7 @@ struct subject {
 struct list_kind {
 	const char *noun;             /* "tasks" */
 	const char *noun_json;        /* the key of its array */
+	const char *sort;             /* the order for people, where --sort says none; may be NULL */
 	const struct column *columns;
 	const struct column *const *groups_by; /* of --group-by, ended by NULL */
 	void (*subject)(const void *row, struct subject *out);
@@ -99,6 +100,8 @@ struct tallies { struct tally *v; size_t n; struct arena *arena; };
 err_t list_group(const struct list *l, const struct args *a, struct tallies *out);
 void tallies_free(struct tallies *t);
 
+/* The order asked for; else, in what a person reads, the kind's own. May be NULL. */
+const char *list_order(const struct list_kind *kind, const struct args *a);
 /* Selects, groups or sorts, and cuts, as the options say. */
 err_t list_query(struct list *l, const struct args *a, struct tallies *groups);
 /* E_USAGE for what is wrong with the list options, before anything is captured. */

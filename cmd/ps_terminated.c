@@ -61,6 +61,7 @@ const struct command cmd_ps_terminated = {
 	.summary = "the tasks that ended, newest first",
 	.description = "Lists the tasks that ended, as far back as the agent in the target remembers: how each "
 		       "ended, what it failed with, who cancelled it. Needs the agent (run, inject).",
+	.list = &list_ended,
 	.flags = CMD_TARGET | CMD_MANY | CMD_CORE | CMD_SELECT | CMD_LIST | CMD_PAGER,
 	.run = ps_terminated_run,
 };

@@ -211,4 +211,4 @@ static void json(struct json *j, const void *row)
 	json_task(j, row, false);
 }
 
-const struct list_kind list_tasks = { "tasks", "tasks", columns, groups_by, subject, colour, json };
+const struct list_kind list_tasks = { "tasks", "tasks", "name", columns, groups_by, subject, colour, json };

@@ -14,9 +14,10 @@
  * a chain of n tasks the branches alone would take n² characters. */
 #define DRAWN_DEPTH 48
 
-/* Nodes: the tasks, then the groups. */
+/* Nodes: the tasks in the order of the list, then the groups. */
 struct graph {
 	const struct snapshot *s;
+	struct list tasks;
 	struct map index;        /* id → node + 1 */
 	struct edge *edges;
 	size_t nedges, cap;
@@ -32,6 +33,11 @@ struct drawing {
 	struct strbuf text, line;
 	bool last[DRAWN_DEPTH + 1];
 };
+
+static const struct task *task_at(const struct graph *g, size_t node)
+{
+	return g->tasks.rows[node];
+}
 
 static bool add_edge(struct graph *g, uint32_t parent, uint32_t child)
 {
@@ -59,9 +65,9 @@ static bool node_of(const struct graph *g, uint64_t id, uint32_t *node)
 static bool await_edges(struct graph *g)
 {
 	for (size_t i = 0; i < g->s->ntasks; i++)
-		for (size_t k = 0; k < g->s->tasks[i].nawaited_by; k++) {
+		for (size_t k = 0; k < task_at(g, i)->nawaited_by; k++) {
 			uint32_t parent;
-			if (node_of(g, g->s->tasks[i].awaited_by[k], &parent) &&
+			if (node_of(g, task_at(g, i)->awaited_by[k], &parent) &&
 			    !add_edge(g, parent, (uint32_t)i))
 				return false;
 		}
@@ -92,7 +98,7 @@ static err_t keep(struct graph *g, const struct args *a, size_t n)
 		return ERR_NOMEM;
 	for (size_t i = 0; i < g->s->ntasks; i++) {
 		struct subject x;
-		list_tasks.subject(&g->s->tasks[i], &x);
+		list_tasks.subject(task_at(g, i), &x);
 		g->kept[i] = selection_matches(&sel, &x);
 		g->unjudged += selection_cannot_judge(&sel, &x);
 	}
@@ -118,8 +124,10 @@ static err_t graph_make(struct graph *g, const struct snapshot *s, const struct 
 {
 	size_t n = s->ntasks + (grouped ? s->ngroups : 0);
 	*g = (struct graph){ .s = s, .grouped = grouped };
+	TRY(list_make(&g->tasks, &list_tasks, s, (struct rows){ s->tasks, s->ntasks, sizeof *s->tasks }));
+	TRY(list_sort(&g->tasks, list_order(&list_tasks, a)));
 	for (size_t i = 0; i < s->ntasks; i++)
-		if (s->tasks[i].id && !map_set(&g->index, s->tasks[i].id, i + 1))
+		if (task_at(g, i)->id && !map_set(&g->index, task_at(g, i)->id, i + 1))
 			return ERR_NOMEM;
 	if (!(grouped ? group_edges(g) : await_edges(g)))
 		return ERR_NOMEM;
@@ -131,6 +139,7 @@ static err_t graph_make(struct graph *g, const struct snapshot *s, const struct 
 
 static void graph_free(struct graph *g)
 {
+	list_free(&g->tasks);
 	map_free(&g->index);
 	free(g->edges);
 	free(g->kept);
@@ -200,7 +209,7 @@ static void draw(void *ctx, const struct forest_step *s)
 		return;
 	branches(d, s);
 	if (s->node < d->g->s->ntasks)
-		task_line(d, &d->g->s->tasks[s->node], s);
+		task_line(d, task_at(d->g, s->node), s);
 	else
 		group_line(d, &d->g->s->groups[s->node - d->g->s->ntasks]);
 	strbuf_char(&d->c->out->b, '\n');
@@ -211,7 +220,7 @@ static void node_json(void *ctx, const struct forest_step *s)
 {
 	struct drawing *d = ctx;
 	struct json *j = &d->c->json;
-	const struct task *t = &d->g->s->tasks[s->node];
+	const struct task *t = task_at(d->g, s->node);
 	if (s->leave) {
 		json_array_end(j);
 		json_object_end(j);
@@ -247,7 +256,7 @@ static err_t answer_json(struct drawing *d)
 	for (size_t i = 0; i < f->ncycles; i++) {
 		json_array(j);
 		for (uint32_t k = f->cycle_starts[i]; k < f->cycle_starts[i + 1]; k++)
-			json_id(j, s->tasks[f->cycles[k]].id);
+			json_id(j, task_at(d->g, f->cycles[k])->id);
 		json_array_end(j);
 	}
 	json_array_end(j);

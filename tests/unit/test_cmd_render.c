@@ -142,12 +142,12 @@ static void task_json(void **state)
 		"\"name\":\"boss\"},\"origin\":\"task\",\"message\":\"enough\",\"stack\":[]}],"
 		"\"stats\":{\"polls\":7,\"busy\":0.5,\"longest_poll\":0.25},\"exception\":null,\"persistent\":false,"
 		"\"chain\":[{\"task\":{\"id\":\"0x7f0000001100\",\"serial\":2,\"name\":\"boss\"},\"stack\":["
-		"{\"function\":\"level_0\",\"file\":\"/srv/app/handlers.py\",\"line\":10}]}]}]}\n");
+		"{\"function\":\"level_0\",\"file\":\"/srv/app/handlers.py\",\"line\":10}]}]");
 	ran_free(&r);
 	r = run_line(whole_task, "where Task-2 --json");
 	has(r.out, "\"loop\":null,\"thread\":null,\"cancelling\":0,\"awaited_by\":[],\"waiting_on\":null,"
 		"\"group\":null,\"stack\":[],\"created\":null,\"cancels\":[],\"stats\":null,\"exception\":null,"
-		"\"persistent\":false,\"chain\":[]}");
+		"\"persistent\":false,\"chain\":[]");
 	ran_free(&r);
 }
 
