@@ -19,6 +19,9 @@ CPPFLAGS += -D_GNU_SOURCE -I. $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 LDLIBS  += $(shell pkg-config --libs $(PKGS) 2>/dev/null) -liberty -lpthread
 ALL_CFLAGS = $(CSTD) $(WARN) $(CFLAGS) $(CPPFLAGS) -MMD -MP $(SAN)
 
+# `make V=1` shows every command whole.
+say = $(if $(V),,@printf '  %-6s %s\n' $1 $2;)
+
 LAYERS  := base attach symbols objects unwind tasks cmd
 SRC     := $(foreach d,$(LAYERS),$(wildcard $(d)/*.c))
 OBJ     := $(SRC:%.c=$(B)/%.o)
@@ -29,21 +32,33 @@ LIBOBJ  := $(filter-out $(B)/cmd/main.o,$(OBJ))
 all: $(B)/asyncmon
 
 $(B)/asyncmon: $(OBJ)
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(call say,LINK,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 # Every tests/unit/test_*.c is one program, linked with all layers but main.
 UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
 $(B)/unit/%: tests/unit/%.c $(LIBOBJ)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(LIBOBJ) $(LDLIBS) $(shell pkg-config --libs cmocka)
+	$(call say,TEST,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(LIBOBJ) $(LDLIBS) $(shell pkg-config --libs cmocka)
 
 .PHONY: unit
 unit: $(UNIT)
 	@bad=0; for t in $(UNIT); do echo "== $$t"; $$t || bad=1; done; exit $$bad
+
+.PHONY: install
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/asyncmon/shim
+	install -m 755 $(B)/asyncmon $(DESTDIR)$(PREFIX)/bin/asyncmon
+	install -m 755 $(B)/libasyncmon-agent.so $(DESTDIR)$(PREFIX)/lib/asyncmon/
+	install -m 644 $(B)/asyncmon_agent.py $(DESTDIR)$(PREFIX)/lib/asyncmon/
+	install -m 644 $(B)/shim/sitecustomize.py $(DESTDIR)$(PREFIX)/lib/asyncmon/shim/
+	for page in man/*.[0-9]; do \
+		section=$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}; \
+		install -d $$section && install -m 644 $$page $$section/ || exit 1; \
+	done
 
 .PHONY: clean
 clean:

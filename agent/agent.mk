@@ -8,11 +8,11 @@ all: $(AGENT_FILES)
 
 $(B)/pic/%.o: %.c Makefile agent/agent.mk
 	@mkdir -p $(@D)
-	$(CC) $(CSTD) $(WARN) $(CFLAGS) -D_GNU_SOURCE -I. -MMD -MP -fPIC -fvisibility=hidden \
+	$(call say,PIC,$<)$(CC) $(CSTD) $(WARN) $(CFLAGS) -D_GNU_SOURCE -I. -MMD -MP -fPIC -fvisibility=hidden \
 		-fno-stack-protector -U_FORTIFY_SOURCE -c -o $@ $<
 
 $(B)/libasyncmon-agent.so: $(AGENT_OBJ)
-	$(CC) -shared -nostdlib -Wl,-soname,$(@F) -Wl,-z,now -o $@ $^ -lgcc
+	$(call say,LINK,$@)$(CC) -shared -nostdlib -Wl,-soname,$(@F) -Wl,-z,now -o $@ $^ -lgcc
 
 $(B)/asyncmon_agent.py: agent/asyncmon_agent.py
 	@mkdir -p $(@D)

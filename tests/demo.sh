@@ -16,7 +16,7 @@ done
 out=$(mktemp)
 "$python" tests/targets/service.py >"$out" &
 service=$!
-trap 'kill $service 2>/dev/null; wait $service 2>/dev/null; rm -f "$out"' EXIT
+trap 'kill $service 2>/dev/null || :; wait $service 2>/dev/null || :; rm -f "$out"' EXIT
 for _ in $(seq 100); do
 	[ -s "$out" ] && break
 	sleep 0.1
