@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "cmd/capture.h"
@@ -38,14 +39,48 @@ void command_sets(const struct command *cmd, struct args *a)
 	a->sets[n] = NULL;
 }
 
-static err_t unknown_command(const char *name)
+static bool known(const struct command *cmd, bool session)
+{
+	return !(cmd->flags & (session ? CMD_NO_SESSION : CMD_SESSION));
+}
+
+static err_t unknown_command(const char *name, bool session)
 {
 	struct nearest near = { .word = name };
 	for (size_t i = 0; commands[i]; i++)
-		nearest_try(&near, commands[i]->name);
+		if (known(commands[i], session))
+			nearest_try(&near, commands[i]->name);
 	if (near.best)
 		return err_new(E_USAGE, "there is no command %s; did you mean %s?", name, near.best);
-	return err_new(E_USAGE, "there is no command %s; asyncmon --help lists them", name);
+	return err_new(E_USAGE, "there is no command %s; %s lists them", name,
+		       session ? "help" : "asyncmon --help");
+}
+
+static err_t by_prefix(const char *name, const struct command **out)
+{
+	struct strbuf b = { 0 };
+	size_t n = 0;
+	for (size_t i = 0; *name && commands[i]; i++) {
+		if (strncmp(commands[i]->name, name, strlen(name)) != 0 || !known(commands[i], true))
+			continue;
+		strbuf_fmt(&b, "%s%s", n++ ? ", " : "", commands[i]->name);
+		*out = commands[i];
+	}
+	err_t e = n > 1 ? err_new(E_USAGE, "%s could be %s", name, b.s) : NULL;
+	strbuf_free(&b);
+	return e ? e : n ? NULL : unknown_command(name, true);
+}
+
+err_t command_lookup(const char *name, bool session, const struct command **out)
+{
+	const struct command *cmd = command_find(name);
+	if (!cmd)
+		return session ? by_prefix(name, out) : unknown_command(name, session);
+	if (!known(cmd, session))
+		return err_new(E_USAGE, session ? "%s is not a command of the session"
+						: "%s is a command of the session (asyncmon attach)", cmd->name);
+	*out = cmd;
+	return NULL;
 }
 
 static err_t colour_of(const struct args *a, enum term_when *when)
@@ -68,6 +103,15 @@ static int run_one(struct call *c, struct capture *held)
 	return status;
 }
 
+static void many_end(struct call *c)
+{
+	if (c->as_json && c->shown) {
+		json_array_end(&c->json);
+		json_object_end(&c->json);
+	}
+	c->many = c->skippable = false;
+}
+
 /* Several targets, an answer each. With --tree, those of the tree that have no asyncio
  * to show are left out. */
 static int run_many(struct call *c, const struct pids *tree)
@@ -87,11 +131,7 @@ static int run_many(struct call *c, const struct pids *tree)
 		if (status == STATUS_USAGE)
 			break;
 	}
-	if (c->as_json && c->shown) {
-		json_array_end(&c->json);
-		json_object_end(&c->json);
-	}
-	c->many = c->skippable = false;
+	many_end(c);
 	if (!c->shown && !worst)
 		return call_fail(c, err_new(E_NOTPYTHON,
 			"neither process %s nor any descendant of it runs Python with asyncio",
@@ -119,14 +159,79 @@ static int run_targets(struct call *c)
 	return run_one(c, NULL);
 }
 
-static int run(struct call *c, struct capture *held)
+/* Which of the targets held a word means: "PID/rest" (then *rest), or "PID" where
+ * there are several. h->n: none of them. */
+static size_t chosen(const struct held *h, const char *word, const char **rest)
 {
-	if (held || !(c->cmd->flags & CMD_TARGET)) {
-		c->words = c->args.words;
-		c->nwords = c->args.nwords;
-		return run_one(c, held);
+	size_t digits = strspn(word, "0123456789"), i = 0;
+	if (!digits || (word[digits] != '/' && (word[digits] || h->n < 2)))
+		return h->n;
+	while (i < h->n && (h->caps[i]->target->kind != TARGET_PROCESS ||
+			    h->caps[i]->target->pid != atol(word)))
+		i++;
+	*rest = word[digits] ? word + digits + 1 : NULL;
+	return i;
+}
+
+/* Takes what chooses a target from the words of c: c->words are the others. */
+static err_t choose(struct call *c, const struct held *h, size_t *which)
+{
+	size_t n = 0;
+	*which = h->n;
+	for (size_t i = 0; i < c->args.nwords; i++) {
+		const char *word = c->args.words[i], *rest = word;
+		size_t k = c->cmd->flags & CMD_REST ? h->n : chosen(h, word, &rest);
+		if (k < h->n && *which < h->n && k != *which)
+			return err_new(E_USAGE, "%s takes the tasks of one process at a time", c->cmd->name);
+		if (k < h->n)
+			*which = k;
+		if (rest)
+			c->args.words[n++] = rest;
 	}
-	return run_targets(c);
+	c->words = c->args.words;
+	c->nwords = n;
+	if (h->n == 1)
+		*which = 0;
+	return NULL;
+}
+
+static int run_held(struct call *c, const struct held *h)
+{
+	size_t which;
+	int worst = STATUS_FINE;
+	err_t e = choose(c, h, &which);
+	if (!e && c->cmd->flags & CMD_MANY && c->nwords)
+		e = err_new(E_USAGE, "%s of the session takes no %s", c->cmd->name, c->words[0]);
+	if (!e && which == h->n && (c->nwords || c->cmd->flags & CMD_WRITES))
+		e = err_new(E_USAGE, "which process? Say PID/%s", c->nwords ? c->words[0] : "TASK");
+	if (e)
+		return call_fail(c, e);
+	if (which < h->n)
+		return run_one(c, h->caps[which]);
+	c->many = c->skippable = true;
+	for (size_t i = 0; i < h->n; i++) {
+		char word[24];
+		snprintf(word, sizeof word, "%d", (int)h->caps[i]->target->pid);
+		c->target = word;
+		int status = run_one(c, h->caps[i]);
+		worst = status > worst ? status : worst;
+		if (status == STATUS_USAGE)
+			break;
+	}
+	many_end(c);
+	return worst;
+}
+
+static int run(struct call *c, const struct held *h)
+{
+	c->session = h ? h->session : NULL;
+	if (h && c->cmd->flags & CMD_TARGET)
+		return run_held(c, h);
+	if (c->cmd->flags & CMD_TARGET)
+		return run_targets(c);
+	c->words = c->args.words;
+	c->nwords = c->args.nwords;
+	return run_one(c, NULL);
 }
 
 static int help(struct call *c)
@@ -138,7 +243,9 @@ static int help(struct call *c)
 static bool taller_than_screen(const struct strbuf *b)
 {
 	const char *lines = getenv("LINES");
-	long rows = lines ? atol(lines) : 24, n = 0;
+	struct winsize ws = { 0 };
+	long rows = lines ? atol(lines) : ioctl(STDOUT_FILENO, TIOCGWINSZ, &ws) == 0 && ws.ws_row ? ws.ws_row : 24;
+	long n = 0;
 	for (const char *p = b->s; p && (p = strchr(p, '\n')) && n < rows; p++)
 		n++;
 	return n >= rows - 1;
@@ -177,12 +284,7 @@ static int finish(struct call *c, int status)
 static err_t prepare(struct call *c, const struct args *before, int argc, char **argv, bool session)
 {
 	enum term_when when = WHEN_AUTO;
-	c->cmd = command_find(argv[0]);
-	if (!c->cmd)
-		return unknown_command(argv[0]);
-	if (c->cmd->flags & (session ? CMD_NO_SESSION : CMD_SESSION))
-		return err_new(E_USAGE, session ? "%s is not a command of the session"
-						: "%s is a command of the session (asyncmon attach)", c->cmd->name);
+	TRY(command_lookup(argv[0], session, &c->cmd));
 	command_sets(c->cmd, &c->args);
 	for (size_t i = 0; before && i < before->ngiven; i++)
 		TRY(args_give(&c->args, before->given[i].opt, before->given[i].value));
@@ -202,20 +304,30 @@ static bool asks_json(int argc, char **argv)
 
 int command_run(const struct args *before, struct capture *cap, int argc, char **argv)
 {
+	const struct held h = { .caps = &cap, .n = 1 };
+	return command_run_held(before, cap ? &h : NULL, argc, argv);
+}
+
+int command_run_held(const struct args *before, const struct held *h, int argc, char **argv)
+{
 	struct out out = { .fd = STDOUT_FILENO };
 	struct strbuf notes = { 0 };
 	struct call c = { .out = &out, .notes = &notes, .json.out = &out };
-	err_t e = prepare(&c, before, argc, argv, cap != NULL);
+	err_t e = prepare(&c, before, argc, argv, h != NULL);
 	int status;
 	c.as_json = opt_given(&c.args, "json") || asks_json(argc, argv);
 	if (!e && opt_given(&c.args, "help")) {
 		status = help(&c);
 	} else {
-		if (!e && c.cmd->flags & CMD_PAGER && c.term.out && !c.as_json)
+		if ((h && h->text) || (!e && c.cmd->flags & CMD_PAGER && c.term.out && !c.as_json))
 			out.fd = -1;
-		status = e ? call_fail(&c, e) : run(&c, cap);
+		status = e ? call_fail(&c, e) : run(&c, h);
 		if (c.json.comma)
 			json_end(&c.json);
+	}
+	if (h && h->text) {
+		strbuf_add(h->text, out.b.s ? out.b.s : "", out.b.len);
+		strbuf_clear(&out.b);
 	}
 	return finish(&c, status);
 }

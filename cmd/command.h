@@ -42,6 +42,7 @@ enum command_flags {
 struct call;
 struct capture;
 struct list_kind;
+struct session;
 
 struct command {
 	const char *name;
@@ -73,15 +74,28 @@ struct call {
 	struct strbuf *notes;         /* lines for stderr, printed when the data is out */
 	struct term term;
 	struct capture *cap;          /* open target; a session's stays open */
+	struct session *session;      /* NULL outside of one */
 };
 
 /* command.c */
 const struct command *command_find(const char *name);
+/* By name, alias, or in a session the first letters of a name. E_USAGE names the nearest,
+ * or those that it could be. */
+err_t command_lookup(const char *name, bool session, const struct command **out);
 /* The sets of options that a command takes, into a->sets. */
 void command_sets(const struct command *cmd, struct args *a);
 /* Runs one command line, argv[0] being the command's name, and prints what it says.
  * before: options given before that name. cap: a session's target, or NULL. */
 int command_run(const struct args *before, struct capture *cap, int argc, char **argv);
+/* What a session holds for the commands that it runs. */
+struct held {
+	struct capture *const *caps;  /* open targets */
+	size_t n;
+	struct session *session;
+	struct strbuf *text;          /* where data goes in place of stdout, or NULL */
+};
+/* The same, on what is held. A word "PID/x", or a PID alone, chooses among several. */
+int command_run_held(const struct args *before, const struct held *h, int argc, char **argv);
 /* A failure outside a command: JSON where the words ask for it. */
 int command_fail(err_t e, int argc, char **argv);
 
@@ -103,7 +117,8 @@ void call_note(struct call *c, const char *fmt, ...) __attribute__((format(print
 int status_of(err_t e);
 
 /* usage.c */
-void usage_all(struct strbuf *b);
+/* Of the session: what is known there. */
+void usage_all(struct strbuf *b, bool session);
 void usage_command(struct strbuf *b, const struct command *cmd);
 
 #endif

@@ -4,12 +4,13 @@
 static int help_run(struct call *c)
 {
 	if (!c->nwords) {
-		usage_all(&c->out->b);
+		usage_all(&c->out->b, c->session);
 		return STATUS_FINE;
 	}
-	const struct command *cmd = command_find(c->words[0]);
-	if (!cmd)
-		return call_fail(c, err_new(E_USAGE, "there is no command %s", c->words[0]));
+	const struct command *cmd = NULL;
+	err_t e = command_lookup(c->words[0], c->session, &cmd);
+	if (e)
+		return call_fail(c, e);
 	usage_command(&c->out->b, cmd);
 	return STATUS_FINE;
 }

@@ -27,6 +27,11 @@ static void usage_short(struct strbuf *b)
 		      "asyncmon --help lists the commands.\n");
 }
 
+static void usage(struct strbuf *b)
+{
+	usage_all(b, false);
+}
+
 static void version(struct strbuf *b)
 {
 	strbuf_str(b, "asyncmon " ASYNCMON_VERSION "\n");
@@ -48,7 +53,7 @@ int main(int argc, char **argv)
 		/* The words are the tail of argv, for parsing ends at the first. */
 		status = command_run(&before, NULL, (int)before.nwords, argv + argc - before.nwords);
 	else if (opt_given(&before, "help"))
-		status = print(usage_all, STDOUT_FILENO, STATUS_FINE);
+		status = print(usage, STDOUT_FILENO, STATUS_FINE);
 	else
 		status = print(usage_short, STDERR_FILENO, STATUS_USAGE);
 	args_free(&before);

@@ -1,10 +1,12 @@
 /* Every command, and the options they share. */
 #include "cmd/command.h"
 
+extern const struct command cmd_attach, cmd_signal, cmd_alias, cmd_unalias, cmd_exit;
 extern const struct command cmd_ps, cmd_tree, cmd_where, cmd_stacktrace, cmd_help;
 extern const struct command cmd_ps_terminated, cmd_where_terminated, cmd_inject, cmd_run;
 
 const struct command *const commands[] = {
+	&cmd_attach,
 	&cmd_ps,
 	&cmd_tree,
 	&cmd_where,
@@ -13,7 +15,11 @@ const struct command *const commands[] = {
 	&cmd_stacktrace,
 	&cmd_inject,
 	&cmd_run,
+	&cmd_signal,
+	&cmd_alias,
+	&cmd_unalias,
 	&cmd_help,
+	&cmd_exit,
 	NULL
 };
 

@@ -66,7 +66,7 @@ static void columns(struct strbuf *b, const struct column *c)
 
 static void synopsis(struct strbuf *b, const struct command *cmd)
 {
-	strbuf_fmt(b, "usage: asyncmon %s [OPTIONS]", cmd->name);
+	strbuf_fmt(b, "usage: %s%s [OPTIONS]", cmd->flags & CMD_SESSION ? "" : "asyncmon ", cmd->name);
 	if (cmd->flags & CMD_TARGET)
 		strbuf_str(b, cmd->flags & CMD_MANY ? " TARGET..." : " TARGET");
 	if (*cmd->arguments)
@@ -100,21 +100,34 @@ void usage_command(struct strbuf *b, const struct command *cmd)
 		columns(b, cmd->list->columns);
 }
 
-void usage_all(struct strbuf *b)
+static void names(struct strbuf *b, const struct command *cmd)
 {
-	strbuf_str(b, "usage: asyncmon COMMAND [OPTIONS] TARGET [ARGUMENTS]\n\n"
-		      "Says what the tasks of a running asyncio program are doing, from outside.\n"
-		      "TARGET is a PID, or a file: an ELF core dump.\n\nCommands:\n");
-	for (size_t i = 0; commands[i]; i++) {
-		const struct command *cmd = commands[i];
-		size_t from = b->len;
-		strbuf_fmt(b, "  %s", cmd->name);
-		for (size_t k = 0; cmd->aliases[k]; k++)
-			strbuf_fmt(b, "%s%s", k ? ", " : " (", cmd->aliases[k]);
-		if (cmd->aliases[0])
-			strbuf_char(b, ')');
-		pad(b, from, 26);
-		strbuf_fmt(b, "%s\n", cmd->summary);
-	}
-	strbuf_str(b, "\nasyncmon COMMAND --help says more about one; asyncmon(1) about all.\n");
+	size_t from = b->len;
+	strbuf_fmt(b, "  %s", cmd->name);
+	for (size_t k = 0; cmd->aliases[k]; k++)
+		strbuf_fmt(b, "%s%s", k ? ", " : " (", cmd->aliases[k]);
+	if (cmd->aliases[0])
+		strbuf_char(b, ')');
+	pad(b, from, 26);
+	strbuf_fmt(b, "%s\n", cmd->summary);
+}
+
+void usage_all(struct strbuf *b, bool session)
+{
+	if (!session)
+		strbuf_str(b, "usage: asyncmon COMMAND [OPTIONS] TARGET [ARGUMENTS]\n\n"
+			      "Says what the tasks of a running asyncio program are doing, from outside.\n"
+			      "TARGET is a PID, or a file: an ELF core dump.\n\n");
+	strbuf_str(b, "Commands:\n");
+	for (size_t i = 0; commands[i]; i++)
+		if (!(commands[i]->flags & (session ? CMD_NO_SESSION : CMD_SESSION)))
+			names(b, commands[i]);
+	if (session)
+		strbuf_str(b, "\nThe first letters of a command do where they are no other's. An empty line\n"
+			      "repeats the last command. COMMAND | SHELL COMMAND and COMMAND > FILE do what\n"
+			      "they do in a shell; TAB completes; Ctrl-C ends the command that runs.\n"
+			      "asyncmon-NAME programs on PATH are commands too: they get all tasks as JSON on\n"
+			      "standard input.\n\nhelp COMMAND says more about one; asyncmon(1) about all.\n");
+	else
+		strbuf_str(b, "\nasyncmon COMMAND --help says more about one; asyncmon(1) about all.\n");
 }
