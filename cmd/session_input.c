@@ -115,6 +115,7 @@ void input_start(struct session *s)
 	struct sigaction sa = { .sa_handler = on_sigint };
 	in.s = s;
 	rl_readline_name = "asyncmon";
+	rl_variable_bind("show-all-if-ambiguous", "on"); /* ~/.inputrc is read later */
 	rl_catch_signals = 0;
 	rl_change_environment = 0;
 	rl_getc_function = get_key;
