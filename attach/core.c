@@ -78,6 +78,12 @@ static size_t fill_from_file(struct core *c, const struct core_segment *s, struc
 	struct core_file *f = &c->files[s->file - 1];
 	int fd = core_file_fd(c, f);
 	struct stat sb;
+	if (fd < 0 && !f->lacked) {
+		f->lacked = true;
+		if (!f->differs)
+			core_note(c, "%s is not here; what the core lacks of it is unknown "
+				  "(--exe, --sysroot and --debug-dir say where to look).", f->path);
+	}
 	if (fd < 0 || !core_file_constant(f, addr, offset) || fstat(fd, &sb) < 0 ||
 	    offset >= (uint64_t)sb.st_size)
 		return 0;

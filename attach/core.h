@@ -19,6 +19,8 @@ struct core_file {
 	bool deleted;
 	uint64_t base;            /* where its offset 0 is mapped, 0 when it is not */
 	enum file_state state;
+	bool lacked;              /* bytes of it were wanted and not to be had */
+	bool differs;             /* what was found is another build; said */
 	int fd;
 	Elf64_Phdr *ph;           /* of the file found */
 	size_t nph;

@@ -47,6 +47,12 @@ static void expect(struct core *c, const struct core_file *f, struct expected *o
 	free(ph);
 }
 
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	return slash ? slash + 1 : path;
+}
+
 /* Is the file the one? By build-id; where there is none, by its first bytes, which
  * hold the headers. */
 static bool matches(struct core *c, struct core_file *f, const struct expected *want, int fd,
@@ -64,19 +70,20 @@ static bool matches(struct core *c, struct core_file *f, const struct expected *
 		char theirs[2 * BUILD_ID_MAX + 1], ours[2 * BUILD_ID_MAX + 1];
 		same = build_id_same(&want->id, &id);
 		if (!same)
-			core_note(c, "%s is not the file that was mapped as %s: its build-id is %s, not %s.",
-				  where, f->path, build_id_text(&id, theirs), build_id_text(&want->id, ours));
+			core_note(c, "%s is not the %s of this core: its build-id is %s, not %s.", where,
+				  base_name(f->path), build_id_text(&id, theirs), build_id_text(&want->id, ours));
 	} else if (want->have_head) {
 		uint8_t head[sizeof want->head];
 		same = read_at(fd, 0, head, sizeof head) && memcmp(head, want->head, sizeof head) == 0;
 		if (!same)
-			core_note(c, "%s is not the file that was mapped as %s: its header differs.",
-				  where, f->path);
+			core_note(c, "%s is not the %s of this core: its header differs.", where,
+				  base_name(f->path));
 	} else {
-		core_note(c, "%s is taken for the file that was mapped as %s: the core has nothing to compare.",
-			  where, f->path);
+		core_note(c, "%s is taken for the %s of this core, which has nothing to compare it with.",
+			  where, base_name(f->path));
 	}
 	if (!same) {
+		f->differs = true;
 		free(ph);
 		return false;
 	}

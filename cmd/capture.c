@@ -3,11 +3,32 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/strbuf.h"
+
 static double now(void)
 {
 	struct timespec ts;
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+/* What could not be had of the target is often why; the first of it. */
+static err_t with_notes(err_t e, const struct target *t)
+{
+	struct strbuf b = { 0 };
+	if (e == ERR_NOMEM || t->nnotes == 0)
+		return e;
+	strbuf_str(&b, e->msg);
+	for (size_t i = 0; i < t->nnotes && i < 2; i++) {
+		strbuf_str(&b, i ? " " : ". ");
+		strbuf_str(&b, t->notes[i]);
+	}
+	if (b.len && b.s[b.len - 1] == '.')
+		b.s[b.len - 1] = '\0';
+	err_t out = b.failed ? ERR_NOMEM : err_at(e->code, e->addr, "%s", b.s);
+	err_free(e);
+	strbuf_free(&b);
+	return out;
 }
 
 static err_t open_parts(struct capture *c, const char *word, const struct target_opts *o)
@@ -16,7 +37,9 @@ static err_t open_parts(struct capture *c, const char *word, const struct target
 	TRY(target_open(word, o, &c->target));
 	double opened = now();
 	c->open_s = opened - start;
-	TRY(python_find(c->target, &c->python));
+	err_t e = python_find(c->target, &c->python);
+	if (e)
+		return with_notes(e, c->target);
 	c->find_s = now() - opened;
 	return NULL;
 }

@@ -289,6 +289,8 @@ err_t snapshot_take(struct python *py, unsigned what, struct snapshot **out)
 			s->stats.threads = k.threads;
 			if (what & SNAPSHOT_NO_PAUSE)
 				snapshot_note(s, "Read without stopping the target: it changed while it was read.");
+			for (size_t i = 0; i < py->target->nnotes; i++)
+				snapshot_note(s, "%s", py->target->notes[i]);
 			*out = s;
 			return NULL;
 		}
