@@ -42,15 +42,10 @@ void json_bool(struct json *j, bool v) { raw(j, v ? "true" : "false"); }
 void json_key(struct json *j, const char *key)
 {
 	struct strbuf *b = &j->out->b;
-	size_t n = strlen(key);
-	char text[64];
 	value(j);
-	if (n + 3 > sizeof text)
-		return;
-	text[0] = '"';
-	memcpy(text + 1, key, n);
-	memcpy(text + 1 + n, "\":", 2);
-	strbuf_add(b, text, n + 3);
+	strbuf_char(b, '"');
+	strbuf_str(b, key);
+	strbuf_add(b, "\":", 2);
 	j->comma = false;
 }
 

@@ -24,7 +24,7 @@ static unsigned width(void)
 static bool colourful(bool tty)
 {
 	const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
-	return tty && !(no && *no) && term && *term && strcmp(term, "dumb");
+	return tty && !(no && *no) && term && *term && strcmp(term, "dumb") != 0;
 }
 
 void term_look(struct term *t, enum term_when colour)

@@ -87,7 +87,7 @@ static err_t colour_of(const struct args *a, enum term_when *when)
 {
 	const char *v = opt_value(a, "color");
 	*when = !v || !strcmp(v, "auto") ? WHEN_AUTO : !strcmp(v, "always") ? WHEN_ALWAYS : WHEN_NEVER;
-	if (v && *when == WHEN_NEVER && strcmp(v, "never"))
+	if (v && *when == WHEN_NEVER && strcmp(v, "never") != 0)
 		return err_new(E_USAGE, "--color is auto, always or never, not %s", v);
 	return NULL;
 }
@@ -101,6 +101,13 @@ static int run_one(struct call *c, struct capture *held)
 		capture_close(c->cap);
 	c->cap = held;
 	return status;
+}
+
+static void run_next(struct call *c, const char *target, int *worst)
+{
+	c->target = target;
+	int status = run_one(c, NULL);
+	*worst = status > *worst ? status : *worst;
 }
 
 static void many_end(struct call *c)
@@ -117,20 +124,16 @@ static void many_end(struct call *c)
 static int run_many(struct call *c, const struct pids *tree)
 {
 	int worst = STATUS_FINE;
-	size_t n = c->args.nwords + tree->n;
 	c->many = true;
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < c->args.nwords && worst != STATUS_USAGE; i++)
+		run_next(c, c->args.words[i], &worst);
+	c->skippable = true;
+	for (size_t i = 0; i < tree->n && worst != STATUS_USAGE; i++) {
 		char word[24];
-		bool of_tree = i >= c->args.nwords;
-		if (of_tree)
-			snprintf(word, sizeof word, "%d", (int)tree->v[i - c->args.nwords]);
-		c->target = of_tree ? word : c->args.words[i];
-		c->skippable = of_tree;
-		int status = run_one(c, NULL);
-		worst = status > worst ? status : worst;
-		if (status == STATUS_USAGE)
-			break;
+		snprintf(word, sizeof word, "%d", (int)tree->v[i]);
+		run_next(c, word, &worst);
 	}
+	c->target = NULL;
 	many_end(c);
 	if (!c->shown && !worst)
 		return call_fail(c, err_new(E_NOTPYTHON,
@@ -296,7 +299,7 @@ static err_t prepare(struct call *c, const struct args *before, int argc, char *
 
 static bool asks_json(int argc, char **argv)
 {
-	for (int i = 0; i < argc && strcmp(argv[i], "--"); i++)
+	for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
 		if (!strcmp(argv[i], "--json"))
 			return true;
 	return false;

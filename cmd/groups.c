@@ -63,7 +63,7 @@ static err_t order(struct tallies *t, const char *sort)
 	size_t i = 0;
 	if (!sort)
 		sort = "count:desc";
-	while (i < sizeof orders / sizeof *orders && strcmp(orders[i].name, sort))
+	while (i < sizeof orders / sizeof *orders && strcmp(orders[i].name, sort) != 0)
 		i++;
 	if (i == sizeof orders / sizeof *orders)
 		return err_new(E_USAGE, "groups are sorted by key or count, not by %s", sort);

@@ -6,7 +6,6 @@
 #include "tasks/inject_site.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -85,7 +84,7 @@ static err_t parse(struct call *c, struct wanted *w)
 		TRY(duration_parse(timeout, &s));
 	if (!(s > 0 && s < 86400))
 		return err_new(E_USAGE, "--timeout takes a duration up to a day, not %s", timeout);
-	w->deadline_ms = (unsigned)ceil(s * 1000);
+	w->deadline_ms = (unsigned)(s * 1000) + 1;
 	return NULL;
 }
 

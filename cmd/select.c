@@ -15,13 +15,13 @@ err_t duration_parse(const char *text, double *seconds)
 	const char *p = text;
 	double sum = 0;
 	do {
-		char *end;
+		char *end = NULL;
 		double v = *p >= '0' && *p <= '9' ? strtod(p, &end) : NAN;
-		if (!isfinite(v))
+		if (!end || !isfinite(v))
 			goto bad;
 		size_t n = strspn(end, "abcdefghijklmnopqrstuvwxyz"), u = 0;
 		while (u < sizeof units / sizeof *units &&
-		       (strlen(units[u].unit) != n || memcmp(units[u].unit, end, n)))
+		       (strlen(units[u].unit) != n || memcmp(units[u].unit, end, n) != 0))
 			u++;
 		if (n == 0 && p == text && !*end) {
 			*seconds = v;
@@ -43,7 +43,7 @@ static err_t states_parse(const char *text, unsigned *states)
 	for (const char *p = text;; p++) {
 		size_t n = strcspn(p, ",");
 		unsigned k = 0;
-		while (k < TASK_STATES && (strlen(task_state_name(k)) != n || memcmp(task_state_name(k), p, n)))
+		while (k < TASK_STATES && (strlen(task_state_name(k)) != n || memcmp(task_state_name(k), p, n) != 0))
 			k++;
 		if (k == TASK_STATES)
 			return err_new(E_USAGE, "there is no state %.*s; there are running, runnable, waiting, "

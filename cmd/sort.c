@@ -22,7 +22,7 @@ err_t unknown_column(const struct column *table, const char *what, const char *n
 	char word[32];
 	struct nearest near = { .word = word };
 	size_t n = 0;
-	for (; name[n] && n < sizeof word - 1; n++)
+	for (; n < sizeof word - 1 && name[n]; n++)
 		word[n] = name[n] >= 'a' && name[n] <= 'z' ? name[n] - 32 : name[n];
 	word[n] = '\0';
 	strbuf_fmt(&b, "--%s: there is no column %s; ", what, name);
@@ -109,7 +109,7 @@ static err_t key_parse(const struct list *l, const char *key, const struct colum
 	const char *colon = strrchr(key, ':');
 	size_t n = colon ? (size_t)(colon - key) : strlen(key);
 	*down = colon && !strcmp(colon, ":desc");
-	if (colon && !*down && strcmp(colon, ":asc"))
+	if (colon && !*down && strcmp(colon, ":asc") != 0)
 		return err_new(E_USAGE, "--sort takes KEY or KEY:desc, not %s", key);
 	*col = column_find(l->kind->columns, key, n);
 	if (!*col) {
@@ -123,11 +123,13 @@ static err_t key_parse(const struct list *l, const char *key, const struct colum
 
 err_t list_sort(struct list *l, const char *key)
 {
-	const struct column *col;
-	bool down;
+	const struct column *col = NULL;
+	bool down = false;
 	if (!key)
 		return NULL;
 	TRY(key_parse(l, key, &col, &down));
+	if (!col)
+		return NULL;
 	struct arena *arena = arena_new();
 	struct keyed *k = calloc(l->n ? l->n : 1, sizeof *k);
 	err_t e = arena && k ? keys(k, l, col, arena) : ERR_NOMEM;

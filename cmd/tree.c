@@ -134,6 +134,7 @@ static err_t graph_make(struct graph *g, const struct snapshot *s, const struct 
 	TRY(keep(g, a, n));
 	if (grouped)
 		leave_ungrouped(g);
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): g owns it */
 	return forest_make(&g->forest, n, g->edges, g->nedges, g->kept);
 }
 
@@ -284,7 +285,7 @@ static err_t answer_text(struct drawing *d)
 
 static err_t answer(struct call *c, struct snapshot *s)
 {
-	struct graph g;
+	struct graph g = { 0 };
 	struct drawing d = { .c = c, .g = &g };
 	/* JSON has both at once: who awaits whom in "roots", and "groups". */
 	err_t e = graph_make(&g, s, &c->args, opt_given(&c->args, "groups") && !c->as_json);
