@@ -2,7 +2,7 @@
  * whether what it says of an address is fit to be given to libunwind.
  *
  * libunwind 1.6 believes the CIE: a return address column beyond its registers is
- * read out of bounds, a CFA that was never defined ends the process by assert().
+ * read out of bounds, a CFA that was never defined is met by assert().
  * So both are looked at here first.
  *
  * A struct ehframes belongs to one unwinder and goes before the modules. */

@@ -255,9 +255,7 @@ static bool run(struct unwinder *u, struct arena *a, struct frames *fs, struct n
 			out->broken = arena_fmt(a, "the C stack ends early: more than %u frames", FRAMES_MAX);
 			return true;
 		}
-		u->step_reads = 0;
-		bool signal = unw_is_signal_frame(&c) > 0;
-		if (!push(fs, (struct native_frame){ ip, sp, 0, exact, signal }))
+		if (!push(fs, (struct native_frame){ ip, sp, 0, exact, false }))
 			return false;
 		u->step_reads = 0;
 		u->lost_at = 0;
@@ -267,7 +265,8 @@ static bool run(struct unwinder *u, struct arena *a, struct frames *fs, struct n
 			out->broken = why_ended(u, a, &fs->v[fs->n - 1], ret, &out->cut);
 			return true;
 		}
-		exact = signal;
+		/* After the step it speaks of the frame stepped from. */
+		exact = fs->v[fs->n - 1].signal = unw_is_signal_frame(&c) > 0;
 	}
 }
 
