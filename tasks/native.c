@@ -118,8 +118,9 @@ static void show(struct walk *w, const struct merged *m, const struct native_sta
 			frames[n++] = native_frame(&ns->frames[it->index], names[it->index]);
 			continue;
 		}
-		const struct pyframe *pf = &cs->stacks[it->chain].frames[it->index];
-		if (python_frame(w, pf, &frames[n])) {
+		const struct pystack *ps = &cs->stacks[it->chain];
+		const struct pyframe *pf = it->index < ps->n ? &ps->frames[it->index] : NULL;
+		if (pf && python_frame(w, pf, &frames[n])) {
 			if (root && pf->addr == root)
 				from = n;
 			n++;

@@ -6,7 +6,7 @@
 #include "unwind/names.h"
 #include "unwind/native.h"
 
-#define NOINLINE __attribute__((noinline, noclone))
+#define NOINLINE __attribute__((noinline))
 
 static volatile int zero;
 static int hear_fd, say_fd;
@@ -210,7 +210,7 @@ static void wild_registers(void **state)
 static struct image_span unwind_data(struct modules *ms, uint64_t *cie)
 {
 	struct module *m = modules_by_addr(ms, (uint64_t)(uintptr_t)&level1);
-	uint64_t hdr, eh, size;
+	uint64_t hdr = 0, eh = 0, size = 0;
 	assert_true(m && module_section(m, ".eh_frame_hdr", &hdr, NULL));
 	assert_true(module_section(m, ".eh_frame", &eh, &size));
 	*cie = eh;
