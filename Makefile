@@ -16,7 +16,7 @@ CFLAGS  ?= -O2 -g
 CPPFLAGS += -D_GNU_SOURCE -I. $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 # libiberty: names of C++ and Rust as they were written, by the demangler that gdb uses;
 # libstdc++'s knows no Rust. Static, and it has no pkg-config file.
-LDLIBS  += $(shell pkg-config --libs $(PKGS) 2>/dev/null) -liberty -lpthread
+LDLIBS  += $(shell pkg-config --libs $(PKGS) 2>/dev/null) -liberty -lpthread -lm
 ALL_CFLAGS = $(CSTD) $(WARN) $(CFLAGS) $(CPPFLAGS) -MMD -MP $(SAN)
 
 # `make V=1` shows every command whole.

@@ -17,19 +17,23 @@ static uint64_t top_frame(struct reader *r, uint64_t tstate)
 
 bool pystack_read(struct reader *r, uint64_t tstate, struct pystack *out)
 {
+	size_t n = 0, cap = 0;
+	struct pyframe *frames = NULL, f;
 	*out = (struct pystack){ 0 };
-	size_t cap = 0;
-	struct pyframe *frames = NULL;
 	/* A frame met again is a cycle: compare with a mark that moves at powers of two. */
 	uint64_t mark = 0;
-	for (uint64_t at = top_frame(r, tstate), next; at; at = next) {
-		if (at == mark || out->n == FRAMES_MAX) {
+	for (uint64_t at = top_frame(r, tstate); at; at = f.previous) {
+		if (at == mark || n == FRAMES_MAX) {
 			out->broken = at == mark ? "the frames form a circle" : "too many frames";
 			break;
 		}
-		if ((out->n & (out->n - 1)) == 0)
+		if ((n & (n - 1)) == 0)
 			mark = at;
-		if (out->n == cap) {
+		if (!frame_read(r, at, &f)) {
+			out->broken = "a frame could not be read";
+			break;
+		}
+		if (n == cap) {
 			cap = cap ? cap * 2 : 32;
 			struct pyframe *more = realloc(frames, cap * sizeof *frames);
 			if (!more) {
@@ -38,13 +42,10 @@ bool pystack_read(struct reader *r, uint64_t tstate, struct pystack *out)
 			}
 			frames = more;
 		}
-		if (!frame_read(r, at, &frames[out->n])) {
-			out->broken = "a frame could not be read";
-			break;
-		}
-		next = frames[out->n++].previous;
+		frames[n++] = f;
 	}
-	out->frames = arena_dup(r->arena, frames, out->n * sizeof *frames);
+	out->frames = arena_dup(r->arena, frames, n * sizeof *frames);
+	out->n = out->frames ? n : 0;
 	free(frames);
 	return out->frames != NULL;
 }

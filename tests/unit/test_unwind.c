@@ -59,13 +59,16 @@ static void body_signal(int in, int out)
 	zero++;
 }
 
+static int recurse(int n);
+static int (*volatile again)(int) = recurse; /* not a loop, whatever the compiler thinks */
+
 NOINLINE static int recurse(int n)
 {
 	volatile char room[512];
 	room[0] = (char)n;
 	if (!n)
 		level3();
-	else if (recurse(n - 1) == 1)
+	else if (again(n - 1) == 1)
 		return 2;
 	return room[0];
 }
