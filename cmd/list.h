@@ -21,8 +21,8 @@ struct column {
 	const char *help;
 	enum column_show show;
 	bool right;               /* aligned */
-	double width;             /* what it may take of a terminal: part of 1, or columns; 0: all it
-				   * needs, never cut */
+	double width;             /* its share of a terminal that is too narrow, negative: cut from
+				   * the left; 0: never cut */
 	/* Appends the cell's text, not escaped; false: unknown. */
 	bool (*text)(struct strbuf *b, const struct snapshot *s, const void *row);
 	/* For sorting by number; NULL: by text, digits in it by value. */

@@ -1,5 +1,6 @@
 /* Printing lists: raw lines by our own writer, since libsmartcols takes milliseconds
  * for thousands of them; tables by libsmartcols, as util-linux prints them. */
+#include "cmd/fit.h"
 #include "cmd/list.h"
 
 #include <libsmartcols/libsmartcols.h>
@@ -8,6 +9,11 @@
 
 /* A cell of a table is cut here, that one hostile name does not widen every row. */
 #define CELL_MAX 256
+
+struct cells {
+	struct strbuf cell, escaped, cut;
+	struct fit *fits;      /* of each column; NULL: nothing is cut */
+};
 
 static void raw_cell(struct strbuf *b, struct strbuf *cell, bool known, bool first)
 {
@@ -59,6 +65,45 @@ static const char *shown(struct strbuf *escaped, struct strbuf *cell, bool known
 	return escaped->s ? escaped->s : "";
 }
 
+/* A cell of a row, cut where there are fits. */
+static const char *cell_of(struct cells *x, const struct list *l, const struct list_look *k, const void *row,
+			   size_t c)
+{
+	const struct column *col = k->columns[c];
+	strbuf_clear(&x->cell);
+	bool known = col->text(&x->cell, l->snap, row);
+	const char *text = shown(&x->escaped, &x->cell, known);
+	if (!x->fits)
+		return text;
+	strbuf_clear(&x->cut);
+	fit_cut(&x->cut, text, x->fits[c].get, col->width < 0, k->term->utf8);
+	return x->cut.s ? x->cut.s : "";
+}
+
+/* What each column needs, and gets of the terminal's width. */
+static bool measure(struct cells *x, const struct list *l, const struct list_look *k)
+{
+	size_t n = 0;
+	while (k->columns[n])
+		n++;
+	struct fit *f = calloc(n + 1, sizeof *f);
+	for (size_t c = 0; c < n && f; c++) {
+		f[c].need = k->noheadings ? 1 : strlen(k->columns[c]->name);
+		f[c].least = f[c].need;
+		f[c].share = k->columns[c]->width < 0 ? -k->columns[c]->width : k->columns[c]->width;
+	}
+	for (size_t i = 0; i < l->n && f; i++)
+		for (size_t c = 0; c < n; c++) {
+			size_t w = fit_width(cell_of(x, l, k, l->rows[i], c));
+			f[c].need = w > f[c].need ? w : f[c].need;
+		}
+	if (f)
+		fit_columns(f, n, k->term->width);
+	x->fits = f;
+	return f;
+}
+
+/* No terminal to libsmartcols: it would cut a second time. */
 static struct libscols_table *table_new(const struct list_look *k)
 {
 	struct libscols_table *tb = scols_new_table();
@@ -67,17 +112,13 @@ static struct libscols_table *table_new(const struct list_look *k)
 	scols_table_enable_noencoding(tb, 1);
 	scols_table_enable_noheadings(tb, k->noheadings);
 	scols_table_enable_colors(tb, k->term->colour);
-	scols_table_set_termforce(tb, k->term->width ? SCOLS_TERMFORCE_ALWAYS : SCOLS_TERMFORCE_NEVER);
-	if (k->term->width)
-		scols_table_set_termwidth(tb, k->term->width);
+	scols_table_set_termforce(tb, SCOLS_TERMFORCE_NEVER);
 	return tb;
 }
 
-static bool table_column(struct libscols_table *tb, const struct list_look *k, const struct column *c)
+static bool table_column(struct libscols_table *tb, const struct column *c)
 {
-	int flags = c->right ? SCOLS_FL_RIGHT : 0;
-	bool cut = c->width > 0 && k->term->width;
-	return scols_table_new_column(tb, c->name, cut ? c->width : 0, flags | (cut ? SCOLS_FL_TRUNC : 0));
+	return scols_table_new_column(tb, c->name, 0, c->right ? SCOLS_FL_RIGHT : 0);
 }
 
 static bool table_print(struct libscols_table *tb, struct out *o)
@@ -106,19 +147,22 @@ static void headings_only(struct out *o, const struct list_look *k)
 		strbuf_char(&o->b, '\n');
 }
 
+static bool state_column(const struct column *c)
+{
+	return !strcmp(c->name, "STATE") || !strcmp(c->name, "OUTCOME");
+}
+
 static bool table_row(struct libscols_table *tb, const struct list *l, const struct list_look *k,
-		      const void *row, struct strbuf *cell, struct strbuf *escaped)
+		      const void *row, struct cells *x)
 {
 	struct libscols_line *ln = scols_table_new_line(tb, NULL);
 	const char *colour = k->term->colour && l->kind->colour ? l->kind->colour(row) : NULL;
 	if (!ln)
 		return false;
 	for (size_t c = 0; k->columns[c]; c++) {
-		strbuf_clear(cell);
-		bool known = k->columns[c]->text(cell, l->snap, row);
-		if (scols_line_set_data(ln, c, shown(escaped, cell, known)))
+		if (scols_line_set_data(ln, c, cell_of(x, l, k, row, c)))
 			return false;
-		if (colour && !strcmp(k->columns[c]->name, "STATE"))
+		if (colour && state_column(k->columns[c]))
 			scols_cell_set_color(scols_line_get_cell(ln, c), colour);
 	}
 	return true;
@@ -126,21 +170,23 @@ static bool table_row(struct libscols_table *tb, const struct list *l, const str
 
 static err_t print_table(struct out *o, const struct list *l, const struct list_look *k)
 {
-	struct strbuf cell = { 0 }, escaped = { 0 };
+	struct cells x = { 0 };
 	struct libscols_table *tb = table_new(k);
-	bool fine = tb != NULL;
+	bool fine = tb && (!k->term->width || measure(&x, l, k));
 	for (size_t c = 0; k->columns[c] && fine; c++)
-		fine = table_column(tb, k, k->columns[c]);
+		fine = table_column(tb, k->columns[c]);
 	for (size_t i = 0; i < l->n && fine; i++)
-		fine = table_row(tb, l, k, l->rows[i], &cell, &escaped);
+		fine = table_row(tb, l, k, l->rows[i], &x);
 	if (fine && l->n)
 		fine = table_print(tb, o);
 	else if (fine)
 		headings_only(o, k);
-	fine &= !cell.failed && !escaped.failed;
+	fine &= !x.cell.failed && !x.escaped.failed && !x.cut.failed;
 	scols_unref_table(tb);
-	strbuf_free(&cell);
-	strbuf_free(&escaped);
+	strbuf_free(&x.cell);
+	strbuf_free(&x.escaped);
+	strbuf_free(&x.cut);
+	free(x.fits);
 	return fine ? NULL : ERR_NOMEM;
 }
 
