@@ -7,7 +7,6 @@
 #include <stdlib.h>
 
 #define LIST_MAX (1ull << 26)
-#define REHEARSE_TASKS 1000
 
 bool addrs_add(struct addrs *a, uint64_t addr)
 {
@@ -28,7 +27,7 @@ static void found(struct walk *w, struct addrs *tasks, struct map *seen, uint64_
 	if (addr && map_add(seen, addr, 1) && !addrs_add(tasks, addr))
 		w->nomem = true;
 	/* A rehearsal of so many is not worth its time: everything will be copied. */
-	if (w->byte_limit && tasks->n > REHEARSE_TASKS)
+	if (w->limit.tasks && tasks->n > w->limit.tasks)
 		w->over_limit = true;
 }
 

@@ -8,10 +8,15 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A rehearsal that has read this much is given up for a copy of everything... */
+/* A rehearsal is given up for a copy of everything when it has read so much, or met so
+ * many tasks, that everything is not much more. */
 #define REHEARSE_BYTES (4ull << 20)
-/* ...while everything is at most this; beyond it, the rehearsal goes to its end. */
-#define WHOLE_MAX (1ull << 30)
+#define REHEARSE_TASKS 1000
+/* Up to this size everything is copied in an instant that few targets would notice. */
+#define SMALL (256ull << 20)
+/* Of a larger one, a rehearsal may read this part and meet a task for so many bytes. */
+#define REHEARSE_PART 8
+#define TASK_BYTES 2048
 #define ATTEMPTS 8
 /* The top part of each C stack: far more than most threads use. Where it was not
  * enough, once more with as much as a main thread's stack may be by default, twice. */
@@ -34,7 +39,7 @@ void walk_torn(struct walk *w, const char *why)
 
 bool walk_stop(struct walk *w)
 {
-	if (w->byte_limit && w->r.img->filled > w->byte_limit)
+	if (w->limit.bytes && w->r.img->filled > w->limit.bytes)
 		w->over_limit = true;
 	return w->nomem || w->over_limit;
 }
@@ -74,8 +79,8 @@ static void head(struct snapshot *s, struct python *py)
 
 /* One walk into a fresh snapshot. NULL when memory is out. Loops count by
  * time.monotonic(); a core does not say what that was: clock is 0. */
-static struct snapshot *walk_once(struct python *py, struct walk *w, unsigned what, uint64_t limit,
-				  double clock)
+static struct snapshot *walk_once(struct python *py, struct walk *w, unsigned what,
+				  struct walk_limit limit, double clock)
 {
 	struct snapshot *s = calloc(1, sizeof *s);
 	if (!s || !(s->arena = arena_new())) {
@@ -83,7 +88,7 @@ static struct snapshot *walk_once(struct python *py, struct walk *w, unsigned wh
 		return NULL;
 	}
 	head(s, py);
-	*w = (struct walk){ .s = s, .arena = s->arena, .what = what, .byte_limit = limit };
+	*w = (struct walk){ .s = s, .arena = s->arena, .what = what, .limit = limit };
 	w->clock_now = clock;
 	err_free(reader_init(&w->r, py, s->arena));
 	struct addrs tasks = { 0 };
@@ -181,6 +186,25 @@ struct taking {
 	uint64_t before;         /* not paused: the digest of the look before, 0 none */
 };
 
+/* Bytes that this system can still give. */
+static uint64_t memory_available(void)
+{
+	unsigned long long kb = 0;
+	char line[128];
+	FILE *f = fopen("/proc/meminfo", "re");
+	while (f && fgets(line, sizeof line, f) && sscanf(line, "MemAvailable: %llu kB", &kb) != 1)
+		;
+	if (f)
+		fclose(f);
+	return (uint64_t)kb << 10;
+}
+
+/* Whether a whole copy of so many bytes fits beside everything else here. */
+static bool affordable(uint64_t whole)
+{
+	return whole <= SMALL || whole <= memory_available() / 2;
+}
+
 /* Which way to copy, learnt by walking live memory. */
 static err_t rehearse(struct taking *k)
 {
@@ -188,8 +212,12 @@ static err_t rehearse(struct taking *k)
 	struct target *t = k->py->target;
 	uint64_t whole = t->ops->whole_size(t);
 	double start = now(CLOCK_MONOTONIC);
-	struct snapshot *s = walk_once(k->py, &w, k->what | WALK_REHEARSAL,
-				       whole <= WHOLE_MAX ? REHEARSE_BYTES : 0, start);
+	struct walk_limit limit = { REHEARSE_BYTES, REHEARSE_TASKS };
+	if (whole > SMALL)
+		limit = (struct walk_limit){ whole / REHEARSE_PART, whole / REHEARSE_PART / TASK_BYTES };
+	if (!affordable(whole))
+		limit = (struct walk_limit){ 0, 0 };
+	struct snapshot *s = walk_once(k->py, &w, k->what | WALK_REHEARSAL, limit, start);
 	k->freeze.whole = w.over_limit;
 	bool nomem = !s;
 	walk_free(&w);
@@ -220,7 +248,7 @@ static err_t attempt(struct taking *k, struct walk *w, struct snapshot **out, bo
 		TRY(freeze(k));
 	img->misses = 0;
 	double start = now(CLOCK_MONOTONIC);
-	*out = walk_once(k->py, w, k->what, 0, k->clock);
+	*out = walk_once(k->py, w, k->what, (struct walk_limit){ 0, 0 }, k->clock);
 	k->t_walk += now(CLOCK_MONOTONIC) - start;
 	if (!*out)
 		return ERR_NOMEM;
@@ -298,7 +326,7 @@ err_t snapshot_take(struct python *py, unsigned what, struct snapshot **out)
 		snapshot_free(s);
 		/* Memory that the rehearsal did not foresee: take all of it, where that is
 		 * little, and from the second miss on wherever it is allowed. */
-		if (misses && py->target->ops->whole_size(py->target) <= WHOLE_MAX)
+		if (misses && affordable(py->target->ops->whole_size(py->target)))
 			k.freeze.whole = true;
 		nanosleep(&(struct timespec){ 0, RETRY_NS }, NULL);
 	}

@@ -22,6 +22,10 @@ struct pythread {                /* one PyThreadState */
 
 struct addrs { uint64_t *v; size_t n, cap; };
 
+/* A rehearsal ends when the image holds so many bytes or so many tasks are listed;
+ * 0: no limit. */
+struct walk_limit { uint64_t bytes; size_t tasks; };
+
 struct walk {
 	struct reader r;
 	struct snapshot *s;
@@ -56,8 +60,7 @@ struct walk {
 	/* Things that could not be read, by kind, for the notes. */
 	size_t lost_tasks, lost_fields, lost_tables, broken_stacks;
 	size_t cut_stacks;       /* C stacks of which too little was captured */
-	/* A rehearsal ends when the image holds this many bytes (0: no limit). */
-	uint64_t byte_limit;
+	struct walk_limit limit;
 	bool over_limit, nomem;
 	bool no_heap;            /* done tasks could not be looked for */
 };
