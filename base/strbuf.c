@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool reserve(struct strbuf *b, size_t more)
+bool strbuf_room(struct strbuf *b, size_t more)
 {
 	if (b->failed)
 		return false;
@@ -24,26 +24,6 @@ static bool reserve(struct strbuf *b, size_t more)
 	return true;
 }
 
-void strbuf_add(struct strbuf *b, const char *bytes, size_t n)
-{
-	if (!reserve(b, n))
-		return;
-	if (n)
-		memcpy(b->s + b->len, bytes, n);
-	b->len += n;
-	b->s[b->len] = '\0';
-}
-
-void strbuf_str(struct strbuf *b, const char *s)
-{
-	strbuf_add(b, s, strlen(s));
-}
-
-void strbuf_char(struct strbuf *b, char c)
-{
-	strbuf_add(b, &c, 1);
-}
-
 void strbuf_fmt(struct strbuf *b, const char *fmt, ...)
 {
 	va_list ap, again;
@@ -51,7 +31,7 @@ void strbuf_fmt(struct strbuf *b, const char *fmt, ...)
 	va_copy(again, ap);
 	int n = vsnprintf(NULL, 0, fmt, ap);
 	va_end(ap);
-	if (n >= 0 && reserve(b, (size_t)n)) {
+	if (n >= 0 && strbuf_room(b, (size_t)n)) {
 		vsnprintf(b->s + b->len, (size_t)n + 1, fmt, again);
 		b->len += (size_t)n;
 	}

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct strbuf {
 	char *s;
@@ -14,9 +15,29 @@ struct strbuf {
 	bool failed;
 };
 
-void strbuf_add(struct strbuf *b, const char *bytes, size_t n);
-void strbuf_str(struct strbuf *b, const char *s);
-void strbuf_char(struct strbuf *b, char c);
+/* Room for n more bytes and a NUL; false when memory is out. */
+bool strbuf_room(struct strbuf *b, size_t n);
+
+static inline void strbuf_add(struct strbuf *b, const char *bytes, size_t n)
+{
+	if ((b->failed || b->cap - b->len <= n) && !strbuf_room(b, n))
+		return;
+	if (n)
+		memcpy(b->s + b->len, bytes, n);
+	b->len += n;
+	b->s[b->len] = '\0';
+}
+
+static inline void strbuf_str(struct strbuf *b, const char *s)
+{
+	strbuf_add(b, s, strlen(s));
+}
+
+static inline void strbuf_char(struct strbuf *b, char c)
+{
+	strbuf_add(b, &c, 1);
+}
+
 void strbuf_fmt(struct strbuf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void strbuf_clear(struct strbuf *b); /* empties, keeps the memory */
 void strbuf_free(struct strbuf *b);
