@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static bool add(struct pids *p, pid_t pid)
 {
@@ -72,7 +73,8 @@ err_t pids_tree(const char *word, struct pids *out)
 		fine = add(out, (pid_t)root);
 	for (size_t done = 0; !e && fine && done < out->n; done++)
 		for (size_t i = 0; i < pairs.n && fine; i += 2)
-			if (pairs.v[i + 1] == out->v[done] && pairs.v[i] != out->v[done])
+			if (pairs.v[i + 1] == out->v[done] && pairs.v[i] != out->v[done] &&
+			    pairs.v[i] != getpid())
 				fine = add(out, pairs.v[i]);
 	free(pairs.v);
 	return e ? e : fine ? NULL : ERR_NOMEM;

@@ -9,7 +9,8 @@
 
 struct pids { pid_t *v; size_t n, cap; };
 
-/* The process `word` (all digits) and its descendants, parents before children.
+/* The process `word` (all digits) and its descendants but this one, parents before
+ * children.
  * The caller frees out->v. E_USAGE, E_NOPROC. */
 err_t pids_tree(const char *word, struct pids *out);
 

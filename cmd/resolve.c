@@ -79,6 +79,8 @@ static err_t none(const struct snapshot *s, const char *word)
 	}
 	if (best)
 		candidate(&b, best, n++);
+	if (!n && *word == '#' && !s->agent)
+		return err_new(E_NOTFOUND, "there is no task %s: serials are the agent's, which is not there", word);
 	err_t e = n ? err_new(E_NOTFOUND, "there is no task %s; like it are %s", word, b.s)
 		    : err_new(E_NOTFOUND, "there is no task %s among %zu", word, s->ntasks);
 	strbuf_free(&b);
