@@ -228,9 +228,10 @@ static int run_held(struct call *c, const struct held *h)
 static int run(struct call *c, const struct held *h)
 {
 	c->session = h ? h->session : NULL;
-	if (h && c->cmd->flags & CMD_TARGET)
+	bool target = c->cmd->flags & CMD_TARGET && !(c->cmd->alone && opt_given(&c->args, c->cmd->alone));
+	if (h && target)
 		return run_held(c, h);
-	if (c->cmd->flags & CMD_TARGET)
+	if (target)
 		return run_targets(c);
 	c->words = c->args.words;
 	c->nwords = c->args.nwords;

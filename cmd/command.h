@@ -52,6 +52,7 @@ struct command {
 	const char *description;      /* paragraphs for --help */
 	const struct option *options; /* its own; NULL: none */
 	const struct list_kind *list; /* with CMD_LIST: what it lists */
+	const char *alone;            /* an option with which it needs no target; NULL: none */
 	unsigned flags;
 	int (*run)(struct call *c);
 };

@@ -44,10 +44,16 @@ static void group_add(struct walk *w, uint64_t id)
 	const struct type_info *t = object_type(&w->r, id);
 	int64_t aborting = 0;
 	*g = (struct group){ .id = id, .kind = t ? type_short_name(&w->r, t) : "?" };
+	/* aiotools' TaskScope calls it its host. */
 	uint64_t owner = attr_get(&w->r, id, "_parent_task");
+	if (is_none(&w->r, owner))
+		owner = attr_get(&w->r, id, "_host_task");
 	g->owner = is_none(&w->r, owner) ? 0 : owner;
 	g->name = str_at(&w->r, attr_get(&w->r, id, "_name"));
 	g->aborting = int_at(&w->r, attr_get(&w->r, id, "_aborting"), &aborting) && aborting;
+	uint64_t errors = attr_get(&w->r, id, "_errors");
+	if (seq_len(&w->r, errors) > 0)
+		g->error = walk_exception(w, seq_item(&w->r, errors, 0));
 	map_set(&w->group_index, id, ++s->ngroups);
 }
 

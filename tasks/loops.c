@@ -101,6 +101,8 @@ static void loop_turn(struct walk *w, struct loop *l, const struct pythread *t)
 		    !strstr(c->file, "asyncio/base_events.py"))
 			continue;
 		double turn;
+		l->turn_step = -1;
+		l->turns = true;
 		if (float_at(&w->r, local_get(&w->r, &ps.frames[i], "end_time"), &turn) &&
 		    int_at(&w->r, local_get(&w->r, &ps.frames[i], "i"), &l->turn_step))
 			l->turn = turn;
@@ -108,14 +110,27 @@ static void loop_turn(struct walk *w, struct loop *l, const struct pythread *t)
 	}
 }
 
-void walk_loops_finish(struct walk *w)
+static const struct pythread *loops_thread(struct walk *w, const struct loop *l)
 {
 	for (size_t i = 0; i < w->nthreads; i++) {
-		struct loop *l = is_none(&w->r, w->threads[i].running_loop)
-					 ? NULL : walk_loop(w, w->threads[i].running_loop);
-		if (!l)
+		const struct pythread *t = &w->threads[i];
+		if (t->running_loop == l->id || (l->thread && t->thread && t->thread->tid == l->thread))
+			return t;
+	}
+	return NULL;
+}
+
+void walk_loops_finish(struct walk *w)
+{
+	for (size_t i = 0; i < w->nthreads; i++)
+		if (!is_none(&w->r, w->threads[i].running_loop))
+			walk_loop(w, w->threads[i].running_loop);
+	for (size_t i = 0; i < w->s->nloops; i++) {
+		struct loop *l = &w->s->loops[i];
+		const struct pythread *t = l->running ? loops_thread(w, l) : NULL;
+		if (!t)
 			continue;
-		l->interpreter = w->threads[i].interp_id;
-		loop_turn(w, l, &w->threads[i]);
+		l->interpreter = t->interp_id;
+		loop_turn(w, l, t);
 	}
 }

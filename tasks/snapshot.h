@@ -158,6 +158,7 @@ struct loop {
 	/* While callbacks run: when this turn of the loop took stock of its timers, and
 	 * the how-manieth callback it is in. Both the same in two looks: the same step. */
 	double turn;             /* NAN: not known, or not in a callback */
+	bool turns;              /* asyncio's own loop is on its thread's stack */
 	int64_t turn_step;
 	double overdue;          /* how late its latest timer is, in seconds; NAN: none is due */
 	size_t noverdue;         /* timers that are due */
@@ -178,6 +179,7 @@ struct group {
 	const uint64_t *tasks;
 	size_t ntasks;
 	bool aborting;
+	const struct exception *error; /* the first of its children's, or NULL */
 };
 
 struct thread_stack {

@@ -47,9 +47,8 @@ static void task_cancelling(struct walk *w, struct task *t, bool in_c)
 	t->must_cancel = int_at(&w->r, attr_get(&w->r, t->id, "_must_cancel"), &must) && must;
 }
 
-static const struct exception *task_exception(struct walk *w, uint64_t task)
+const struct exception *walk_exception(struct walk *w, uint64_t e)
 {
-	uint64_t e = future_field(w, task, w->r.l->future_exception, "_exception");
 	const struct type_info *t = e ? object_type(&w->r, e) : NULL;
 	if (!t)
 		return NULL;
@@ -88,7 +87,7 @@ static enum task_state done_state(struct walk *w, struct task *t, enum future_st
 {
 	if (fs == FUTURE_CANCELLED)
 		return TASK_CANCELLED;
-	t->exception = task_exception(w, t->id);
+	t->exception = walk_exception(w, future_field(w, t->id, w->r.l->future_exception, "_exception"));
 	t->unretrieved = t->exception && unretrieved(w, t->id, object_kind(&w->r, t->id) == KIND_TASK);
 	return t->exception ? TASK_FAILED : TASK_FINISHED;
 }

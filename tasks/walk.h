@@ -84,6 +84,7 @@ void walk_tables(struct walk *w, struct addrs *tasks);
 void walk_heap(struct walk *w, void (*found)(struct walk *, void *, uint64_t), void *arg);
 
 /* task.c */
+const struct exception *walk_exception(struct walk *w, uint64_t exception);
 bool walk_tasks_reserve(struct walk *w, size_t all);
 void walk_task(struct walk *w, uint64_t addr);
 /* loops.c */
