@@ -11,15 +11,25 @@
 
 /* Loads the module from the bytes that came along, with nothing of it in any file, and
  * starts it. The shared object is opened through a memfd; where /proc is not mounted,
- * through a file that is gone before the text ends. */
+ * through a file that is gone before the text ends. The memfd's number is a high one: a
+ * debugger will look for the path that stays in the link map, and must not find another
+ * file there, which may be a pipe that it waits on. */
 static const char start_text[] =
 	"import sys\n"
 	"def load(library):\n"
-	"    import os, importlib.machinery, importlib.util\n"
+	"    import os, fcntl, importlib.machinery, importlib.util\n"
 	"    name = '_asyncmon_agent'\n"
 	"    gone = None\n"
 	"    if hasattr(os, 'memfd_create') and os.path.exists('/proc/self/fd'):\n"
 	"        f = os.memfd_create('libasyncmon-agent.so')\n"
+	"        for high in (1000, 500, 200):\n"
+	"            try:\n"
+	"                g = fcntl.fcntl(f, fcntl.F_DUPFD_CLOEXEC, high)\n"
+	"            except OSError:\n"
+	"                continue\n"
+	"            os.close(f)\n"
+	"            f = g\n"
+	"            break\n"
 	"        path = '/proc/self/./fd/%d' % f\n"
 	"    else:\n"
 	"        import tempfile\n"
