@@ -132,7 +132,7 @@ static void finding_json(struct json *j, const struct finding *f)
 
 static void answer(struct call *c, const struct snapshot *s, const struct asked *k)
 {
-	size_t nrules = 0;
+	size_t nrules = k->n;
 	call_answer(c, s);
 	if (c->as_json) {
 		json_key(&c->json, "findings");
@@ -146,10 +146,11 @@ static void answer(struct call *c, const struct snapshot *s, const struct asked 
 		strbuf_fmt(&c->out->b, "%sPID %d: python %s\n", c->shown > 1 ? "\n" : "", (int)s->pid, s->python);
 	for (size_t i = 0; i < s->nfindings; i++)
 		finding_text(c, &s->findings[i]);
-	while (rules[nrules].name)
+	while (!k->n && rules[nrules].name)
 		nrules++;
 	if (!s->nfindings)
-		strbuf_fmt(&c->out->b, "Nothing found by %zu rules in %zu tasks.\n", k->n ? k->n : nrules, s->ntasks);
+		strbuf_fmt(&c->out->b, "Nothing found by %zu rule%s in %zu task%s.\n", nrules, nrules == 1 ? "" : "s",
+			   s->ntasks, s->ntasks == 1 ? "" : "s");
 }
 
 /* A finding is there whatever else could not be read. */

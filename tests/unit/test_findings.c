@@ -1,0 +1,352 @@
+/* Every rule of check over snapshots made by hand: fires, does not fire, many at once. */
+#include "snap.h"
+
+#include "cmd/findings.h"
+
+static struct snapshot *looked(struct snapshot *s, struct snapshot *before, const char *rule, size_t many)
+{
+	const struct rule *only[] = { rule_find(rule), NULL };
+	assert_non_null(only[0]);
+	snapshot_index(s);
+	if (before)
+		snapshot_index(before);
+	assert_null(findings_make(s, before, &(struct findings_opts){ .only = only, .apart = 1, .many = many }));
+	for (size_t i = 0; i < s->nfindings; i++) {
+		assert_string_equal(s->findings[i].rule, rule);
+		assert_int_equal(s->findings[i].severity, only[0]->severity);
+		assert_int_equal(s->findings[i].message[strlen(s->findings[i].message) - 1], '.');
+	}
+	return s;
+}
+
+/* One finding with that in its message; frees both snapshots. */
+static void fires(struct snapshot *s, struct snapshot *before, const char *rule, size_t ntasks, const char *text)
+{
+	looked(s, before, rule, 0);
+	assert_int_equal(s->nfindings, 1);
+	assert_int_equal(s->findings[0].ntasks, ntasks);
+	has(s->findings[0].message, text);
+	snapshot_free(s);
+	snapshot_free(before);
+}
+
+static void silent(struct snapshot *s, struct snapshot *before, const char *rule)
+{
+	looked(s, before, rule, 0);
+	assert_int_equal(s->nfindings, 0);
+	snapshot_free(s);
+	snapshot_free(before);
+}
+
+static void table(void **state)
+{
+	(void)state;
+	assert_null(rule_find("no-such"));
+	for (const struct rule *r = rules; r->name; r++) {
+		assert_ptr_equal(rule_find(r->name), r);
+		silent(snap_new(0), NULL, r->name);
+		silent(snap_new(3), snap_new(3), r->name);
+	}
+}
+
+static void cycles(void **state)
+{
+	(void)state;
+	struct snapshot *s = snap_new(5);
+	snap_awaited_by(s, 1, 0);
+	snap_awaited_by(s, 2, 1);
+	snap_awaited_by(s, 0, 2);
+	snap_awaited_by(s, 0, 3);
+	fires(s, NULL, "await-cycle", 3, "3 tasks wait for each other in a circle");
+	s = snap_new(2);
+	snap_awaited_by(s, 1, 1);
+	fires(s, NULL, "await-cycle", 1, "Task Task-2 waits for itself");
+	s = snap_new(5); /* a diamond is no circle */
+	snap_awaited_by(s, 1, 0);
+	snap_awaited_by(s, 2, 0);
+	snap_awaited_by(s, 3, 1);
+	snap_awaited_by(s, 3, 2);
+	silent(s, NULL, "await-cycle");
+	s = snap_new(40);
+	for (size_t i = 0; i < 40; i++)
+		snap_awaited_by(s, i, i ^ 1);
+	fires(s, NULL, "await-cycle", 40, "20 circles of tasks wait for each other. The first: ");
+	s = snap_new(100000); /* one long circle, without recursion */
+	for (size_t i = 0; i < 100000; i++)
+		snap_awaited_by(s, i, (i + 1) % 100000);
+	fires(s, NULL, "await-cycle", 100000, "100,000 tasks wait for each other");
+}
+
+static struct snapshot *turning(double turn, int64_t step, bool turns)
+{
+	struct snapshot *s = snap_new(2);
+	s->nloops = 1;
+	s->loops = calloc(1, sizeof *s->loops);
+	s->loops[0] = (struct loop){ .id = 0xABC0, .running = true, .thread = 99, .turns = turns, .turn = turn,
+				     .turn_step = step, .overdue = NAN };
+	for (size_t i = 0; i < 2; i++)
+		s->tasks[i].loop = 0xABC0;
+	s->tasks[0].state = TASK_RUNNING;
+	s->tasks[0].stack = snap_stack(s, 2);
+	return s;
+}
+
+static void blocked(void **state)
+{
+	(void)state;
+	fires(turning(5, 3, true), turning(5, 3, true), "blocked-loop", 1,
+	      "The loop 0xabc0 of thread 99 has been in one and the same step of task Task-1 for at least");
+	silent(turning(5, 3, true), NULL, "blocked-loop");
+	silent(turning(5, 4, true), turning(5, 3, true), "blocked-loop");
+	silent(turning(6, 3, true), turning(5, 3, true), "blocked-loop");
+	silent(turning(NAN, -1, true), turning(NAN, -1, true), "blocked-loop");
+	/* Another make of loop: by the stack of what it runs, or the agent's count. */
+	fires(turning(NAN, -1, false), turning(NAN, -1, false), "blocked-loop", 1, "level_1");
+	struct snapshot *s = turning(NAN, -1, false), *before = turning(NAN, -1, false);
+	before->tasks[0].stack = snap_stack(before, 1);
+	silent(s, before, "blocked-loop");
+	struct task_stats now = { 8, 1, 1 }, then = { 7, 1, 1 };
+	s = turning(NAN, -1, false);
+	before = turning(NAN, -1, false);
+	s->tasks[0].stats = &now;
+	before->tasks[0].stats = &then;
+	silent(s, before, "blocked-loop");
+	s = turning(5, 3, true); /* not running any more */
+	s->loops[0].running = false;
+	silent(s, turning(5, 3, true), "blocked-loop");
+}
+
+static void overdue(void **state)
+{
+	(void)state;
+	static const struct { double late; bool running, fires; } cases[] = {
+		{ 3.5, true, true }, { 0.2, true, false }, { NAN, true, false }, { 3.5, false, false },
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct snapshot *s = turning(5, 3, true);
+		s->loops[0].overdue = cases[i].late;
+		s->loops[0].noverdue = 12;
+		s->loops[0].running = cases[i].running;
+		if (cases[i].fires)
+			fires(s, NULL, "timer-overdue", 0, "12 timers of the loop 0xabc0 are due, the latest for 3.5 s");
+		else
+			silent(s, NULL, "timer-overdue");
+	}
+}
+
+static struct snapshot *pool(int64_t max, int64_t busy, int64_t queued)
+{
+	struct snapshot *s = snap_new(3);
+	s->nexecutors = 1;
+	s->executors = calloc(1, sizeof *s->executors);
+	s->executors[0] = (struct executor){ 0xE0, "ThreadPoolExecutor", "scan", max, max, busy, queued };
+	for (size_t i = 0; i < 2; i++) {
+		struct wait *w = snap_wait(s, WAIT_EXECUTOR);
+		w->id = i ? 0xE0 : 0xE1;
+		w->detail = "read() needs a worker";
+		s->tasks[i].wait = w;
+	}
+	return s;
+}
+
+static void executors(void **state)
+{
+	(void)state;
+	fires(pool(32, 32, 5968), NULL, "executor-saturated", 1,
+	      "ThreadPoolExecutor 0xe0 (scan) has 32 of 32 workers busy and 5,968 calls queued; 1 task waits for it, "
+	      "such as Task-2 for read()");
+	silent(pool(32, 31, 1), NULL, "executor-saturated");
+	silent(pool(32, 32, 0), NULL, "executor-saturated");
+	silent(pool(-1, -1, -1), NULL, "executor-saturated");
+	silent(pool(32, 32, -1), NULL, "executor-saturated");
+}
+
+static void origins(void **state)
+{
+	(void)state;
+	struct snapshot *s = snap_new(1000);
+	fires(s, NULL, "many-of-one-origin", 1000, "1,000 live tasks are of work()");
+	s = snap_new(1000);
+	s->tasks[5].state = TASK_FINISHED;
+	silent(s, NULL, "many-of-one-origin");
+	s = snap_new(20); /* by the line that made them, once that is known */
+	for (size_t i = 0; i < 20; i++) {
+		snap_created(s, i, 1, "/srv/app/pool.py", i < 12 ? 42 : 43);
+		s->tasks[i].wait = snap_wait(s, WAIT_EVENT);
+	}
+	looked(s, NULL, "many-of-one-origin", 10);
+	assert_int_equal(s->nfindings, 1);
+	assert_int_equal(s->findings[0].ntasks, 12);
+	has(s->findings[0].message, "12 live tasks are made by maker app/pool.py:42, 12 of them waiting (event)");
+	snapshot_free(s);
+}
+
+static struct snapshot *cancelling(int64_t n, uint64_t waiter)
+{
+	struct snapshot *s = snap_new(2);
+	s->tasks[0].cancelling = n;
+	s->tasks[0].fut_waiter = waiter;
+	s->tasks[0].stack = snap_stack(s, 2);
+	return s;
+}
+
+static void cancels(void **state)
+{
+	(void)state;
+	fires(cancelling(2, 7), cancelling(2, 7), "cancel-pending", 1,
+	      "Task Task-1 was asked to cancel 2 times and is still alive, waiting at level_1 app/handlers.py:11");
+	fires(cancelling(1, 7), NULL, "cancel-pending", 1, "was asked to cancel and is still alive");
+	silent(cancelling(1, 8), cancelling(1, 7), "cancel-pending"); /* it moves: it cleans up */
+	silent(cancelling(1, 7), cancelling(0, 7), "cancel-pending");
+	silent(cancelling(0, 7), cancelling(1, 7), "cancel-pending");
+	struct snapshot *s = cancelling(1, 7);
+	s->tasks[0].state = TASK_CANCELLED;
+	silent(s, NULL, "cancel-pending");
+	/* It waits for another that was asked: that one is named, not both. */
+	s = cancelling(1, 7);
+	uint64_t on = ID(1);
+	struct wait *w = snap_wait(s, WAIT_TASKGROUP);
+	w->tasks = &on;
+	w->ntasks = 1;
+	s->tasks[0].wait = w;
+	s->tasks[1].cancelling = 1;
+	looked(s, NULL, "cancel-pending", 0);
+	assert_int_equal(s->nfindings, 1);
+	assert_true(s->findings[0].tasks[0] == on);
+	snapshot_free(s);
+}
+
+static void exceptions(void **state)
+{
+	(void)state;
+	static const struct exception e = { "KeyError", "missing" };
+	for (int seen = 0; seen < 2; seen++) {
+		struct snapshot *s = snap_new(2);
+		s->tasks[1].state = TASK_FAILED;
+		s->tasks[1].exception = &e;
+		s->tasks[1].unretrieved = !seen;
+		if (seen)
+			silent(s, NULL, "exception-never-retrieved");
+		else
+			fires(s, NULL, "exception-never-retrieved", 1, "Task Task-2 (work) failed with KeyError: missing;");
+	}
+	struct snapshot *s = snap_new(9);
+	for (size_t i = 0; i < 9; i++) {
+		s->tasks[i].state = TASK_FAILED;
+		s->tasks[i].unretrieved = true;
+	}
+	fires(s, NULL, "exception-never-retrieved", 9, "9 tasks failed with exceptions that nobody has fetched. ");
+}
+
+static void unreferenced(void **state)
+{
+	(void)state;
+	struct snapshot *s = snap_new(2);
+	s->tasks[1].unreferenced = true;
+	fires(s, NULL, "unreferenced-task", 1, "Nothing refers to task Task-2 (work)");
+}
+
+static void locks(void **state)
+{
+	(void)state;
+	for (int ended = 0; ended < 2; ended++) {
+		struct snapshot *s = snap_new(2);
+		struct wait *w = snap_wait(s, WAIT_LOCK);
+		w->id = 0x10C0;
+		w->holder = 0x77;
+		w->holder_name = "holder";
+		w->holder_ended = ended;
+		s->tasks[0].wait = w;
+		if (ended)
+			fires(s, NULL, "orphaned-lock", 1, "for a lock (0x10c0) that task holder held when it ended");
+		else
+			silent(s, NULL, "orphaned-lock");
+	}
+}
+
+static void groups(void **state)
+{
+	(void)state;
+	static const struct exception e = { "ConnectionError", "gone" };
+	static const uint64_t members[] = { ID(1), ID(2) };
+	for (int how = 0; how < 4; how++) {
+		struct snapshot *s = snap_new(3);
+		s->ngroups = 1;
+		s->groups = calloc(1, sizeof *s->groups);
+		s->groups[0] = (struct group){ .id = 0x60, .kind = "TaskGroup", .owner = ID(0), .tasks = members,
+					       .ntasks = how == 3 ? 0 : 2, .aborting = how != 1,
+					       .error = how == 2 ? NULL : &e };
+		if (how)
+			silent(s, NULL, "group-aborting");
+		else
+			fires(s, NULL, "group-aborting", 2, "A child of the TaskGroup in task Task-1 failed with "
+			      "ConnectionError (gone), so the group cancels all others (2 still to end)");
+	}
+}
+
+static struct snapshot *with_cycle(void)
+{
+	struct snapshot *s = snap_new(2);
+	s->tasks[0].name = "\x1b[31mred";
+	snap_awaited_by(s, 0, 1);
+	snap_awaited_by(s, 1, 0);
+	return s;
+}
+
+static struct snapshot *nothing(void)
+{
+	return snap_new(2);
+}
+
+static struct snapshot *partial(void)
+{
+	struct snapshot *s = with_cycle();
+	s->complete = false;
+	return s;
+}
+
+static struct snapshot *part_of_nothing(void)
+{
+	struct snapshot *s = nothing();
+	s->complete = false;
+	return s;
+}
+
+static void command(void **state)
+{
+	(void)state;
+	static const struct { struct snapshot *(*make)(void); const char *line; int status; const char *out; } runs[] = {
+		{ with_cycle, "check --interval 0", 1, "error [await-cycle] 2 tasks wait" },
+		{ with_cycle, "check --interval 0", 1, "[31mred" },
+		{ with_cycle, "check --rule await-cycle --rule blocked-loop --interval 0", 1, "error [await-cycle]" },
+		{ with_cycle, "check --rule timer-overdue", 0, "Nothing found by 1 rule in 2 tasks." },
+		{ with_cycle, "check --interval 0 --json", 1, "\"findings\":[{\"rule\":\"await-cycle\",\"severity\":\"error\"" },
+		{ nothing, "check --interval 0", 0, "Nothing found by 10 rules in 2 tasks." },
+		{ nothing, "check --interval 0 --json", 0, "\"findings\":[]" },
+		{ partial, "check --interval 0", 1, "error [await-cycle]" },
+		{ part_of_nothing, "check --interval 0", 5, "Nothing found" },
+		{ nothing, "check --fail-on none", 2, "" },
+		{ nothing, "check --rule nope", 2, "" },
+		{ nothing, "check --interval -1", 2, "" },
+		{ nothing, "check --list-rules", 0, "await-cycle" },
+	};
+	for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
+		struct ran r = run_line(runs[i].make, runs[i].line);
+		if (r.status != runs[i].status)
+			fail_msg("%s: %d\n%s%s", runs[i].line, r.status, r.out, r.err);
+		has(r.out, runs[i].out);
+		has_not(r.out, "\x1b");
+		ran_free(&r);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(table), cmocka_unit_test(cycles), cmocka_unit_test(blocked),
+		cmocka_unit_test(overdue), cmocka_unit_test(executors), cmocka_unit_test(origins),
+		cmocka_unit_test(cancels), cmocka_unit_test(exceptions), cmocka_unit_test(unreferenced),
+		cmocka_unit_test(locks), cmocka_unit_test(groups), cmocka_unit_test(command),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
