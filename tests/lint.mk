@@ -1,7 +1,9 @@
 # lint: the compilers' and analysers' view. asan: every test under sanitizers.
 
 .PHONY: lint lint-layers lint-clang lint-cppcheck lint-tidy lint-man
-lint: lint-layers lint-clang lint-cppcheck lint-tidy lint-man
+lint:
+	@tests/setup lint
+	@$(MAKE) --no-print-directory lint-layers lint-man lint-clang lint-cppcheck lint-tidy
 
 # Includes point down the layers only.
 lint-layers:
@@ -13,7 +15,7 @@ lint-clang:
 CPPCHECK_OFF := missingIncludeSystem unusedFunction constParameter constVariable \
 	variableScope unmatchedSuppression checkersReport returnDanglingLifetime
 lint-cppcheck:
-	cppcheck -q -j2 --std=c11 --enable=warning,performance,portability --inline-suppr \
+	@cppcheck -q -j2 --std=c11 --enable=warning,performance,portability --inline-suppr \
 		$(CPPCHECK_OFF:%=--suppress=%) --error-exitcode=1 -I. -D_GNU_SOURCE $(LAYERS)
 
 TIDY_CHECKS := clang-analyzer-*,bugprone-*,-bugprone-easily-swappable-parameters,$\
@@ -23,11 +25,11 @@ TIDY_CHECKS := clang-analyzer-*,bugprone-*,-bugprone-easily-swappable-parameters
 	-bugprone-sizeof-expression,-clang-analyzer-valist.Uninitialized,$\
 	-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling
 lint-tidy:
-	clang-tidy -quiet -warnings-as-errors='*' -checks='-*,$(TIDY_CHECKS)' $(SRC) -- \
+	@clang-tidy -quiet -warnings-as-errors='*' -checks='-*,$(TIDY_CHECKS)' $(SRC) -- \
 		$(CSTD) $(CPPFLAGS)
 
 lint-man:
-	mandoc -Tlint -Wwarning $(wildcard man/*.[0-9])
+	@mandoc -Tlint -Wwarning $(wildcard man/*.[0-9])
 
 ASAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 .PHONY: asan

@@ -19,6 +19,7 @@ demo: setup-build
 
 .PHONY: check
 check: setup
+	@$(MAKE) --no-print-directory lint-layers lint-man
 	@$(MAKE) --no-print-directory all
 	@$(MAKE) --no-print-directory unit
 	tests/interpreters make $(INTERPRETERS)
