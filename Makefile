@@ -68,6 +68,7 @@ clean:
 
 include symbols/symbols.mk
 include agent/agent.mk
+include cmd/cmd.mk
 include unwind/unwind.mk
 include tests/tests.mk
 include tests/lint.mk

@@ -6,6 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "attach/act.h"
+#include "cmd/input.h"
+
 static bool grow(struct session *s)
 {
 	size_t n = s->n + 1;
@@ -128,15 +131,46 @@ static int run_script(struct session *s, const char *const *script)
 	return first;
 }
 
+static void prompt(const struct session *s, struct strbuf *b)
+{
+	strbuf_clear(b);
+	strbuf_str(b, "asyncmon ");
+	if (s->n > 1)
+		strbuf_fmt(b, "%s +%zu", s->names[0], s->n - 1);
+	else if (s->caps[0]->target->kind == TARGET_PROCESS)
+		strbuf_fmt(b, "%d %s", (int)s->caps[0]->target->pid, s->names[0]);
+	else
+		strbuf_str(b, s->names[0]);
+	strbuf_str(b, s->n == 1 && s->ended[0] ? " (ended)> " : "> ");
+}
+
+static size_t watch_targets(void *ctx, struct pollfd *p, size_t room)
+{
+	const struct session *s = ctx;
+	size_t n = 0;
+	for (size_t i = 0; i < s->n && n < room; i++)
+		if (!s->ended[i] && s->caps[i]->target->kind == TARGET_PROCESS)
+			p[n++] = (struct pollfd){ .fd = target_pidfd(s->caps[i]->target), .events = POLLIN };
+	return n;
+}
+
+static void say_ended(void *ctx)
+{
+	session_notice_ends(ctx);
+}
+
 static void run_person(struct session *s)
 {
+	struct strbuf b = { 0 };
 	char *last = NULL;
 	session_banner(s);
-	input_start(s);
+	input_start(&(struct input){ "history", watch_targets, say_ended, s });
+	complete_start(s);
 	while (!s->over) {
 		bool interrupted = false;
 		session_notice_ends(s);
-		char *line = input_line(s, &interrupted);
+		prompt(s, &b);
+		char *line = b.failed ? NULL : input_line(b.s, &interrupted);
 		if (interrupted)
 			continue;
 		if (!line)
@@ -150,7 +184,9 @@ static void run_person(struct session *s)
 		if (last)
 			s->status = session_line(s, last);
 	}
-	input_end(s);
+	complete_end();
+	input_end();
+	strbuf_free(&b);
 	free(last);
 }
 

@@ -64,14 +64,6 @@ void line_free(struct line *l);
 char *alias_expand(const struct session *s, const char *line);
 const struct alias *alias_find(const struct session *s, const char *name, size_t len);
 
-/* session_input.c: lines from a person, by readline. */
-void input_start(struct session *s);
-/* The caller frees it; NULL at the end. *interrupted: Ctrl-C, there is no line. */
-char *input_line(struct session *s, bool *interrupted);
-void input_end(struct session *s);
-/* "$VAR/asyncmon/name" or "$HOME/home/asyncmon/name"; NULL where neither is set. */
-char *xdg_path(const char *var, const char *home, const char *name, bool make_folder);
-
 /* session_programs.c: asyncmon-NAME on PATH. */
 char *program_find(const char *name);
 /* Calls fn for each name there. */

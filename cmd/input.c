@@ -1,9 +1,6 @@
-/* Lines from a person, by readline: prompt, history, Ctrl-C, and a word when the target
- * ends while nothing is typed. */
-#include "cmd/session.h"
+#include "cmd/input.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,16 +11,17 @@
 #include <readline/history.h>
 #include <readline/readline.h>
 
-#include "attach/act.h"
+#include "base/strbuf.h"
 
 #define HISTORY_MAX 2000
 #define WATCHED 64
 
 /* readline's callbacks get no context. */
 static struct {
-	struct session *s;
+	struct input i;
 	volatile sig_atomic_t sigint;
 	bool dropped;            /* the line was given up by Ctrl-C */
+	bool over;
 	char *history;           /* the file */
 	struct sigaction old;
 } in;
@@ -57,24 +55,23 @@ static void on_sigint(int signum)
 	in.sigint = 1;
 }
 
-static void say_ended(void)
+/* Prints what there is to say above the line. */
+static void let_speak(void)
 {
 	rl_save_prompt();
-	rl_crlf();
-	session_notice_ends(in.s);
+	rl_clear_visible_line();
+	in.i.woken(in.i.ctx);
+	fflush(stdout);
 	rl_restore_prompt();
 	rl_on_new_line();
-	rl_redisplay();
+	rl_forced_update_display();
 }
 
-/* Waits for a key, Ctrl-C or a target's end. True: a key, or the end of input. */
+/* Waits for a key, Ctrl-C or one of the others. True: a key, or the end of input. */
 static bool wait_key(int fd)
 {
 	struct pollfd p[WATCHED] = { { .fd = fd, .events = POLLIN } };
-	nfds_t n = 1;
-	for (size_t i = 0; i < in.s->n && n < WATCHED; i++)
-		if (!in.s->ended[i] && in.s->caps[i]->target->kind == TARGET_PROCESS)
-			p[n++] = (struct pollfd){ .fd = target_pidfd(in.s->caps[i]->target), .events = POLLIN };
+	nfds_t n = 1 + in.i.watch(in.i.ctx, p + 1, WATCHED - 1);
 	sigset_t block, old;
 	sigemptyset(&block);
 	sigaddset(&block, SIGINT);
@@ -84,14 +81,14 @@ static bool wait_key(int fd)
 	if (r > 0 && p[0].revents)
 		return true;
 	if (r > 0)
-		say_ended();
+		let_speak();
 	return false;
 }
 
 /* A key. Ctrl-C empties the line and enters it; what is entered so is not run. */
 static int get_key(FILE *f)
 {
-	for (;;) {
+	while (!in.over) {
 		if (in.sigint) {
 			in.sigint = 0;
 			in.dropped = true;
@@ -108,12 +105,20 @@ static int get_key(FILE *f)
 		if (n == 0 || errno != EINTR)
 			return EOF;
 	}
+	rl_replace_line("", 0);
+	return '\n';
 }
 
-void input_start(struct session *s)
+void input_give_up(void)
+{
+	in.over = true;
+}
+
+void input_start(const struct input *i)
 {
 	struct sigaction sa = { .sa_handler = on_sigint };
-	in.s = s;
+	in.i = *i;
+	in.over = false;
 	rl_readline_name = "asyncmon";
 	rl_variable_bind("show-all-if-ambiguous", "on"); /* ~/.inputrc is read later */
 	rl_catch_signals = 0;
@@ -121,23 +126,11 @@ void input_start(struct session *s)
 	rl_getc_function = get_key;
 	sigaction(SIGINT, &sa, &in.old);
 	using_history();
+	clear_history();
 	stifle_history(HISTORY_MAX);
-	in.history = xdg_path("XDG_STATE_HOME", ".local/state", "history", true);
+	in.history = xdg_path("XDG_STATE_HOME", ".local/state", i->history, true);
 	if (in.history)
 		read_history(in.history);
-	complete_start(s);
-}
-
-static void prompt(struct session *s, struct strbuf *b)
-{
-	strbuf_str(b, "asyncmon ");
-	if (s->n > 1)
-		strbuf_fmt(b, "%s +%zu", s->names[0], s->n - 1);
-	else if (s->caps[0]->target->kind == TARGET_PROCESS)
-		strbuf_fmt(b, "%d %s", (int)s->caps[0]->target->pid, s->names[0]);
-	else
-		strbuf_str(b, s->names[0]);
-	strbuf_str(b, s->n == 1 && s->ended[0] ? " (ended)> " : "> ");
 }
 
 static void remember(const char *line)
@@ -155,16 +148,13 @@ static void remember(const char *line)
 	fclose(f);
 }
 
-char *input_line(struct session *s, bool *interrupted)
+char *input_line(const char *prompt, bool *interrupted)
 {
-	struct strbuf b = { 0 };
-	prompt(s, &b);
 	in.dropped = false;
 	in.sigint = 0;
-	char *line = b.failed ? NULL : readline(b.s);
-	strbuf_free(&b);
+	char *line = readline(prompt);
 	*interrupted = in.dropped;
-	if (in.dropped) {
+	if (in.dropped || in.over) {
 		free(line);
 		return NULL;
 	}
@@ -175,10 +165,8 @@ char *input_line(struct session *s, bool *interrupted)
 	return line;
 }
 
-void input_end(struct session *s)
+void input_end(void)
 {
-	(void)s;
-	complete_end();
 	sigaction(SIGINT, &in.old, NULL);
 	/* The file only ever grows at its end; shorten it now and then. */
 	if (in.history)

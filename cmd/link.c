@@ -1,0 +1,167 @@
+#include "cmd/link.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "attach/act.h"
+#include "cmd/capture.h"
+#include "cmd/shape.h"
+#include "cmd/texts.h"
+#include "tasks/inject_site.h"
+
+/* A message that is longer is none of ours. */
+#define LONGEST (64u << 20)
+
+err_t link_run(struct call *c, const char *text, const char *last, char **reply)
+{
+	struct inject_site *site = calloc(1, sizeof *site);
+	struct strbuf b = { 0 };
+	strbuf_fmt(&b, "%s%s\n%s\n", text_link, text, last);
+	err_t e = site && !b.failed ? inject_site_find(c->cap->python, site) : ERR_NOMEM;
+	if (!e)
+		e = inject_run(call_target(c), site, &(struct inject_text){ .text = b.s }, reply);
+	strbuf_free(&b);
+	free(site);
+	return e;
+}
+
+err_t link_open(struct call *c, const char *text, const char *last, struct link *out)
+{
+	char *reply = NULL;
+	*out = (struct link){ .fd = -1 };
+	TRY(link_run(c, text, last, &reply));
+	int theirs = reply ? atoi(reply) : -1;
+	free(reply);
+	out->fd = (int)syscall(SYS_pidfd_getfd, target_pidfd(call_target(c)), theirs, 0);
+	if (out->fd < 0)
+		return errno == ENOSYS
+			? err_new(E_UNSUPPORTED, "this needs Linux 5.6 or later (pidfd_getfd)")
+			: err_errno(errno == EPERM ? E_PERM : E_IO, errno, "pidfd_getfd");
+	if (!link_send(out, 'h', ""))
+		return err_new(E_GONE, "the target closed the connection");
+	return NULL;
+}
+
+void link_close(struct link *l)
+{
+	if (l->fd >= 0)
+		close(l->fd);
+	l->fd = -1;
+	strbuf_free(&l->in);
+	strbuf_free(&l->body);
+}
+
+static bool send_all(int fd, const char *p, size_t n)
+{
+	while (n) {
+		ssize_t k = send(fd, p, n, MSG_NOSIGNAL);
+		/* The end may be one that does not block: that is the target's choice. */
+		if (k < 0 && errno == EAGAIN) {
+			struct pollfd w = { .fd = fd, .events = POLLOUT };
+			if (poll(&w, 1, 10000) <= 0)
+				return false;
+			continue;
+		}
+		if (k < 0 && errno != EINTR)
+			return false;
+		if (k > 0) {
+			p += k;
+			n -= (size_t)k;
+		}
+	}
+	return true;
+}
+
+bool link_send(struct link *l, char kind, const char *text)
+{
+	size_t n = strlen(text);
+	unsigned char head[5] = { (unsigned char)kind, (unsigned char)n, (unsigned char)(n >> 8),
+				  (unsigned char)(n >> 16), (unsigned char)(n >> 24) };
+	return send_all(l->fd, (const char *)head, sizeof head) && send_all(l->fd, text, n);
+}
+
+/* Takes a whole message from what came. */
+static bool take(struct link *l)
+{
+	const unsigned char *p = (const unsigned char *)l->in.s;
+	if (l->in.len < 5)
+		return false;
+	size_t n = p[1] | (size_t)p[2] << 8 | (size_t)p[3] << 16 | (size_t)p[4] << 24;
+	if (l->in.len < 5 + n)
+		return false;
+	l->kind = l->in.s[0];
+	strbuf_clear(&l->body);
+	strbuf_add(&l->body, l->in.s + 5, n);
+	memmove(l->in.s, l->in.s + 5 + n, l->in.len - 5 - n);
+	l->in.len -= 5 + n;
+	return !l->body.failed;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000ll + ts.tv_nsec / 1000000;
+}
+
+enum link_got link_next(struct link *l, int timeout_ms)
+{
+	int64_t end = now_ms() + timeout_ms;
+	char buf[65536];
+	while (!take(l)) {
+		int64_t left = timeout_ms < 0 ? -1 : end - now_ms();
+		struct pollfd p = { .fd = l->fd, .events = POLLIN };
+		int r = poll(&p, 1, timeout_ms < 0 ? -1 : left > 0 ? (int)left : 0);
+		if (r < 0 && errno == EINTR)
+			return LINK_INTERRUPTED;
+		if (r == 0)
+			return LINK_TIMEOUT;
+		ssize_t n = recv(l->fd, buf, sizeof buf, MSG_DONTWAIT);
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			continue;
+		if (n <= 0 || l->in.len > LONGEST)
+			return LINK_CLOSED;
+		strbuf_add(&l->in, buf, (size_t)n);
+		if (l->in.failed)
+			return LINK_CLOSED;
+	}
+	return LINK_MESSAGE;
+}
+
+static const struct thread_frame *innermost(const struct thread_stack *t)
+{
+	for (size_t i = t->nframes; i-- > 0;)
+		if (t->frames[i].kind == FRAME_PYTHON)
+			return &t->frames[i];
+	return NULL;
+}
+
+char *link_busy_with(struct call *c, uint64_t loop)
+{
+	struct snapshot *s = NULL;
+	struct strbuf b = { 0 };
+	const struct thread_frame *f = NULL;
+	err_t e = call_snapshot(c, SNAPSHOT_THREADS, &s);
+	pid_t tid = 0;
+	for (size_t i = 0; !e && i < s->nloops; i++)
+		if (s->loops[i].id == loop)
+			tid = s->loops[i].thread;
+	for (size_t i = 0; !e && tid && i < s->nthreads; i++)
+		if (s->threads[i].tid == tid)
+			f = innermost(&s->threads[i]);
+	if (f) {
+		struct strbuf raw = { 0 };
+		shape_place(&raw, f->function, f->file, f->line);
+		strbuf_escaped(&b, raw.s ? raw.s : "");
+		strbuf_free(&raw);
+	}
+	err_free(e);
+	snapshot_free(s);
+	return b.s;
+}
