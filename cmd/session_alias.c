@@ -125,7 +125,7 @@ const struct command cmd_alias = {
 	.summary = "give the start of a line a name, or show those there are",
 	.description = "alias NAME='TEXT' has a line that starts with NAME run as if it started with TEXT. "
 		       "Written into the start file it holds for every session.",
-	.flags = CMD_SESSION | CMD_REST,
+	.flags = CMD_SESSION | CMD_HERE | CMD_REST,
 	.run = alias_run,
 };
 
@@ -134,7 +134,7 @@ const struct command cmd_unalias = {
 	.arguments = "NAME...",
 	.summary = "forget an alias",
 	.description = "Forgets the aliases named.",
-	.flags = CMD_SESSION,
+	.flags = CMD_SESSION | CMD_HERE,
 	.run = unalias_run,
 };
 
@@ -144,6 +144,6 @@ const struct command cmd_exit = {
 	.arguments = "",
 	.summary = "leave; the target runs on",
 	.description = "Ends the session, as Ctrl-D does. The target runs on.",
-	.flags = CMD_SESSION,
+	.flags = CMD_SESSION | CMD_HERE,
 	.run = exit_run,
 };

@@ -154,7 +154,7 @@ static int run_line(struct session *s, struct line *l)
 	l->words[0] = name;
 	if (!asks_help(l))
 		warn(s, cmd);
-	if (cmd->flags & CMD_SESSION && !(cmd->flags & CMD_TARGET) && !l->pipe && !l->file)
+	if (cmd->flags & CMD_HERE && !l->pipe && !l->file)
 		return run(s, l, NULL);
 	return run_child(s, l, NULL);
 }
