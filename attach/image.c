@@ -15,6 +15,32 @@ static int span_order(const void *a, const void *b)
 	return x->start < y->start ? -1 : x->start > y->start;
 }
 
+/* Two bits a page. Those of a large range are mapped, so that what is never looked at
+ * of it costs nothing. */
+#define BITS_MAPPED_FROM (64u << 10)
+
+static size_t bits_size(uint64_t size)
+{
+	return 2 * ((size / IMAGE_PAGE + 63) / 64) * sizeof(uint64_t);
+}
+
+static uint64_t *bits_new(uint64_t size)
+{
+	size_t n = bits_size(size);
+	if (n < BITS_MAPPED_FROM)
+		return calloc(1, n);
+	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static void bits_free(uint64_t *bits, uint64_t size)
+{
+	if (bits_size(size) < BITS_MAPPED_FROM)
+		free(bits);
+	else if (bits)
+		munmap(bits, bits_size(size));
+}
+
 static err_t range_init(struct image_range *r, uint64_t start, uint64_t end)
 {
 	size_t size = end - start, words = (size / IMAGE_PAGE + 63) / 64;
@@ -23,7 +49,7 @@ static err_t range_init(struct image_range *r, uint64_t start, uint64_t end)
 	if (p == MAP_FAILED)
 		/* Reserved address space of a size that we cannot have ourselves: left out. */
 		return size > LEFT_OUT_FROM ? ERR_NOTFOUND : ERR_NOMEM;
-	uint64_t *bits = calloc(2 * words, sizeof *bits);
+	uint64_t *bits = bits_new(size);
 	if (!bits) {
 		munmap(p, size);
 		return ERR_NOMEM;
@@ -37,7 +63,7 @@ static void ranges_free(struct image_range *ranges, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		if (ranges[i].bytes)
 			munmap(ranges[i].bytes, ranges[i].end - ranges[i].start);
-		free(ranges[i].have);
+		bits_free(ranges[i].have, ranges[i].end - ranges[i].start);
 	}
 	free(ranges);
 }

@@ -16,7 +16,7 @@
 
 struct maker {
 	Elf64_Phdr *ph;
-	size_t nph;
+	size_t nph, cap;
 	const uint8_t **bytes;    /* of each segment; NULL: zeros */
 	uint8_t *notes;
 	size_t nnotes;
@@ -28,8 +28,11 @@ struct maker {
 static inline void make_load(struct maker *m, uint64_t addr, uint64_t memsz, uint64_t filesz,
 			     uint32_t flags, const void *bytes)
 {
-	m->ph = realloc(m->ph, (m->nph + 1) * sizeof *m->ph);
-	m->bytes = realloc(m->bytes, (m->nph + 1) * sizeof *m->bytes);
+	if (m->nph == m->cap) {
+		m->cap = m->cap ? 2 * m->cap : 16;
+		m->ph = realloc(m->ph, m->cap * sizeof *m->ph);
+		m->bytes = realloc(m->bytes, m->cap * sizeof *m->bytes);
+	}
 	m->ph[m->nph] = (Elf64_Phdr){ .p_type = PT_LOAD, .p_flags = flags, .p_vaddr = addr,
 				      .p_memsz = memsz, .p_filesz = filesz, .p_align = PAGE };
 	m->bytes[m->nph++] = bytes;

@@ -416,7 +416,7 @@ static void scribbled_cores_do_no_harm(void **state)
 	ssize_t n = read(fd, bytes, 1 << 20);
 	close(fd);
 	uint32_t seed = 1;
-	for (int round = 0; round < 2000; round++) {
+	for (int round = 0; round < 1000; round++) {
 		uint8_t *copy = malloc((size_t)n);
 		memcpy(copy, bytes, (size_t)n);
 		for (int k = 0; k < 1 + round % 8; k++) {
