@@ -69,6 +69,19 @@ TEXT(fd_text) { TASK; return t->wait && num(b, t->wait->fd >= 0, t->wait->fd); }
 NUMBER(fd_number) { TASK; return t->wait && is(v, t->wait->fd >= 0, t->wait->fd); }
 TEXT(peer_text) { TASK; return t->wait && str(b, t->wait->peer); }
 TEXT(group_text) { TASK; return hex(b, t->group); }
+/* The address first: names need not be told apart. */
+TEXT(group_named)
+{
+	TASK;
+	const struct group *g = snapshot_group(s, t->group);
+	if (!hex(b, t->group))
+		return false;
+	if (g && g->kind)
+		strbuf_fmt(b, " %s", g->kind);
+	if (g && g->name)
+		strbuf_fmt(b, " %s", g->name);
+	return true;
+}
 NUMBER(group_number) { TASK; return is(v, t->group, (double)t->group); }
 TEXT(awaiters_text) { TASK; return num(b, true, (int64_t)t->nawaited_by); }
 NUMBER(awaiters_number) { TASK; return is(v, true, (double)t->nawaited_by); }
@@ -190,7 +203,7 @@ static const struct column
 	by_created = { .name = "created", .text = created_text },
 	by_waiting = { .name = "waiting", .text = kind_text },
 	by_state = { .name = "state", .text = state_text },
-	by_group = { .name = "group", .text = group_text };
+	by_group = { .name = "group", .text = group_named };
 static const struct column *const groups_by[] = {
 	&by_coro, &by_created, &by_waiting, &by_state, &by_group, NULL
 };

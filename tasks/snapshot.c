@@ -35,9 +35,12 @@ const char *cancel_origin_name(enum cancel_origin o)
 
 void snapshot_index(struct snapshot *s)
 {
-	bool fine = map_reserve(&s->by_id, s->ntasks);
+	/* Groups after the tasks: no object is both. */
+	bool fine = map_reserve(&s->by_id, s->ntasks + s->ngroups);
 	for (size_t i = 0; i < s->ntasks && fine; i++)
 		fine = !s->tasks[i].id || map_set(&s->by_id, s->tasks[i].id, i + 1);
+	for (size_t i = 0; i < s->ngroups && fine; i++)
+		fine = !s->groups[i].id || map_set(&s->by_id, s->groups[i].id, s->ntasks + i + 1);
 	if (!fine)
 		map_free(&s->by_id);
 }
@@ -46,10 +49,21 @@ const struct task *snapshot_task(const struct snapshot *s, uint64_t id)
 {
 	uint64_t at;
 	if (s->by_id.n)
-		return id && map_get(&s->by_id, id, &at) ? &s->tasks[at - 1] : NULL;
+		return id && map_get(&s->by_id, id, &at) && at <= s->ntasks ? &s->tasks[at - 1] : NULL;
 	for (size_t i = 0; i < s->ntasks; i++)
 		if (s->tasks[i].id == id)
 			return &s->tasks[i];
+	return NULL;
+}
+
+const struct group *snapshot_group(const struct snapshot *s, uint64_t id)
+{
+	uint64_t at;
+	if (s->by_id.n)
+		return id && map_get(&s->by_id, id, &at) && at > s->ntasks ? &s->groups[at - 1 - s->ntasks] : NULL;
+	for (size_t i = 0; i < s->ngroups; i++)
+		if (s->groups[i].id == id)
+			return &s->groups[i];
 	return NULL;
 }
 

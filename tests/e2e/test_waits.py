@@ -56,3 +56,26 @@ def test_no_wait_twice(asyncmon, shared, interp):
               for i, x in by_id(asyncmon.json("ps", t.pid)).items()}
              for _ in range(2)]
     assert looks[0] == looks[1]
+
+
+def test_groups_like_aiotools(asyncmon, shared, interp):
+    t = shared(interp, "groups.py")
+    groups = {g["id"]: g for g in
+              asyncmon.json("tree", "--groups", t.pid)["groups"]}
+    tasks = by_id(asyncmon.json("ps", t.pid))
+    assert set(groups) == {g["id"] for g in t.truth["groups"]}
+    for told in t.truth["groups"]:
+        seen = groups[told["id"]]
+        assert seen["kind"] == told["kind"]
+        assert seen["name"] == told.get("name")
+        assert seen["owner"] == told["owner"]
+        assert sorted(seen["tasks"]) == sorted(told["tasks"])
+        assert all(tasks[i]["group"] == told["id"] for i in told["tasks"])
+        if "waits" in told:
+            wait = tasks[told["owner"]]["waiting_on"]
+            assert wait["kind"] == "taskgroup" and wait["id"] == told["id"]
+            assert sorted(wait["tasks"]) == sorted(told["tasks"])
+            assert wait["detail"] == told["kind"] + ", 3 left"
+    out = asyncmon("ps", "--group-by", "group", t.pid).out
+    assert "PersistentTaskGroup mailer" in out
+    assert "PersistentTaskGroup" in asyncmon("tree", "--groups", t.pid).out

@@ -110,8 +110,8 @@ static struct snapshot *in_groups(void)
 	b[0] = ID(3);
 	s->ngroups = 2;
 	s->groups = calloc(2, sizeof *s->groups);
-	s->groups[0] = (struct group){ 0x10, "TaskGroup", NULL, ID(0), a, 2, false };
-	s->groups[1] = (struct group){ 0x20, "PersistentTaskGroup", "pool", ID(2), b, 1, true };
+	s->groups[0] = (struct group){ 0x10, "TaskGroup", NULL, ID(0), a, 2, false, NULL };
+	s->groups[1] = (struct group){ 0x20, "PersistentTaskGroup", "pool", ID(2), b, 1, true, NULL };
 	return s;
 }
 
