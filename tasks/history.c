@@ -64,9 +64,8 @@ bool history_find(struct walk *w, struct agent_header *h, const char **why)
 	*why = NULL;
 	uint64_t misses = w->r.img->misses;
 	bool found = by_symbol(w, h) || by_mapping(w, h);
-	/* Looking for it is no loss where there is none. */
-	if (!found)
-		w->r.img->misses = misses;
+	/* Looking into memory that is not there is no loss of what was looked for. */
+	w->r.img->misses = misses;
 	if (!found || !h->on)
 		return false;
 	if (h->version != AGENT_VERSION || h->size != sizeof *h) {

@@ -1,0 +1,178 @@
+"""The agent and tasks of odd makes, other threads, forks; `run` and what it leaves."""
+import json
+import os
+import subprocess
+
+import pytest
+
+from conftest import ASYNCMON, INTERPS, usable
+
+BUILD = os.path.dirname(os.path.abspath(ASYNCMON))
+
+
+@pytest.fixture
+def odd(interp, target, asyncmon):
+    t = target(interp, "oddtasks.py")
+    assert asyncmon("inject", t.pid).rc == 0
+    line = t.line(30)
+    assert line, t.stderr()
+    child = json.loads(line)["child"]
+    # Its number is that of its own namespace, which is ours.
+    yield t, child
+    os.kill(child, 9)
+
+
+def test_odd_tasks(odd, asyncmon):
+    t, child = odd
+    tasks = {x["name"]: x for x in asyncmon.json("ps", t.pid)["tasks"]}
+    made_by = {"of threaded": "threaded", "Plain sleeper": "main", "Own sleeper": "main",
+               "Later sleeper": "main"}
+    # From 3.14 on pure-Python tasks do not call into _asyncio.
+    if t.interp.minor < (3, 14):
+        made_by.update({"pure": "main", "of pure": "pure"})
+        assert any(x["type"] == "asyncio.tasks.Task" and x["created"] for x in tasks.values())
+    if t.interp.minor >= (3, 12):
+        made_by.update({"eager": "main", "of eager": "eager", "eager sleeper": "main"})
+    for name, by in made_by.items():
+        assert tasks[name]["created"]["by"]["name"] == by, name
+        assert tasks[name]["stats"]["polls"] == 1, name
+    ended = {x["name"]: x for x in asyncmon.json("pst", t.pid)["terminated"]}
+    for make in ("Plain", "Own", "Later"):
+        assert ended[make + " quick"]["outcome"] == "finished"
+        failed = ended[make + " fails"]
+        assert failed["outcome"] == "failed"
+        assert failed["exception"] == {"type": "FileNotFoundError",
+                                       "message": "[Errno 2] No such file: 'somewhere'"}
+    assert ended["cancelled"]["outcome"] == "cancelled"
+    assert ended["abandoned"]["exception"]["type"] == "GeneratorExit"
+
+
+def test_forked_child_begins_empty(odd, asyncmon):
+    t, child = odd
+    serials = {x["serial"] for x in asyncmon.json("ps", t.pid)["tasks"]}
+    tasks = {x["name"]: x for x in asyncmon.json("ps", child)["tasks"]}
+    assert tasks["child main"]["serial"] is not None
+    assert tasks["child main"]["serial"] not in serials
+    assert "Plain sleeper" not in tasks or tasks["Plain sleeper"]["serial"] is None
+    ended = asyncmon.json("pst", child)["terminated"]
+    assert [x["name"] for x in ended] == ["quick in child"]
+
+
+# ---- run ----
+
+@pytest.fixture(params=[n for n in INTERPS if not INTERPS[n].root])
+def outside(request):
+    """Interpreters outside of a chroot, which see our files."""
+    return usable(INTERPS[request.param])
+
+
+def run(interp, *args, env=None, before=("run", "--")):
+    e = dict(os.environ, **(env or {}))
+    return subprocess.run([ASYNCMON] + list(before) + list(args), stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, env=e, timeout=60, universal_newlines=True)
+
+
+SAY = """
+import asyncio, json, os, subprocess, sys
+async def main():
+    agent = sys.modules["asyncmon_agent"]
+    child = subprocess.run([sys.executable, "-c", "import os, sys, asyncio; print(os.environ.get('PYTHONPATH'),"
+        "'asyncmon_agent' in sys.modules, [p for p in sys.path if 'shim' in p])"],
+        stdout=subprocess.PIPE, universal_newlines=True)
+    print(json.dumps({"tasks": agent.running()["tasks"], "path": os.environ.get("PYTHONPATH"),
+        "run": os.environ.get("ASYNCMON_RUN"), "shim": [p for p in sys.path if "shim" in p],
+        "site": getattr(sys.modules.get("sitecustomize"), "mark", None), "child": child.stdout}))
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("way", ["direct", "sh", "m"])
+def test_run(outside, tmp_path, way):
+    (tmp_path / "say.py").write_text(SAY)
+    (tmp_path / "sitecustomize.py").write_text("mark = 'theirs'\n")
+    argv = list(outside.argv)
+    if way == "sh":
+        (tmp_path / "go.sh").write_text("#!/bin/sh\n%s %s\n" % (" ".join(argv), tmp_path / "say.py"))
+        argv = ["sh", str(tmp_path / "go.sh")]
+    elif way == "m":
+        argv += ["-m", "say"]
+    else:
+        argv += [str(tmp_path / "say.py")]
+    before = sorted(os.listdir(str(tmp_path)))
+    env = {"PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    p = run(outside, *argv, env=env)
+    assert p.returncode == 0, p.stderr
+    said = json.loads(p.stdout)
+    assert said["tasks"] == 1 and said["site"] == "theirs"
+    assert said["path"] == str(tmp_path) and said["run"] is None and said["shim"] == []
+    assert said["child"] == "%s False []\n" % tmp_path
+    assert sorted(os.listdir(str(tmp_path))) == before
+
+
+def test_run_without_a_sitecustomize(outside, tmp_path):
+    text = ("import os, sys\n"
+            "assert 'PYTHONPATH' not in os.environ and 'asyncmon_agent' not in sys.modules\n"
+            "assert 'asyncio' not in sys.modules\n"
+            "assert getattr(sys.modules.get('sitecustomize'), '__file__', '').find('shim') < 0\n"
+            "import asyncio\n"
+            "assert sys.modules['asyncmon_agent'].running()\n")
+    env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    p = subprocess.run([ASYNCMON, "run", "--"] + outside.argv + ["-c", text], stderr=subprocess.PIPE,
+                       env=env, timeout=60, universal_newlines=True)
+    assert p.returncode == 0 and p.stderr == ""
+
+
+def test_run_with_children(outside):
+    text = ("import subprocess, sys\n"
+            "sys.exit(subprocess.call([sys.executable, '-c', 'import asyncio, sys; "
+            "assert sys.modules[\"asyncmon_agent\"].running()']))\n")
+    assert run(outside, *outside.argv, "-c", text, before=("run", "--children", "--")).returncode == 0
+
+
+def test_run_gives_the_status_on(python):
+    assert run(python, "sh", "-c", "exit 7").returncode == 7
+    assert run(python, "no-such-command").returncode == 127
+    assert run(python, before=("run",)).returncode == 2
+
+
+def test_a_module_of_ones_own(outside, tmp_path):
+    """start(), stop(), preserve() as a program calls them; a small memory fills up."""
+    text = """
+import asyncio, sys
+sys.path.insert(0, %r)
+import asyncmon_agent
+@asyncmon_agent.preserve
+async def kept():
+    await asyncio.sleep(0)
+async def other():
+    await asyncio.sleep(0)
+async def main():
+    await asyncio.ensure_future(kept())
+    for _ in range(400):
+        await asyncio.gather(*[other() for _ in range(100)])
+    n = asyncmon_agent.running()
+    assert n["ended"] <= 500 and n["preserved"] == 1 and n["dropped_tasks"] == 0, n
+    assert n["memory"] < 2 << 20
+    many = [asyncio.ensure_future(asyncio.sleep(1000)) for _ in range(20000)]
+    await asyncio.sleep(0)
+    n = asyncmon_agent.running()
+    assert n["dropped_tasks"] > 0 and n["preserved"] <= 1, n
+    for t in many:
+        t.cancel()
+    await asyncio.wait(many)
+asyncmon_agent.start(history=500, memory=1 << 20)
+asyncmon_agent.start()
+asyncio.run(main())
+asyncmon_agent.stop()
+asyncmon_agent.stop()
+assert asyncmon_agent.running() is None
+asyncio.run(other())
+asyncmon_agent.start()
+asyncio.run(other())
+assert 1 <= asyncmon_agent.running()["tasks"] < 10
+""" % BUILD
+    path = tmp_path / "own.py"
+    path.write_text(text)
+    p = subprocess.run(outside.argv + [str(path)], stderr=subprocess.PIPE, timeout=100,
+                       universal_newlines=True)
+    assert p.returncode == 0, p.stderr
