@@ -65,11 +65,21 @@ static int yama_scope(void)
 	return c - '0';
 }
 
+/* Not to be read, as a rule, when it is another one. */
 static bool other_user_namespace(pid_t pid)
 {
 	char ours[64], theirs[64];
-	return proc_link(getpid(), "ns/user", ours, sizeof ours) &&
-	       proc_link(pid, "ns/user", theirs, sizeof theirs) && strcmp(ours, theirs) != 0;
+	if (!proc_link(getpid(), "ns/user", ours, sizeof ours))
+		return false;
+	if (proc_link(pid, "ns/user", theirs, sizeof theirs))
+		return strcmp(ours, theirs) != 0;
+	/* The first namespace maps every id to itself. */
+	struct proc_text map = { 0 };
+	unsigned long from = 0, to = 0, n = 0;
+	bool first = proc_slurp(getpid(), "uid_map", &map) &&
+		     sscanf(map.s, "%lu %lu %lu", &from, &to, &n) == 3 && n == 4294967295ul;
+	free(map.s);
+	return !first;
 }
 
 /* The kernel gives /proc/PID to root where the process may not be dumped. */
@@ -94,6 +104,9 @@ static err_t traced(pid_t pid, pid_t tracer)
 static err_t other_user(pid_t pid, const struct proc_status *st)
 {
 	struct passwd *pw = getpwuid(st->uid[0]);
+	if (st->uid[0] == getuid())
+		return err_new(E_PERM, "process %d runs with other user or group ids than asyncmon; "
+			       "run asyncmon as root (CAP_SYS_PTRACE)", (int)pid);
 	if (pw)
 		return err_new(E_PERM, "process %d belongs to user %s; run asyncmon as that user "
 			       "or as root (CAP_SYS_PTRACE)", (int)pid, pw->pw_name);
