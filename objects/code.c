@@ -76,6 +76,8 @@ bool frame_read(struct reader *r, uint64_t addr, struct pyframe *f)
 		f->owner = owner;
 	f->previous = field_at(r, addr, l->iframe_previous);
 	f->code_addr = stackref_ptr(r, exec);
+	if (!f->code_addr)
+		return false; /* a live frame always runs something: these are zeros in place of it */
 	if ((l->owner_cstack >= 0 && f->owner == l->owner_cstack) ||
 	    (l->owner_interpreter >= 0 && f->owner == l->owner_interpreter))
 		return true;

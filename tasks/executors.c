@@ -183,10 +183,8 @@ static void worker(struct walk *w, uint64_t thread, size_t executor)
 	for (size_t i = 0; i < w->nthreads; i++) {
 		if (w->threads[i].pthread_id != (uint64_t)ident)
 			continue;
-		if (!pystack_read(&w->r, w->threads[i].tstate, &ps)) {
-			w->nomem = true;
+		if (!walk_thread_frames(w, &w->threads[i], &ps))
 			return;
-		}
 		for (size_t k = ps.n; k-- > 0;) {
 			const struct code *c = ps.frames[k].code;
 			if (!c || !c->name || !c->file || strcmp(c->name, "run") != 0 ||

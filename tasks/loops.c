@@ -88,13 +88,11 @@ struct loop *walk_loop(struct walk *w, uint64_t addr)
 
 /* The locals of BaseEventLoop._run_once() (Lib/asyncio/base_events.py): `end_time` is
  * made anew in every turn, `i` counts the callbacks of one. */
-static void loop_turn(struct walk *w, struct loop *l, const struct pythread *t)
+static void loop_turn(struct walk *w, struct loop *l, struct pythread *t)
 {
 	struct pystack ps;
-	if (!pystack_read(&w->r, t->tstate, &ps)) {
-		w->nomem = true;
+	if (!walk_thread_frames(w, t, &ps))
 		return;
-	}
 	for (size_t i = ps.n; i-- > 0;) {
 		const struct code *c = ps.frames[i].code;
 		if (!c || !c->name || !c->file || strcmp(c->name, "_run_once") != 0 ||
@@ -110,10 +108,10 @@ static void loop_turn(struct walk *w, struct loop *l, const struct pythread *t)
 	}
 }
 
-static const struct pythread *loops_thread(struct walk *w, const struct loop *l)
+static struct pythread *loops_thread(struct walk *w, const struct loop *l)
 {
 	for (size_t i = 0; i < w->nthreads; i++) {
-		const struct pythread *t = &w->threads[i];
+		struct pythread *t = &w->threads[i];
 		if (t->running_loop == l->id || (l->thread && t->thread && t->thread->tid == l->thread))
 			return t;
 	}
@@ -127,7 +125,7 @@ void walk_loops_finish(struct walk *w)
 			walk_loop(w, w->threads[i].running_loop);
 	for (size_t i = 0; i < w->s->nloops; i++) {
 		struct loop *l = &w->s->loops[i];
-		const struct pythread *t = l->running ? loops_thread(w, l) : NULL;
+		struct pythread *t = l->running ? loops_thread(w, l) : NULL;
 		if (!t)
 			continue;
 		l->interpreter = t->interp_id;

@@ -55,7 +55,7 @@ static bool read_chains(struct walk *w, const struct thread *thread, struct chai
 			continue;
 		struct pystack *ps = &cs->stacks[cs->n];
 		struct pyentries *es = &cs->entries[cs->n];
-		if (!pystack_read(&w->r, w->threads[i].tstate, ps) ||
+		if (!walk_thread_frames(w, &w->threads[i], ps) ||
 		    !pyentries_read(&w->r, w->threads[i].tstate, ps, es))
 			return false;
 		if (ps->n || ps->broken)

@@ -231,15 +231,26 @@ uint64_t walk_root_frame(struct walk *w, uint64_t coro)
 	return root;
 }
 
-struct stack walk_running(struct walk *w, const struct pythread *t, uint64_t coro)
+bool walk_thread_frames(struct walk *w, struct pythread *t, struct pystack *out)
+{
+	if (!pystack_read(&w->r, t->tstate, out)) {
+		w->nomem = true;
+		return false;
+	}
+	if (out->broken && !t->broken) {
+		t->broken = true;
+		w->broken_threads++;
+	}
+	return true;
+}
+
+struct stack walk_running(struct walk *w, struct pythread *t, uint64_t coro)
 {
 	struct frames fs = { 0 };
 	struct pystack ps;
 	uint64_t root = walk_root_frame(w, coro);
-	if (!pystack_read(&w->r, t->tstate, &ps)) {
-		w->nomem = true;
+	if (!walk_thread_frames(w, t, &ps))
 		return (struct stack){ 0 };
-	}
 	size_t last = ps.n;
 	for (size_t i = 0; i < ps.n; i++)
 		if (ps.frames[i].addr == root)

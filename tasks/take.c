@@ -129,6 +129,8 @@ static void say_missing(struct snapshot *s, const struct walk *w, uint64_t misse
 		snapshot_lacks(s, "%zu lists of tasks could not be read.", w->lost_tables);
 	if (w->broken_stacks)
 		snapshot_lacks(s, "%zu await stacks end early.", w->broken_stacks);
+	if (w->broken_threads)
+		snapshot_lacks(s, "The Python stacks of %zu threads end early.", w->broken_threads);
 	if (w->cut_stacks)
 		snapshot_lacks(s, "%zu C stacks end early: not enough of their memory was captured.", w->cut_stacks);
 	if (w->no_heap)
@@ -139,7 +141,8 @@ static void say_missing(struct snapshot *s, const struct walk *w, uint64_t misse
 
 static bool sound(const struct walk *w, uint64_t misses)
 {
-	return !w->torn && !misses && !w->lost_tasks && !w->lost_fields && !w->lost_tables && !w->broken_stacks;
+	return !w->torn && !misses && !w->lost_tasks && !w->lost_fields && !w->lost_tables && !w->broken_stacks &&
+	       !w->broken_threads;
 }
 
 static uint64_t mix(uint64_t h, uint64_t v)

@@ -2,6 +2,7 @@
 #include "tasks/walk.h"
 #include "unwind/pystack.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* Who holds the GIL: 3.12+ the interpreter's own gil, before the runtime's current
@@ -26,17 +27,15 @@ static int holds_gil(struct walk *w, const struct pythread *t)
 	return current == t->tstate;
 }
 
-static void thread_python(struct walk *w, const struct pythread *t, struct thread_stack *out)
+static void thread_python(struct walk *w, struct pythread *t, struct thread_stack *out)
 {
 	struct pystack ps;
 	out->python = true;
 	out->gil = holds_gil(w, t);
 	if (w->what & SNAPSHOT_NATIVE && t->thread)
 		return; /* native.c reads them with the C frames */
-	if (!pystack_read(&w->r, t->tstate, &ps)) {
-		w->nomem = true;
+	if (!walk_thread_frames(w, t, &ps))
 		return;
-	}
 	struct thread_frame *frames = arena_array(w->arena, ps.n ? ps.n : 1, sizeof *frames);
 	if (!frames) {
 		w->nomem = true;
@@ -64,6 +63,12 @@ static void thread_asyncio(struct walk *w, const struct thread *thread, struct t
 			out->task = w->s->tasks[i].id;
 }
 
+static int thread_order(const void *a, const void *b)
+{
+	const struct thread_stack *x = a, *y = b;
+	return (x->tid > y->tid) - (x->tid < y->tid);
+}
+
 void walk_threads(struct walk *w)
 {
 	struct target *t = w->r.py->target;
@@ -78,8 +83,8 @@ void walk_threads(struct walk *w)
 	for (size_t i = 0; i < t->nthreads; i++) {
 		struct thread_stack *out = &all[n];
 		*out = (struct thread_stack){ .tid = t->threads[i].tid, .gil = -1 };
-		out->name = arena_strn(w->arena, t->threads[i].comm,
-				       strnlen(t->threads[i].comm, sizeof t->threads[i].comm));
+		size_t name = strnlen(t->threads[i].comm, sizeof t->threads[i].comm);
+		out->name = name ? arena_strn(w->arena, t->threads[i].comm, name) : NULL;
 		for (size_t k = 0; k < w->nthreads; k++)
 			if (w->threads[k].thread == &t->threads[i])
 				thread_python(w, &w->threads[k], out);
@@ -92,6 +97,11 @@ void walk_threads(struct walk *w)
 			n++;
 	}
 	native_end(native);
+	/* The main thread first. The others of a core come in no order. */
+	if (n > 1) {
+		size_t main = all[0].tid == t->pid;
+		qsort(all + main, n - main, sizeof *all, thread_order);
+	}
 	/* Thread states whose thread could not be told. */
 	for (size_t k = 0; k < w->nthreads && w->what & SNAPSHOT_THREADS; k++) {
 		if (w->threads[k].thread)

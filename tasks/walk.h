@@ -18,6 +18,7 @@ struct pythread {                /* one PyThreadState */
 	struct thread *thread;   /* of the target, NULL unknown */
 	uint64_t pthread_id;
 	uint64_t running_loop, running_task;
+	bool broken;             /* its frames end early; counted */
 };
 
 struct addrs { uint64_t *v; size_t n, cap; };
@@ -59,6 +60,7 @@ struct walk {
 	const char *torn_why;
 	/* Things that could not be read, by kind, for the notes. */
 	size_t lost_tasks, lost_fields, lost_tables, broken_stacks;
+	size_t broken_threads;   /* whose Python stack ends early */
 	size_t cut_stacks;       /* C stacks of which too little was captured */
 	struct walk_limit limit;
 	bool over_limit, nomem;
@@ -137,7 +139,10 @@ struct stack_end {
 	bool running;            /* a frame of the chain is being executed */
 };
 struct stack walk_coroutine(struct walk *w, uint64_t coro, struct stack_end *end);
-struct stack walk_running(struct walk *w, const struct pythread *t, uint64_t coro);
+struct stack walk_running(struct walk *w, struct pythread *t, uint64_t coro);
+/* The Python frames of a thread; false when memory is out. */
+struct pystack;
+bool walk_thread_frames(struct walk *w, struct pythread *t, struct pystack *out);
 /* The address of a coroutine's frame while it runs, 0 unknown. */
 uint64_t walk_root_frame(struct walk *w, uint64_t coro);
 const struct frame *walk_frame(struct walk *w, const struct code *c, int64_t lasti);
