@@ -62,7 +62,10 @@ static const struct wait_rule rules[] = {
 
 static bool in_file(const char *path, const char *end)
 {
-	size_t n = path ? strlen(path) : 0, m = strlen(end);
+	size_t n, m = strlen(end);
+	if (!path)
+		return false;
+	n = strlen(path);
 	return n >= m && strcmp(path + n - m, end) == 0 && (n == m || path[n - m - 1] == '/');
 }
 
