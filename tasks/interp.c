@@ -3,6 +3,7 @@
 #include "tasks/walk.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define INTERPS_MAX 4096
 #define THREADS_MAX (1 << 17)
@@ -31,16 +32,18 @@ static struct thread *find_thread(struct walk *w, uint64_t tstate, uint64_t pthr
 }
 
 /* The loop that runs in a thread: a field of the thread state from 3.13 on, before that
- * a holder in its dict (Modules/_asynciomodule.c: PyRunningLoopHolder, whose loop
- * follows the header). */
+ * an entry of its dict (Modules/_asynciomodule.c): 3.12 the loop itself, up to 3.11 a
+ * _RunningLoopHolder, whose loop follows the header. */
 static uint64_t running_loop(struct walk *w, uint64_t tstate)
 {
 	const struct py_layout *l = w->r.l;
 	if (l->tstate_running_loop >= 0)
 		return field_at(&w->r, tstate, l->tstate_running_loop);
 	uint64_t dict = field_at(&w->r, tstate, l->tstate_dict);
-	uint64_t loop = field_at(&w->r, dict_get(&w->r, dict, "__asyncio_running_event_loop__"),
-				 l->object_size);
+	uint64_t loop = dict_get(&w->r, dict, "__asyncio_running_event_loop__");
+	const struct type_info *t = loop ? object_type(&w->r, loop) : NULL;
+	if (t && strstr(t->name, "_RunningLoopHolder"))
+		loop = field_at(&w->r, loop, l->object_size);
 	return is_none(&w->r, loop) ? 0 : loop;
 }
 
