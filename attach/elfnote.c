@@ -58,6 +58,7 @@ bool elf_headers(const struct elf_source *s, Elf64_Ehdr *eh, Elf64_Phdr **ph)
 	if (*ph && s->read(s->ctx, eh->e_phoff, *ph, eh->e_phnum * sizeof **ph))
 		return true;
 	free(*ph);
+	*ph = NULL;
 	return false;
 }
 

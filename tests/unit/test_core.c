@@ -262,6 +262,25 @@ static void gcore_lists_what_it_left_out(void **state)
 	free(library);
 }
 
+static void a_damaged_header_of_a_listed_file_is_survived(void **state)
+{
+	(void)state;
+	uint8_t *library = make_library(7, true);
+	struct made_file files[] = {
+		{ LIB, LIB + PAGE, 0, lib }, { LIB + PAGE, LIB + 2 * PAGE, PAGE, lib },
+	};
+	((Elf64_Ehdr *)library)->e_phoff = 1 << 30;
+	struct maker m = { .unaligned = true };
+	make_thread(&m, 5, 0, 0, 0);
+	make_files(&m, files, 2);
+	make_load(&m, LIB, PAGE, PAGE, PF_R, library);
+	make_core(&m, core);
+	struct target *t = open_core(NULL);
+	assert_int_equal(byte_at(t, LIB + PAGE), -1);
+	target_close(t);
+	free(library);
+}
+
 static void what_was_cut_off_is_unknown(void **state)
 {
 	(void)state;
@@ -451,6 +470,7 @@ int main(void)
 		T(files_are_looked_for_where_told),
 		T(without_a_build_id_the_header_decides),
 		T(gcore_lists_what_it_left_out),
+		T(a_damaged_header_of_a_listed_file_is_survived),
 		T(what_was_cut_off_is_unknown),
 		T(many_segments_are_quick),
 		T(reserved_space_is_left_out),
