@@ -260,6 +260,15 @@ static bool readable(struct py_version v)
 	return v.major == 3 && v.minor >= FIRST_MINOR && v.minor <= LAST_MINOR;
 }
 
+/* What is not there yet in a process was not dumped in a core. */
+static err_t not_ready(const struct finder *f, const char *name)
+{
+	if (f->py->target->kind == TARGET_CORE)
+		return err_new(E_VERSION, "%s is in this core, but not the memory that it keeps its state in: %s",
+			       name, f->why);
+	return err_new(E_BUSY, "%s is starting or ending here: %s", name, f->why);
+}
+
 static err_t version_error(const struct finder *f, struct py_version v)
 {
 	char name[32];
@@ -271,8 +280,11 @@ static err_t version_error(const struct finder *f, struct py_version v)
 	if (!readable(v))
 		return err_new(E_VERSION, "this is CPython %s, and asyncmon reads 3.%d to 3.%d", name,
 			       FIRST_MINOR, LAST_MINOR);
-	if (f->not_ready)
-		return err_new(E_BUSY, "CPython %s is starting or ending here: %s", name, f->why);
+	if (f->not_ready) {
+		char full[48];
+		snprintf(full, sizeof full, "CPython %s", name);
+		return not_ready(f, full);
+	}
 	return err_new(E_VERSION, "this is CPython %s, and no layout that asyncmon has fits it: %s",
 		       name, f->why[0] ? f->why : "there is no table of it");
 }
@@ -316,7 +328,7 @@ static err_t find_layout(struct finder *f)
 	if (v.major)
 		return version_error(f, v);
 	if (f->not_ready)
-		return err_new(E_BUSY, "CPython is starting or ending here: %s", f->why);
+		return not_ready(f, "CPython");
 	return err_new(E_VERSION, "this is a CPython older than 3.%d that is none of 3.%d to 3.%d: %s",
 		       LAST_SILENT_MINOR + 1, FIRST_MINOR, LAST_SILENT_MINOR, f->why);
 }
