@@ -257,16 +257,51 @@ def console(loop):
     return Console(find_loop(loop)).link.far.fileno()
 
 
+def console_at(frame):
+    """The console that runs in this stack, and the frames of its code, innermost first."""
+    code = []
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if name != '<asyncmon>':
+            # What starts this very text comes first, and is none of the console's.
+            if code or name != '<string>':
+                code.append(frame)
+        else:
+            me = frame.f_locals.get('self')
+            if type(me).__name__ == 'Console' and me.job is not None:
+                return me, code
+            code.clear()     # of the text that carries this one
+        frame = frame.f_back
+    return None, code
+
+
+def raise_here(code):
+    """In this very thread, which runs us in the middle of that code: at its next line, and
+    in no other frame, for an exception that comes late would end the program's loop."""
+    if sys.gettrace() is not None:
+        return 'no'
+
+    def trace(frame, event, arg):
+        if frame in code or frame.f_back in code:
+            code.clear()
+            raise KeyboardInterrupt
+    for frame in code:
+        frame.f_trace = trace
+    sys.settrace(trace)
+    return 'yes'
+
+
+def raise_there(ident):
+    import ctypes
+    return 'yes' if ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(ident), ctypes.py_object(KeyboardInterrupt)) else 'no'
+
+
 def break_in():
     """Has the console's own code, which keeps its loop from looking, interrupted."""
-    import ctypes
     for ident, frame in sys._current_frames().items():
-        while frame is not None:
-            me = frame.f_locals.get('self') if frame.f_code.co_filename == '<asyncmon>' else None
-            if type(me).__name__ == 'Console' and me.job is not None:
-                me.interrupting = True
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                    ctypes.c_ulong(ident), ctypes.py_object(KeyboardInterrupt))
-                return 'yes'
-            frame = frame.f_back
+        me, code = console_at(frame)
+        if code and me is not None:
+            me.interrupting = True
+            return raise_here(code) if ident == threading.get_ident() else raise_there(ident)
     return 'no'
