@@ -134,6 +134,8 @@ enum answer console_run(struct console *k, char kind, const char *code)
 			said = true;
 			if (!begun)
 				say_busy(k);
+			else if (!isatty(STDIN_FILENO))
+				interrupt(k, ++interrupts, begun); /* nobody is there to press it again */
 			else
 				fprintf(stderr, "asyncmon: it goes on; Ctrl-C again breaks into it\n");
 		} else if (sigint) {

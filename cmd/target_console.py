@@ -287,6 +287,7 @@ def raise_here(code):
             raise KeyboardInterrupt
     for frame in code:
         frame.f_trace = trace
+        frame.f_trace_opcodes = True   # 3.11 sees no line begin in `while True: pass`
     sys.settrace(trace)
     return 'yes'
 
