@@ -19,6 +19,7 @@
 struct job {
 	const struct task *task;
 	bool linked;             /* the loop's link was opened for it */
+	bool unreached;          /* nothing could be run in the target */
 	bool asked;              /* the loop has called cancel() */
 	const char *outcome;     /* NULL: none yet */
 	char *said;              /* more about it, or NULL */
@@ -142,16 +143,28 @@ static void request(struct strbuf *b, struct jobs *j, uint64_t loop, const char 
 	strbuf_str(b, "]).decode('utf-8', 'replace'))");
 }
 
+/* A target that did not look in time will not be asked later either: that is an outcome. */
+static err_t not_reached(err_t e, struct jobs *j, uint64_t loop)
+{
+	if (err_code(e) != E_BUSY)
+		return e;
+	for (size_t i = 0; i < j->n; i++)
+		if (j->v[i].task->loop == loop)
+			j->v[i].unreached = true;
+	err_free(e);
+	return NULL;
+}
+
 /* All tasks of one loop, until they ended or the time is over. */
 static err_t cancel_in(struct call *c, struct jobs *j, uint64_t loop, double patience)
 {
 	struct strbuf b = { 0 };
 	struct link l;
 	request(&b, j, loop, opt_value(&c->args, "message"));
-	err_t e = b.failed ? ERR_NOMEM : link_open(c, text_cancel, b.s, &l);
+	err_t e = b.failed ? ERR_NOMEM : link_open(c, text_cancel, b.s, (unsigned)ceil(patience * 1000), &l);
 	strbuf_free(&b);
 	if (e)
-		return e;
+		return not_reached(e, j, loop);
 	double end = now() + patience;
 	while (open_in(j, loop)) {
 		double left = end - now();
@@ -171,8 +184,8 @@ static void explain(struct call *c, struct job *x)
 	struct strbuf b = { 0 };
 	if (!x->asked) {
 		char *busy = link_busy_with(c, x->task->loop);
-		strbuf_fmt(&b, "its loop is blocked%s%s; it will be asked when the loop goes on",
-			   busy ? " in " : "", busy ? busy : "");
+		strbuf_fmt(&b, "its loop is blocked%s%s; it %s", busy ? " in " : "", busy ? busy : "",
+			   x->unreached ? "was not asked" : "will be asked when the loop goes on");
 		free(busy);
 	} else {
 		struct snapshot *s = NULL;

@@ -90,7 +90,7 @@ static bool interrupt(struct console *k, unsigned times, bool acknowledged)
 		return false;
 	if (times == 1)
 		return link_send(&k->link, 'i', "");
-	err_t e = link_run(k->c, text_console, "reply = break_in()", &reply);
+	err_t e = link_run(k->c, text_console, "reply = break_in()", 0, &reply);
 	if (e)
 		fprintf(stderr, "asyncmon: %s\n", e->msg);
 	else if (!reply || strcmp(reply, "yes") != 0)
@@ -192,7 +192,7 @@ static err_t open_console(struct call *c, struct console *k)
 		e = choose_loop(c, s, &k->loop);
 	snprintf(line, sizeof line, "reply = console(0x%llx)", (unsigned long long)k->loop);
 	if (!e)
-		e = link_open(c, text_console, line, &k->link);
+		e = link_open(c, text_console, line, 0, &k->link);
 	snapshot_free(s);
 	return e;
 }

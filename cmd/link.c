@@ -18,24 +18,24 @@
 /* A message that is longer is none of ours. */
 #define LONGEST (64u << 20)
 
-err_t link_run(struct call *c, const char *text, const char *last, char **reply)
+err_t link_run(struct call *c, const char *text, const char *last, unsigned deadline_ms, char **reply)
 {
 	struct inject_site *site = calloc(1, sizeof *site);
 	struct strbuf b = { 0 };
 	strbuf_fmt(&b, "%s%s\n%s\n", text_link, text, last);
 	err_t e = site && !b.failed ? inject_site_find(c->cap->python, site) : ERR_NOMEM;
 	if (!e)
-		e = inject_run(call_target(c), site, &(struct inject_text){ .text = b.s }, reply);
+		e = inject_run(call_target(c), site, &(struct inject_text){ .text = b.s, .deadline_ms = deadline_ms }, reply);
 	strbuf_free(&b);
 	free(site);
 	return e;
 }
 
-err_t link_open(struct call *c, const char *text, const char *last, struct link *out)
+err_t link_open(struct call *c, const char *text, const char *last, unsigned deadline_ms, struct link *out)
 {
 	char *reply = NULL;
 	*out = (struct link){ .fd = -1 };
-	TRY(link_run(c, text, last, &reply));
+	TRY(link_run(c, text, last, deadline_ms, &reply));
 	int theirs = reply ? atoi(reply) : -1;
 	free(reply);
 	out->fd = (int)syscall(SYS_pidfd_getfd, target_pidfd(call_target(c)), theirs, 0);

@@ -16,10 +16,11 @@ struct link {
 enum link_got { LINK_MESSAGE, LINK_TIMEOUT, LINK_INTERRUPTED, LINK_CLOSED };
 
 /* Runs text_link, `text` and `last`, a Python line that leaves the descriptor in `reply`;
- * takes the descriptor and greets. After call_snapshot(). */
-err_t link_open(struct call *c, const char *text, const char *last, struct link *out);
+ * takes the descriptor and greets. After call_snapshot(). E_BUSY: the target did not look
+ * within deadline_ms (0: 10 s), and will not run it later. */
+err_t link_open(struct call *c, const char *text, const char *last, unsigned deadline_ms, struct link *out);
 /* Runs text_link, `text` and `last`, and gives the reply. */
-err_t link_run(struct call *c, const char *text, const char *last, char **reply);
+err_t link_run(struct call *c, const char *text, const char *last, unsigned deadline_ms, char **reply);
 void link_close(struct link *l);
 bool link_send(struct link *l, char kind, const char *text);
 /* The next message; interrupted as poll() is. timeout_ms < 0: for ever. */
