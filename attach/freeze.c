@@ -14,8 +14,8 @@
 
 #include "attach/refuse.h"
 
-/* How far around a missed page the next attempt looks: CPython's objects made close
- * in time lie close in one arena. */
+/* How far around a missed page the next attempt looks where nothing else is asked for:
+ * CPython's objects made close in time lie close in one arena. */
 #define MISSED_AROUND (64u << 10)
 
 struct freeze {
@@ -32,9 +32,10 @@ static int by_start(const void *a, const void *b)
 }
 
 /* What was asked for, as spans in order; pages that cannot change are left out. */
-static err_t plan_wanted(struct process *p, struct spans *out)
+static err_t plan_wanted(struct process *p, uint64_t around, struct spans *out)
 {
 	struct map *w = &p->wanted;
+	around = around ? around : MISSED_AROUND;
 	for (size_t i = 0; w->slots && i <= w->mask; i++) {
 		uint64_t page = w->slots[2 * i];
 		const struct mapping *m = page ? target_mapping(&p->t, page) : NULL;
@@ -42,8 +43,8 @@ static err_t plan_wanted(struct process *p, struct spans *out)
 			continue;
 		uint64_t start = page, end = page + IMAGE_PAGE;
 		if (w->slots[2 * i + 1] == PAGE_MISSED) {
-			start &= ~(uint64_t)(MISSED_AROUND - 1);
-			end = start + MISSED_AROUND;
+			start &= ~(around - 1);
+			end = start + around;
 			start = start < m->start ? m->start : start;
 			end = end > m->end ? m->end : end;
 		}
@@ -308,7 +309,7 @@ err_t process_freeze(struct target *t, const struct freeze_opts *o, struct freez
 	TRY(process_sync_maps(p, NULL));
 	TRY(process_sync_threads(p));
 	forget_mutable(p);
-	err_t e = plan_wanted(p, &f.wanted);
+	err_t e = plan_wanted(p, o->around, &f.wanted);
 	if (!e)
 		e = plan(&f);
 	if (!e) {

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "attach/refuse.h"
+#include "base/room.h"
 
 bool mapping_visible(const struct mapping *m)
 {
@@ -358,6 +359,7 @@ err_t target_open_process(pid_t pid, const struct target_opts *o, struct target 
 	};
 	(void)o;
 	TRY(unfit(pid));
+	memory_yield();
 	struct process *p = calloc(1, sizeof *p);
 	if (!p)
 		return ERR_NOMEM;

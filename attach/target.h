@@ -56,6 +56,8 @@ struct freeze_opts {
 	/* Copy this many bytes from each thread's stack pointer upwards as well
 	 * (0: none), and take all registers. */
 	size_t stack_bytes;
+	/* Of what an earlier freeze missed, copy so much around (a power of two; 0: 64 KiB). */
+	uint64_t around;
 };
 
 struct freeze_stats {

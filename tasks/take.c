@@ -1,5 +1,6 @@
 /* Taking a snapshot: look unpaused to learn which memory matters, stop and copy it,
  * let go, and walk the copy. What turns out torn or missing is tried again. */
+#include "base/room.h"
 #include "tasks/walk.h"
 
 #include <stdio.h>
@@ -23,6 +24,11 @@
 #define STACK_BYTES (256u << 10)
 #define STACK_DEEP (16u << 20)
 #define RETRY_NS 1000000
+/* Around what a large target's freeze missed: each further one copies so many times
+ * as much, from one arena of CPython's (1 MiB) on. */
+#define AROUND_FIRST (1ull << 20)
+#define AROUND_TIMES 4
+#define AROUND_MOST (16ull << 20)
 
 static double now(clockid_t clock)
 {
@@ -133,6 +139,8 @@ static void say_missing(struct snapshot *s, const struct walk *w, uint64_t misse
 		snapshot_lacks(s, "The Python stacks of %zu threads end early.", w->broken_threads);
 	if (w->cut_stacks)
 		snapshot_lacks(s, "%zu C stacks end early: not enough of their memory was captured.", w->cut_stacks);
+	if (w->cut_awaits)
+		snapshot_lacks(s, "Not all awaiters are known: there are too many futures between the tasks.");
 	if (w->no_heap)
 		snapshot_lacks(s, "Tasks that are done but alive cannot be found in this build of Python: only live ones are listed.");
 	if (misses && s->complete)
@@ -189,23 +197,10 @@ struct taking {
 	uint64_t before;         /* not paused: the digest of the look before, 0 none */
 };
 
-/* Bytes that this system can still give. */
-static uint64_t memory_available(void)
-{
-	unsigned long long kb = 0;
-	char line[128];
-	FILE *f = fopen("/proc/meminfo", "re");
-	while (f && fgets(line, sizeof line, f) && sscanf(line, "MemAvailable: %llu kB", &kb) != 1)
-		;
-	if (f)
-		fclose(f);
-	return (uint64_t)kb << 10;
-}
-
 /* Whether a whole copy of so many bytes fits beside everything else here. */
 static bool affordable(uint64_t whole)
 {
-	return whole <= SMALL || whole <= memory_available() / 2;
+	return whole <= memory_room("") / 2;
 }
 
 /* Which way to copy, learnt by walking live memory. */
@@ -270,6 +265,17 @@ static err_t no_asyncio(const struct python *py)
 		       py->layout.version.micro);
 }
 
+/* Memory that the rehearsal did not foresee. All of it is taken where that is little; of
+ * much, which would stand still for seconds, only what lies around. */
+static void look_further(struct taking *k)
+{
+	uint64_t whole = k->py->target->ops->whole_size(k->py->target), around = k->freeze.around;
+	if (whole <= SMALL && affordable(whole))
+		k->freeze.whole = true;
+	else
+		k->freeze.around = !around ? AROUND_FIRST : around < AROUND_MOST ? around * AROUND_TIMES : around;
+}
+
 err_t snapshot_take(struct python *py, unsigned what, struct snapshot **out)
 {
 	bool core = py->target->kind == TARGET_CORE;
@@ -327,10 +333,8 @@ err_t snapshot_take(struct python *py, unsigned what, struct snapshot **out)
 		}
 		walk_free(&w);
 		snapshot_free(s);
-		/* Memory that the rehearsal did not foresee: take all of it, where that is
-		 * little, and from the second miss on wherever it is allowed. */
-		if (misses && affordable(py->target->ops->whole_size(py->target)))
-			k.freeze.whole = true;
+		if (misses)
+			look_further(&k);
 		nanosleep(&(struct timespec){ 0, RETRY_NS }, NULL);
 	}
 }

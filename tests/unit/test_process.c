@@ -94,6 +94,10 @@ static void what_was_missed_comes_with_the_next_freeze(void **state)
 	uint64_t low = at(5) & ~0xffffull, high = low + 0xffff;
 	low = low < at(1) ? at(1) : low;
 	assert_non_null(image_at(t->image, low, high - low));
+	/* As far as it is wanted. */
+	freeze(t, (struct freeze_opts){ .around = P });
+	assert_non_null(image_at(t->image, at(5), P));
+	assert_null(image_at(t->image, at(7), P));
 	target_close(t);
 	child_kill(&c);
 	pages_free();

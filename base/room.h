@@ -1,0 +1,14 @@
+/* How much memory this process may still take, so that it does not take it from those
+ * it looks at: often it shares a container, and with it a limit, with its target. */
+#ifndef ASYNCMON_BASE_ROOM_H
+#define ASYNCMON_BASE_ROOM_H
+
+#include <stdint.h>
+
+/* Bytes that the system and every control group around us can still give.
+ * root: where "/proc" and "/sys" are looked for, "" but in tests. */
+uint64_t memory_room(const char *root);
+/* Should memory run out all the same, let the kernel end us and nobody else. */
+void memory_yield(void);
+
+#endif
