@@ -8,20 +8,31 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Futures passed on the way from one task to those that await it. */
-#define CLIMB_MAX 4096
-#define CALLBACKS_MAX 4096
+/* Futures passed on the way from tasks to those that await them, all in all: a few a
+ * task, but a shared one may have as many as there are tasks. */
+#define CLIMB_MAX (1u << 24)
 #define CELLS_MAX 64
 
 struct climb {
 	struct addrs todo;       /* futures still to be looked at */
 	struct map seen;
 	struct addrs tasks;      /* the tasks found */
+	size_t steps;            /* of CLIMB_MAX, over all tasks */
 };
+
+/* False when it is enough, which is said then. */
+static bool climb_step(struct walk *w, struct climb *c)
+{
+	if (c->steps < CLIMB_MAX)
+		c->steps++;
+	else
+		w->cut_awaits = true;
+	return !w->cut_awaits;
+}
 
 static void reach(struct walk *w, struct climb *c, uint64_t f)
 {
-	if (!f || c->todo.n >= CLIMB_MAX || !map_add(&c->seen, f, 1))
+	if (!f || !climb_step(w, c) || !map_add(&c->seen, f, 1))
 		return;
 	bool task = map_get(&w->task_index, f, NULL) || is_task(object_kind(&w->r, f));
 	if (!addrs_add(task ? &c->tasks : &c->todo, f))
@@ -107,7 +118,7 @@ static void reach_getters(struct walk *w, struct climb *c, uint64_t queue)
 	uint64_t f;
 	if (!deque_begin(&w->r, attr_get(&w->r, queue, "_getters"), &it))
 		return;
-	for (int n = 0; n < CALLBACKS_MAX && deque_next(&w->r, &it, &f); n++)
+	while (climb_step(w, c) && deque_next(&w->r, &it, &f))
 		if (is_future(object_kind(&w->r, f)))
 			reach(w, c, f);
 }
@@ -171,7 +182,7 @@ static void expand(struct walk *w, struct climb *c, const struct waiters *ws, ui
 	uint64_t cb;
 	reach_waiters(w, c, ws, f);
 	callbacks_begin(w, f, &it);
-	for (int n = 0; n < CALLBACKS_MAX && callbacks_next(w, &it, &cb); n++)
+	while (climb_step(w, c) && callbacks_next(w, &it, &cb))
 		reach_callback(w, c, cb);
 }
 

@@ -65,6 +65,7 @@ struct walk {
 	struct walk_limit limit;
 	bool over_limit, nomem;
 	bool no_heap;            /* done tasks could not be looked for */
+	bool cut_awaits;         /* who awaits whom was too much to follow */
 };
 
 bool addrs_add(struct addrs *a, uint64_t addr); /* false: out of memory */
