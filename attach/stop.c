@@ -12,7 +12,7 @@
 #include "attach/proc.h"
 #include "attach/refuse.h"
 
-/* How long a thread may sleep uninterruptibly before that counts as halted. */
+/* How long after it was asked a thread that sleeps uninterruptibly counts as halted. */
 #define ASLEEP_AFTER_NS 2000000
 /* Rounds of looking for new threads; each that finds one stops it, so a process
  * would have to have as many generations of threads in flight. */
@@ -30,14 +30,18 @@ void stop_begin(struct stop *s, pid_t pid, int task_dir)
 	*s = (struct stop){ .pid = pid, .task_dir = task_dir, .v = s->v, .cap = s->cap };
 }
 
-static struct held *held_find(struct stop *s, size_t hint, pid_t tid)
+/* Searches from *hint on, and around; it moves behind what was found. The list was
+ * made in the order /proc gives it: with the next thread's it is mostly in step, also
+ * where some have ended in between. */
+static struct held *held_find(struct stop *s, size_t *hint, pid_t tid)
 {
-	/* The list was made in the order /proc gives it, so it is mostly in step. */
-	if (hint < s->n && s->v[hint].tid == tid)
-		return &s->v[hint];
-	for (size_t i = 0; i < s->n; i++)
-		if (s->v[i].tid == tid)
-			return &s->v[i];
+	for (size_t i = 0; i < s->n; i++) {
+		size_t k = *hint + i < s->n ? *hint + i : *hint + i - s->n;
+		if (s->v[k].tid == tid) {
+			*hint = k + 1 < s->n ? k + 1 : 0;
+			return &s->v[k];
+		}
+	}
 	return NULL;
 }
 
@@ -82,10 +86,11 @@ static err_t seize(struct stop *s, pid_t tid)
 static err_t seize_new(struct stop *s, size_t *added)
 {
 	struct proc_tids tids = { 0 };
+	size_t hint = 0;
 	*added = 0;
 	err_t e = proc_tids_read(s->pid, s->task_dir, &tids);
 	for (size_t i = 0; i < tids.n && !e; i++) {
-		if (held_find(s, i, tids.ids[i]))
+		if (held_find(s, &hint, tids.ids[i]))
 			continue;
 		e = seize(s, tids.ids[i]);
 		++*added;
@@ -156,17 +161,15 @@ static void held_pause(unsigned round)
 	nanosleep(&(struct timespec){ .tv_nsec = ns }, NULL);
 }
 
-static err_t held_wait(struct stop *s, struct held *h, int64_t deadline)
+/* asked: when the last of those that are waited for was interrupted. */
+static err_t held_wait(struct stop *s, struct held *h, int64_t asked, int64_t deadline)
 {
-	int64_t began = 0;
 	for (unsigned round = 0; !held_poll(s, h); round++) {
 		held_pause(round);
 		if (round < 30)
 			continue;
 		int64_t now = now_ns();
-		if (!began)
-			began = now;
-		if (now - began < ASLEEP_AFTER_NS)
+		if (now - asked < ASLEEP_AFTER_NS)
 			continue;
 		/* The interrupt is pending: when such a thread wakes it halts before its
 		 * next instruction in user mode, so for a reader it stands still. A vfork
@@ -174,6 +177,11 @@ static err_t held_wait(struct stop *s, struct held *h, int64_t deadline)
 		h->state = proc_state(s->pid, h->tid);
 		if (h->state == 'D') {
 			h->phase = HELD_ASLEEP;
+			return NULL;
+		}
+		/* A leader that ended before its threads halts no more, and is not reported. */
+		if (h->state == 'Z' || h->state == 'X') {
+			h->phase = HELD_GONE;
 			return NULL;
 		}
 		if (now > deadline)
@@ -194,9 +202,10 @@ err_t stop_halt(struct stop *s, int64_t patience_ns)
 			bool asked = ptrace(PTRACE_INTERRUPT, s->v[i].tid, NULL, NULL) == 0;
 			s->v[i].phase = asked ? HELD_ASKED : HELD_GONE;
 		}
+		int64_t asked = now_ns();
 		for (size_t i = from; i < s->n; i++)
 			if (s->v[i].phase == HELD_ASKED)
-				TRY(held_wait(s, &s->v[i], s->began + patience_ns));
+				TRY(held_wait(s, &s->v[i], asked, s->began + patience_ns));
 		from = s->n;
 		/* Threads made between the list and the stop of their maker. */
 		TRY(seize_new(s, &added));

@@ -354,6 +354,49 @@ static void a_vfork_parent_is_read_as_it_sleeps(void **state)
 	child_kill(&c);
 }
 
+#define SLEEPERS 100
+
+static void *vfork_once(void *arg)
+{
+	(void)arg;
+	shared->threads++;
+	if (vfork() == 0) {
+		struct timespec ts = { .tv_sec = 5 };
+		syscall(SYS_nanosleep, &ts, NULL);
+		_exit(0);
+	}
+	return NULL;
+}
+
+static void vforking_often(int in, int out)
+{
+	pthread_t th;
+	shared->threads = 0;
+	for (int i = 0; i < SLEEPERS; i++)
+		pthread_create(&th, NULL, vfork_once, NULL);
+	while (shared->threads < SLEEPERS)
+		nap(1);
+	nap(20);
+	child_idle(in, out);
+}
+
+/* Those that cannot halt are waited for together, not one after the other. */
+static void many_that_sleep_cost_no_more_than_one(void **state)
+{
+	(void)state;
+	struct child c = child_start(vforking_often);
+	struct freeze_stats st;
+	int64_t least = INT64_MAX;
+	for (int i = 0; i < 5; i++) {
+		ok(freeze_once(&c, &st));
+		assert_in_range(st.threads, SLEEPERS, SLEEPERS + 1);
+		least = st.paused_us < least ? st.paused_us : least;
+	}
+	assert_in_range(least, 0, SLEEPERS * 1000);
+	assert_int_equal(tracer_of(c.pid), 0);
+	child_kill(&c);
+}
+
 static void ticking(int in, int out)
 {
 	(void)in;
@@ -430,6 +473,7 @@ int main(void)
 		T(exec_under_our_hands),
 		T(exit_under_our_hands),
 		T(a_vfork_parent_is_read_as_it_sleeps),
+		T(many_that_sleep_cost_no_more_than_one),
 		T(our_death_leaves_the_target_running),
 		T(two_at_once_take_turns),
 	};
