@@ -67,7 +67,7 @@ static void native_frame(struct page *p, const struct thread_frame *f, unsigned 
 	if (f->module && !f->function)
 		strbuf_fmt(&p->text, "+0x%llx", (unsigned long long)f->offset);
 	if (f->file)
-		strbuf_fmt(&p->text, ", %s:%d", f->file, f->line);
+		strbuf_fmt(&p->text, " at %s:%d", f->file, f->line);
 	page_put(p, NULL);
 	strbuf_char(&p->c->out->b, '\n');
 }

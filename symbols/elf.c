@@ -226,6 +226,11 @@ const Elf64_Phdr *elf_phdrs(const struct elf *e, size_t *n)
 	return e->ph;
 }
 
+uint64_t elf_size(const struct elf *e)
+{
+	return e->size;
+}
+
 int elf_fd(const struct elf *e)
 {
 	return e->fd;

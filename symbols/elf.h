@@ -27,7 +27,9 @@ const Elf64_Ehdr *elf_header(const struct elf *e);
 const Elf64_Phdr *elf_phdrs(const struct elf *e, size_t *n);
 /* The descriptor, or -1 for one in memory. */
 int elf_fd(const struct elf *e);
-/* Bytes by offset in the file; NULL when not there or there is no file. */
+/* The file's size; 0 for one in memory. */
+uint64_t elf_size(const struct elf *e);
+/* Bytes by offset in the file, which lie side by side (those never asked for are 0); NULL when not there or there is no file. */
 const void *elf_bytes(struct elf *e, uint64_t offset, uint64_t len);
 /* Bytes by virtual address as the ELF itself counts. */
 const void *elf_at(struct elf *e, uint64_t vaddr, uint64_t len);

@@ -8,6 +8,7 @@
 
 #include "symbols/elf.h"
 #include "symbols/functions.h"
+#include "symbols/lines.h"
 
 #define IN_PAGE 4095ull
 
@@ -23,6 +24,8 @@ struct module {
 	bool build_id_read;
 	struct functions *functions;
 	bool functions_tried;
+	struct lines *lines;
+	bool lines_tried;
 };
 
 struct modules {
@@ -109,6 +112,7 @@ void modules_free(struct modules *ms)
 		return;
 	for (size_t i = 0; i < ms->n; i++) {
 		functions_free(ms->items[i].functions);
+		lines_free(ms->items[i].lines);
 		elf_close(ms->items[i].elf);
 		free(ms->items[i].path);
 	}
@@ -254,4 +258,13 @@ bool module_function(struct module *m, uint64_t addr, const char **name, uint64_
 	if (start)
 		*start = at + m->bias;
 	return true;
+}
+
+bool module_line(struct module *m, uint64_t addr, const char **file, int *line)
+{
+	if (!m->lines_tried && module_elf(m)) {
+		m->lines_tried = true;
+		m->lines = lines_read(m->target, m->elf, m->path, module_build_id(m));
+	}
+	return m->lines && lines_find(m->lines, addr - m->bias, file, line);
 }

@@ -39,5 +39,8 @@ bool module_section(struct module *m, const char *name, uint64_t *addr, uint64_t
 /* The function that holds addr, from .symtab or .dynsym or a separate debug file;
  * name lives as long as the module. */
 bool module_function(struct module *m, uint64_t addr, const char **name, uint64_t *start);
+/* The source line that addr was compiled from, where there is DWARF (symbols/lines.h);
+ * file lives as long as the module. */
+bool module_line(struct module *m, uint64_t addr, const char **file, int *line);
 
 #endif

@@ -72,7 +72,8 @@ const struct native_name *name_of(struct names *ns, uint64_t ip, bool exact)
 	if (!n)
 		return NULL;
 	struct module *m = modules_by_addr(ns->modules, addr);
-	const char *symbol;
+	const char *symbol, *file;
+	int line;
 	if (m) {
 		n->module = path_of(ns, m);
 		n->offset = ip - module_bias(m);
@@ -81,6 +82,10 @@ const struct native_name *name_of(struct names *ns, uint64_t ip, bool exact)
 			n->symbol = arena_strn(ns->arena, symbol, strcspn(symbol, "@"));
 			const char *pretty = n->symbol ? demangled(ns->arena, n->symbol) : NULL;
 			n->function = pretty ? pretty : n->symbol;
+		}
+		if (module_line(m, addr, &file, &line)) {
+			n->file = arena_str(ns->arena, file);
+			n->line = n->file ? line : 0;
 		}
 	}
 	if (key)

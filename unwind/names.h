@@ -1,5 +1,5 @@
-/* Names for addresses of code: function, module, offset in it; C++ and Rust names
- * demangled. Kept by address, as many threads stand at the same ones.
+/* Names for addresses of code: function, module, offset in it, source line; C++ and
+ * Rust names demangled. Kept by address, as many threads stand at the same ones.
  *
  * Belongs to one look at a target; strings live in the arena or as long as the
  * modules, of which the arena's keeper copies what must outlive them. */
@@ -14,6 +14,8 @@ struct native_name {
 	const char *function;    /* NULL: unknown; demangled; in the arena */
 	const char *symbol;      /* as in the symbol table */
 	const char *module;      /* path as the target sees it, NULL: none; in the arena */
+	const char *file;        /* of the source, NULL: unknown; in the arena */
+	int line;
 	uint64_t offset;         /* of the address in the module's file, by its own count */
 };
 

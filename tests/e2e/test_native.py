@@ -53,6 +53,29 @@ def gdb_frames(t, tmp_path):
     pytest.skip("gdb: " + p.stderr.decode("utf-8", "replace")[-300:])
 
 
+def gdb_lines(t):
+    """{pc: (file, line)}; at a pc of inlined functions the innermost one's."""
+    code = r"""
+import gdb, json
+out, f = {}, gdb.newest_frame()
+while f is not None:
+    sal = f.find_sal()
+    if sal.symtab and f.type() != gdb.TAILCALL_FRAME:
+        out.setdefault(f.pc(), (sal.symtab.filename, sal.line))
+    f = f.older()
+print("LINES " + json.dumps(list(out.items())))
+"""
+    p = subprocess.run(["gdb", "-nx", "-batch", "-iex", "set auto-load off",
+                        "-iex", "set debuginfod enabled off", "-p", str(t.pid),
+                        "-ex", "python exec(%r)" % code],
+                       stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                       stdin=subprocess.DEVNULL, timeout=120)
+    for line in p.stdout.decode("utf-8", "replace").splitlines():
+        if line.startswith("LINES "):
+            return {pc: tuple(at) for pc, at in json.loads(line[6:])}
+    pytest.skip("gdb: " + p.stderr.decode("utf-8", "replace")[-300:])
+
+
 def native_threads(asyncmon, t):
     a = asyncmon.json("stacktrace", "--native", t.pid)
     assert a["complete"], a["notes"]
@@ -119,6 +142,23 @@ def test_same_as_gdb(asyncmon, target, tmp_path, name, shape):
         assert not last, (wrong, mine, theirs)
     assert set(mine) == set(theirs)
     assert not [x["broken"] for x in mine.values() if x["broken"]]
+
+
+@needs_gdb
+@pytest.mark.parametrize("name", ["pyenv-3.8", "pyenv-3.12"])
+def test_lines_of_dwarf(asyncmon, target, name):
+    t = start(target, name, "syscall")
+    frames = [f for f in native_threads(asyncmon, t)[t.pid]["frames"]
+              if f["kind"] == "native"]
+    mine = {int(f["address"], 16): (os.path.basename(f["file"]), f["line"])
+            for f in frames if f["file"]}
+    theirs = {pc: (os.path.basename(file), line)
+              for pc, (file, line) in gdb_lines(t).items()}
+    assert any(file.endswith(".c") and line > 0 for file, line in mine.values())
+    same = [pc for pc in mine if pc in theirs]
+    assert len(same) > 10
+    assert {pc: mine[pc] for pc in same} == {pc: theirs[pc] for pc in same}
+    assert all((f["file"] is None) == (f["line"] is None) for f in frames)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
