@@ -116,6 +116,10 @@ def main():
         threads = len(os.listdir("/proc/%d/task" % t.pid))
         print("%d threads: ps --raw %s, pause %s%s" % (
             threads, num(whole), num(stop), " (%s)" % err if err else ""))
+        native, err = timed([ASYNCMON, "stacktrace", "--native", str(t.pid)])
+        print("%d threads: stacktrace --native %s, %s of ps%s" % (
+            threads, num(native), ratio(native, whole),
+            " (%s)" % err if err else ""))
     finally:
         t.stop()
 
