@@ -47,7 +47,11 @@ uint32_t pool_take(enum agent_pool_name name);
 void pool_give(enum agent_pool_name name, uint32_t item);
 void agent_lock(void);
 void agent_unlock(void);
-uint64_t agent_now(void);
+
+/* clock.c */
+void clock_begin(void);
+uint64_t clock_ns(int clock);
+uint64_t agent_now(void); /* CLOCK_MONOTONIC in nanoseconds, or a few microseconds off */
 
 static inline void *pool_at(enum agent_pool_name name, uint32_t i)
 {
@@ -161,8 +165,9 @@ void *hook_function(enum hook h, int flags);
 bool hooks_preserve(PyObject *code);
 /* Nothing that this thread does is recorded until it is called again. */
 void hooks_mute(bool yes);
-/* Names of attributes of pure-Python tasks, kept for ever. */
-extern PyObject *name_state, *name_exception, *name_coro, *name_name;
+/* Names of arguments, and of attributes of pure-Python tasks; kept for ever. */
+struct agent_names { PyObject *coro, *eager_start, *state_, *exception_, *coro_, *name_; };
+extern struct agent_names agent_names;
 
 /* patch.c: putting them there and taking them away. */
 struct patch_targets {

@@ -33,6 +33,7 @@ PY(void, Py_DecRef, (PyObject *));
 PY(int, PyArg_ParseTuple, (PyObject *, const char *, ...));
 PY(PyObject *, PyTuple_GetItem, (PyObject *, Py_ssize_t));
 PY(Py_ssize_t, PyTuple_Size, (PyObject *));
+PY(PyObject *, PyDict_GetItem, (PyObject *, PyObject *));
 PY(PyObject *, PyDict_GetItemString, (PyObject *, const char *));
 PY(PyObject *, PyObject_GetAttrString, (PyObject *, const char *));
 PY(Py_ssize_t, PyList_Size, (PyObject *));

@@ -6,7 +6,7 @@
 #include <string.h>
 
 void *hook_original[HOOKS];
-PyObject *name_state, *name_exception, *name_coro, *name_name;
+struct agent_names agent_names;
 
 extern __attribute__((weak)) char PyGen_Type, _Py_TrueStruct;
 extern __attribute__((weak)) PyObject *PyObject_GenericGetAttr(PyObject *, PyObject *);
@@ -179,11 +179,11 @@ static struct agent_task *record_of(const struct current *c)
 	return t && t->serial == c->serial && t->state == AGENT_ALIVE ? t : NULL;
 }
 
-static PyObject *argument(PyObject *args, PyObject *kwargs, const char *name)
+static PyObject *first_argument(PyObject *args, PyObject *kwargs)
 {
 	if (args && field(args, agent_layout.var_size) != NULL)
 		return *(PyObject **)((char *)args + agent_layout.tuple_items);
-	return kwargs ? PyDict_GetItemString(kwargs, name) : NULL;
+	return kwargs ? PyDict_GetItem(kwargs, agent_names.coro) : NULL;
 }
 
 static void stepped(struct agent_task *t, uint64_t from, uint64_t to)
@@ -241,12 +241,12 @@ static int hook_init(PyObject *self, PyObject *args, PyObject *kwargs)
 	struct current c;
 	if (!on())
 		return original(self, args, kwargs);
-	PyObject *coro = argument(args, kwargs, "coro");
+	PyObject *coro = first_argument(args, kwargs);
 	if (!born(self, coro, 0, &c))
 		return original(self, args, kwargs);
 	release();
 	PyObject *eager = kwargs && agent_layout.version.minor >= 12
-				  ? PyDict_GetItemString(kwargs, "eager_start") : NULL;
+				  ? PyDict_GetItem(kwargs, agent_names.eager_start) : NULL;
 	if (eager == (PyObject *)&_Py_TrueStruct)
 		return init_eager(self, args, kwargs, coro, &c);
 	int r = original(self, args, kwargs);
@@ -514,7 +514,7 @@ static void registered(PyObject *task, PyObject *result)
 	struct current c;
 	if (!result || !task || !on() || is_c_task(task))
 		return;
-	PyObject *coro = attribute(task, name_coro);
+	PyObject *coro = attribute(task, agent_names.coro_);
 	born(task, coro, AGENT_FOREIGN, &c);
 	if (coro)
 		Py_DecRef(coro);
@@ -542,7 +542,7 @@ static void entered(PyObject *task, PyObject *result)
 static int foreign_state(PyObject *task)
 {
 	struct text t = { .len = 0 };
-	PyObject *v = attribute(task, name_state);
+	PyObject *v = attribute(task, agent_names.state_);
 	if (v) {
 		text_of_str(v, &t);
 		Py_DecRef(v);
@@ -559,9 +559,9 @@ static void left_foreign(PyObject *task, const struct current *c)
 	PyObject *exc = NULL, *coro = NULL, *name = NULL;
 	bool done = state != FUTURE_PENDING;
 	if (done) {
-		exc = attribute(task, name_exception);
-		coro = attribute(task, name_coro);
-		name = attribute(task, name_name);
+		exc = attribute(task, agent_names.exception_);
+		coro = attribute(task, agent_names.coro_);
+		name = attribute(task, agent_names.name_);
 		describe_end(&e, state, exc, coro, name);
 	}
 	agent_lock();

@@ -34,18 +34,6 @@ static struct agent_limits limits_given;
 static uint64_t region_bytes;
 static uint32_t python_version;
 
-static uint64_t clock_ns(clockid_t c)
-{
-	struct timespec t;
-	clock_gettime(c, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-uint64_t agent_now(void)
-{
-	return clock_ns(CLOCK_MONOTONIC);
-}
-
 /* A holder never waits for anything, so the wait is for a thread that runs or was
  * preempted. */
 void agent_lock(void)
@@ -121,7 +109,7 @@ static bool begin(char *base, const struct agent_limits *limits)
 	p->node_mask = buckets[1] - 1;
 	p->cell_mask = buckets[2] - 1;
 	p->sweep = 1;
-	uint32_t room = items[POOL_TASKS] / 16;
+	uint32_t room = items[POOL_TASKS] / 64;
 	h->ended_max = limits->ended ? limits->ended : room > ENDED_DEFAULT ? room : ENDED_DEFAULT;
 	h->preserved_max = limits->preserved ? limits->preserved : ENDED_DEFAULT;
 	if (h->ended_max > items[POOL_TASKS] / 2)
@@ -191,6 +179,7 @@ const char *memory_begin(const struct agent_limits *limits)
 		     (uint32_t)agent_layout.version.minor << 16 |
 		     (uint32_t)agent_layout.version.micro << 8;
 	python_version = v;
+	clock_begin();
 	limits_given = *limits;
 	uint64_t want = limits->memory ? limits->memory : MEMORY_DEFAULT;
 	limits_given.memory = want < MEMORY_MIN ? MEMORY_MIN : want > MEMORY_MAX ? MEMORY_MAX : want;

@@ -41,10 +41,14 @@ static PyObject *configure(PyObject *self, PyObject *args)
 		return result(NULL);
 	layout_from_table(&agent_layout, t);
 	agent_layout.version = v;
-	name_state = PyUnicode_InternFromString("_state");
-	name_exception = PyUnicode_InternFromString("_exception");
-	name_coro = PyUnicode_InternFromString("_coro");
-	name_name = PyUnicode_InternFromString("_name");
+	agent_names = (struct agent_names){
+		.coro = PyUnicode_InternFromString("coro"),
+		.eager_start = PyUnicode_InternFromString("eager_start"),
+		.state_ = PyUnicode_InternFromString("_state"),
+		.exception_ = PyUnicode_InternFromString("_exception"),
+		.coro_ = PyUnicode_InternFromString("_coro"),
+		.name_ = PyUnicode_InternFromString("_name"),
+	};
 	return result(NULL);
 }
 

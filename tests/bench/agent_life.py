@@ -14,7 +14,7 @@ import sys
 import time
 import traceback
 
-BATCH = 1000
+BATCH = 250
 
 
 async def level(n, future):
@@ -52,14 +52,14 @@ async def measure(agent, rounds):
     for i in range(rounds):
         best["none"] = min(best["none"], await batch(BATCH))
         agent.start()
-        for _ in range(4):
+        for _ in range(16):
             best["agent"] = min(best["agent"], await batch(BATCH))
         agent.stop()
         if i % 20 == 0:
             loop.set_task_factory(factory())
-            best["factory"] = min(best["factory"], await batch(BATCH // 10))
+            best["factory"] = min(best["factory"], await batch(BATCH // 2))
             loop.set_task_factory(None)
-        for _ in range(3):
+        for _ in range(15):
             best["none"] = min(best["none"], await batch(BATCH))
     return best
 
