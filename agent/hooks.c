@@ -1,40 +1,24 @@
 /* What runs in place of the target's functions. Each hook calls the original exactly
  * once, gives its result on, and leaves the error indicator as the original set it.
  * None calls Python code, and none keeps a reference to a task. */
-#include "agent/agent.h"
+#include "agent/hooks.h"
 
 #include <string.h>
 
 void *hook_original[HOOKS];
 struct agent_names agent_names;
 
-extern __attribute__((weak)) char PyGen_Type, _Py_TrueStruct;
-extern __attribute__((weak)) PyObject *PyObject_GenericGetAttr(PyObject *, PyObject *);
+extern __attribute__((weak)) char PyGen_Type;
 
-/* The task this thread's loop is in. */
-struct current { const void *task; uint64_t serial; uint32_t index; bool foreign; };
-static __thread struct current current;
+__thread struct current current;
 /* The traceback of the exception that came out of a coroutine's throw() last. */
 static __thread struct { const void *coro; uint32_t stack; unsigned epoch; } thrown;
 
-enum { FUTURE_PENDING, FUTURE_CANCELLED, FUTURE_FINISHED };
-
-/* While the agent runs a task of its own. */
-static __thread bool muted;
+__thread bool hooks_muted;
 
 void hooks_mute(bool yes)
 {
-	muted = yes;
-}
-
-static bool on(void)
-{
-	return likely(agent->on && !muted);
-}
-
-static int future_state(const void *task)
-{
-	return *((const uint8_t *)task + agent_layout.future_state);
+	hooks_muted = yes;
 }
 
 #define PRESERVED_MAX 1024
@@ -77,14 +61,6 @@ static bool is_preserved(const void *coro)
 
 /* ---- the end of a task ---- */
 
-struct end_texts {
-	struct task_end end;
-	PyObject *name;
-	struct text coro, type, message;
-	bool has_type, has_message;
-	struct raw_stack stack;
-};
-
 static void coro_text(PyObject *coro, struct text *t)
 {
 	t->len = 0;
@@ -94,7 +70,7 @@ static void coro_text(PyObject *coro, struct text *t)
 }
 
 /* What is to be said of an end, read before the lock is taken. */
-static void describe_end(struct end_texts *e, int state, PyObject *exc, PyObject *coro, PyObject *name)
+void task_end_describe(struct end_texts *e, int state, PyObject *exc, PyObject *coro, PyObject *name)
 {
 	bool failed = state == FUTURE_FINISHED && exc && exc != Py_None;
 	e->end = (struct task_end){
@@ -117,7 +93,7 @@ static void describe_end(struct end_texts *e, int state, PyObject *exc, PyObject
 	}
 }
 
-static void finish(struct agent_task *t, struct end_texts *e, const void *coro, uint64_t now)
+void task_end(struct agent_task *t, struct end_texts *e, const void *coro, uint64_t now)
 {
 	e->end.at = now;
 	e->end.name = string_keep_name(e->name);
@@ -140,18 +116,13 @@ static void describe_c_task(struct end_texts *e, PyObject *task, PyObject *coro)
 {
 	const struct py_layout *l = &agent_layout;
 	PyObject *own = field(task, l->task_coro);
-	describe_end(e, future_state(task), field(task, l->future_exception), own ? own : coro,
+	task_end_describe(e, future_state(task), field(task, l->future_exception), own ? own : coro,
 		     field(task, l->task_name));
 }
 
 /* ---- creation ---- */
 
-static void release(void)
-{
-	stack_release_codes();
-}
-
-static bool born(const void *task, const void *coro, unsigned flags, struct current *c)
+bool task_born(const void *task, const void *coro, unsigned flags, struct current *c)
 {
 	struct task_birth b = {
 		.task = task,
@@ -173,7 +144,7 @@ static bool born(const void *task, const void *coro, unsigned flags, struct curr
 }
 
 /* The record of a current, if it is still of that task. */
-static struct agent_task *record_of(const struct current *c)
+struct agent_task *current_record(const struct current *c)
 {
 	struct agent_task *t = c->serial ? task_at(c->index) : NULL;
 	return t && t->serial == c->serial && t->state == AGENT_ALIVE ? t : NULL;
@@ -186,7 +157,7 @@ static PyObject *first_argument(PyObject *args, PyObject *kwargs)
 	return kwargs ? PyDict_GetItem(kwargs, agent_names.coro) : NULL;
 }
 
-static void stepped(struct agent_task *t, uint64_t from, uint64_t to)
+void task_stepped(struct agent_task *t, uint64_t from, uint64_t to)
 {
 	uint64_t took = to > from ? to - from : 0;
 	t->polls++;
@@ -198,7 +169,7 @@ static void stepped(struct agent_task *t, uint64_t from, uint64_t to)
 static void undo(const struct current *c)
 {
 	agent_lock();
-	struct agent_task *t = record_of(c);
+	struct agent_task *t = current_record(c);
 	if (t)
 		task_undo(t);
 	agent_unlock();
@@ -226,11 +197,11 @@ static int init_eager(PyObject *self, PyObject *args, PyObject *kwargs, PyObject
 	bool started = done || !is_generator(coro) || agent_layout.gen_state < 0 ||
 		       *((int8_t *)coro + agent_layout.gen_state) != agent_layout.genstate_created;
 	agent_lock();
-	struct agent_task *t = record_of(c);
+	struct agent_task *t = current_record(c);
 	if (t && started)
-		stepped(t, from, to);
+		task_stepped(t, from, to);
 	if (t && done)
-		finish(t, &e, coro, to);
+		task_end(t, &e, coro, to);
 	agent_unlock();
 	return r;
 }
@@ -239,12 +210,12 @@ static int hook_init(PyObject *self, PyObject *args, PyObject *kwargs)
 {
 	int (*original)(PyObject *, PyObject *, PyObject *) = hook_original[HOOK_INIT];
 	struct current c;
-	if (!on())
+	if (!hooks_active())
 		return original(self, args, kwargs);
 	PyObject *coro = first_argument(args, kwargs);
-	if (!born(self, coro, 0, &c))
+	if (!task_born(self, coro, 0, &c))
 		return original(self, args, kwargs);
-	release();
+	stack_release_codes();
 	PyObject *eager = kwargs && agent_layout.version.minor >= 12
 				  ? PyDict_GetItem(kwargs, agent_names.eager_start) : NULL;
 	if (eager == (PyObject *)&_Py_TrueStruct)
@@ -259,7 +230,7 @@ static void hook_dealloc(PyObject *self)
 {
 	void (*original)(PyObject *) = hook_original[HOOK_DEALLOC];
 	uint32_t i;
-	if (on()) {
+	if (hooks_active()) {
 		agent_lock();
 		struct agent_task *t = task_find(self, &i);
 		agent_unlock();
@@ -272,7 +243,7 @@ static void hook_dealloc(PyObject *self)
 			agent_lock();
 			t = task_find(self, &i);
 			if (t)
-				finish(t, &e, NULL, agent_now());
+				task_end(t, &e, NULL, agent_now());
 			agent_unlock();
 		}
 	}
@@ -281,9 +252,7 @@ static void hook_dealloc(PyObject *self)
 
 /* ---- steps ---- */
 
-struct step { struct current before; uint64_t from; };
-
-static struct agent_task *find_or_adopt(const void *task, uint64_t now, unsigned flags, uint32_t *i)
+struct agent_task *task_find_or_adopt(const void *task, uint64_t now, unsigned flags, uint32_t *i)
 {
 	struct agent_task *t = task_find(task, i);
 	if (unlikely(!t))
@@ -291,13 +260,13 @@ static struct agent_task *find_or_adopt(const void *task, uint64_t now, unsigned
 	return t;
 }
 
-static void step_begin(struct step *s, PyObject *task, unsigned flags)
+void step_begin(struct step *s, PyObject *task, unsigned flags)
 {
 	struct current c = { .task = task, .foreign = flags & AGENT_FOREIGN };
 	s->before = current;
 	s->from = agent_now();
 	agent_lock();
-	struct agent_task *t = find_or_adopt(task, s->from, flags, &c.index);
+	struct agent_task *t = task_find_or_adopt(task, s->from, flags, &c.index);
 	if (t) {
 		c.serial = t->serial;
 		t->step_start = s->from;
@@ -325,12 +294,12 @@ static void step_end(const struct step *s, PyObject *task, bool error)
 			PyErr_Restore(type, value, tb);
 	}
 	agent_lock();
-	struct agent_task *t = record_of(&c);
+	struct agent_task *t = current_record(&c);
 	if (t) {
-		stepped(t, s->from, to);
+		task_stepped(t, s->from, to);
 		t->step_start = 0;
 		if (done)
-			finish(t, &e, coro, to);
+			task_end(t, &e, coro, to);
 	}
 	agent_unlock();
 }
@@ -340,7 +309,7 @@ static PyObject *run_wrapper(enum hook h, PyObject *self, PyObject *args, PyObje
 	PyObject *(*original)(PyObject *, PyObject *, PyObject *) = hook_original[h];
 	PyObject *task = field(self, agent_layout.stepwrapper_task);
 	struct step s;
-	if (!on() || !task || future_state(task) != FUTURE_PENDING)
+	if (!hooks_active() || !task || future_state(task) != FUTURE_PENDING)
 		return original(self, args, kwargs);
 	step_begin(&s, task, 0);
 	PyObject *r = original(self, args, kwargs);
@@ -362,7 +331,7 @@ static PyObject *hook_wakeup(PyObject *task, PyObject *future)
 {
 	PyCFunction original = (PyCFunction)hook_original[HOOK_WAKEUP];
 	struct step s;
-	if (!on() || future_state(task) != FUTURE_PENDING)
+	if (!hooks_active() || future_state(task) != FUTURE_PENDING)
 		return original(task, future);
 	step_begin(&s, task, 0);
 	PyObject *r = original(task, future);
@@ -394,273 +363,33 @@ static void note_thrown(PyObject *coro)
 static PyObject *hook_throw_varargs(PyObject *self, PyObject *args)
 {
 	PyObject *r = ((PyCFunction)hook_original[HOOK_THROW])(self, args);
-	if (!r && on())
+	if (!r && hooks_active())
 		note_thrown(self);
 	return r;
 }
 
 typedef PyObject *(*fastcall)(PyObject *, PyObject *const *, Py_ssize_t);
-typedef PyObject *(*fastcall_keywords)(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
-typedef PyObject *(*method_call)(PyObject *, PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 
 static PyObject *hook_throw_fastcall(PyObject *self, PyObject *const *args, Py_ssize_t n)
 {
 	PyObject *r = ((fastcall)hook_original[HOOK_THROW])(self, args, n);
-	if (!r && on())
+	if (!r && hooks_active())
 		note_thrown(self);
-	return r;
-}
-
-/* ---- cancel requests ---- */
-
-struct asking { struct raw_stack stack; uint64_t at; bool wanted; };
-
-static void asking(struct asking *a, PyObject *task)
-{
-	a->wanted = on() && future_state(task) == FUTURE_PENDING;
-	if (!a->wanted)
-		return;
-	a->at = agent_now();
-	stack_of_thread(&a->stack);
-}
-
-/* Recorded when the task took it: cancel() gave True. */
-static void asked(struct asking *a, PyObject *task, PyObject *message, PyObject *result)
-{
-	struct text m;
-	uint32_t i;
-	if (!a->wanted || result != (PyObject *)&_Py_TrueStruct)
-		return;
-	bool has = message && message != Py_None;
-	if (has && !text_of_str(message, &m))
-		text_of_type(type_of(message), &m);
-	PyObject *name = current.task && !current.foreign ? field(current.task, agent_layout.task_name) : NULL;
-	agent_lock();
-	struct agent_task *t = find_or_adopt(task, a->at, 0, &i);
-	if (t)
-		task_cancel_asked(t, &(struct cancel_request){
-			.at = a->at,
-			.by = (uint64_t)(uintptr_t)current.task,
-			.by_serial = current.serial,
-			.by_name = string_keep_name(name),
-			.message = has ? string_keep(&m) : 0,
-			.stack = stack_keep(&a->stack),
-		});
-	agent_unlock();
-	release();
-}
-
-static PyObject *hook_cancel_noargs(PyObject *self, PyObject *unused)
-{
-	struct asking a;
-	asking(&a, self);
-	PyObject *r = ((PyCFunction)hook_original[HOOK_CANCEL])(self, unused);
-	asked(&a, self, NULL, r);
-	return r;
-}
-
-/* Its only argument is the message, by position or by name. */
-static PyObject *message_of(PyObject *const *args, Py_ssize_t n, PyObject *names)
-{
-	return n > 0 || names ? args[0] : NULL;
-}
-
-static PyObject *hook_cancel(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names)
-{
-	struct asking a;
-	asking(&a, self);
-	PyObject *r = ((fastcall_keywords)hook_original[HOOK_CANCEL])(self, args, n, names);
-	asked(&a, self, message_of(args, n, names), r);
-	return r;
-}
-
-static PyObject *hook_cancel_method(PyObject *self, PyObject *cls, PyObject *const *args,
-				    Py_ssize_t n, PyObject *names)
-{
-	struct asking a;
-	asking(&a, self);
-	PyObject *r = ((method_call)hook_original[HOOK_CANCEL])(self, cls, args, n, names);
-	asked(&a, self, message_of(args, n, names), r);
-	return r;
-}
-
-/* ---- tasks that are no _asyncio.Task: asyncio's own functions are told of them ---- */
-
-static __thread struct step foreign_step;
-
-static bool is_c_task(PyObject *task)
-{
-	/* Every interpreter has a Task type of its own from 3.12 on; all are freed by
-	 * one function. */
-	PyObject *type = type_of(task);
-	for (int depth = 0; type && depth < 32; depth++, type = field(type, agent_layout.type_base)) {
-		void *dealloc = field(type, slot_dealloc());
-		if (dealloc == (void *)hook_dealloc || dealloc == hook_original[HOOK_DEALLOC])
-			return true;
-	}
-	return false;
-}
-
-static PyObject *attribute(PyObject *obj, PyObject *name)
-{
-	PyObject *v = PyObject_GenericGetAttr(obj, name);
-	if (!v)
-		PyErr_Clear();
-	return v;
-}
-
-static void registered(PyObject *task, PyObject *result)
-{
-	struct current c;
-	if (!result || !task || !on() || is_c_task(task))
-		return;
-	PyObject *coro = attribute(task, agent_names.coro_);
-	born(task, coro, AGENT_FOREIGN, &c);
-	if (coro)
-		Py_DecRef(coro);
-	release();
-}
-
-static void entered(PyObject *task, PyObject *result)
-{
-	if (!result || !task || !on())
-		return;
-	if (!is_c_task(task)) {
-		step_begin(&foreign_step, task, AGENT_FOREIGN);
-		return;
-	}
-	struct current c = { .task = task };
-	agent_lock();
-	struct agent_task *t = task_find(task, &c.index);
-	if (t)
-		c.serial = t->serial;
-	agent_unlock();
-	current = c;
-}
-
-/* `_state` is text: "PENDING", "CANCELLED", "FINISHED". */
-static int foreign_state(PyObject *task)
-{
-	struct text t = { .len = 0 };
-	PyObject *v = attribute(task, agent_names.state_);
-	if (v) {
-		text_of_str(v, &t);
-		Py_DecRef(v);
-	}
-	return t.len == 9 && memcmp(t.s, "CANCELLED", 9) == 0 ? FUTURE_CANCELLED
-	       : t.len == 8 && memcmp(t.s, "FINISHED", 8) == 0 ? FUTURE_FINISHED : FUTURE_PENDING;
-}
-
-static void left_foreign(PyObject *task, const struct current *c)
-{
-	uint64_t to = agent_now();
-	int state = foreign_state(task);
-	struct end_texts e;
-	PyObject *exc = NULL, *coro = NULL, *name = NULL;
-	bool done = state != FUTURE_PENDING;
-	if (done) {
-		exc = attribute(task, agent_names.exception_);
-		coro = attribute(task, agent_names.coro_);
-		name = attribute(task, agent_names.name_);
-		describe_end(&e, state, exc, coro, name);
-	}
-	agent_lock();
-	struct agent_task *t = record_of(c);
-	if (t) {
-		stepped(t, foreign_step.from, to);
-		t->step_start = 0;
-		if (done)
-			finish(t, &e, coro, to);
-	}
-	agent_unlock();
-	if (exc)
-		Py_DecRef(exc);
-	if (coro)
-		Py_DecRef(coro);
-	if (name)
-		Py_DecRef(name);
-}
-
-static void left(PyObject *task, PyObject *result)
-{
-	struct current c = current;
-	if (!result || !on())
-		return;
-	current = (struct current){ 0 };
-	if (!task || c.task != task || !c.foreign)
-		return;
-	PyObject *type, *value, *tb;
-	PyErr_Fetch(&type, &value, &tb);
-	left_foreign(task, &c);
-	PyErr_Restore(type, value, tb);
-}
-
-static PyObject *nth(PyObject *const *args, Py_ssize_t n, Py_ssize_t i)
-{
-	return n > i ? args[i] : NULL;
-}
-
-static PyObject *hook_register(PyObject *m, PyObject *const *args, Py_ssize_t n, PyObject *names)
-{
-	PyObject *r = ((fastcall_keywords)hook_original[HOOK_REGISTER])(m, args, n, names);
-	registered(nth(args, n, 0), r);
-	return r;
-}
-
-static PyObject *hook_register_o(PyObject *m, PyObject *task)
-{
-	PyObject *r = ((PyCFunction)hook_original[HOOK_REGISTER])(m, task);
-	registered(task, r);
-	return r;
-}
-
-static PyObject *hook_enter(PyObject *m, PyObject *const *args, Py_ssize_t n, PyObject *names)
-{
-	PyObject *r = ((fastcall_keywords)hook_original[HOOK_ENTER])(m, args, n, names);
-	entered(nth(args, n, 1), r);
-	return r;
-}
-
-static PyObject *hook_leave(PyObject *m, PyObject *const *args, Py_ssize_t n, PyObject *names)
-{
-	PyObject *r = ((fastcall_keywords)hook_original[HOOK_LEAVE])(m, args, n, names);
-	left(nth(args, n, 1), r);
-	return r;
-}
-
-static PyObject *hook_swap(PyObject *m, PyObject *const *args, Py_ssize_t n, PyObject *names)
-{
-	PyObject *r = ((fastcall_keywords)hook_original[HOOK_SWAP])(m, args, n, names);
-	PyObject *task = nth(args, n, 1);
-	if (task && task != Py_None)
-		entered(task, r);
-	else
-		left(current.foreign ? (PyObject *)current.task : NULL, r);
 	return r;
 }
 
 void *hook_function(enum hook h, int flags)
 {
-	const int keywords = METH_FASTCALL | METH_KEYWORDS;
 	switch (h) {
 	case HOOK_INIT: return (void *)hook_init;
 	case HOOK_DEALLOC: return (void *)hook_dealloc;
 	case HOOK_STEP: return (void *)hook_step;
 	case HOOK_WAKEUP_TYPE: return (void *)hook_wakeup_type;
 	case HOOK_WAKEUP: return flags == METH_O ? (void *)hook_wakeup : NULL;
-	case HOOK_CANCEL:
-		return flags == METH_NOARGS	       ? (void *)hook_cancel_noargs
-		       : flags == keywords	       ? (void *)hook_cancel
-		       : flags == (keywords | METH_METHOD) ? (void *)hook_cancel_method : NULL;
+	case HOOK_CANCEL: return hook_function_cancel(flags);
 	case HOOK_THROW:
 		return flags == METH_VARARGS ? (void *)hook_throw_varargs
 		       : flags == METH_FASTCALL ? (void *)hook_throw_fastcall : NULL;
-	case HOOK_REGISTER:
-		return flags == keywords ? (void *)hook_register
-		       : flags == METH_O ? (void *)hook_register_o : NULL;
-	case HOOK_ENTER: return flags == keywords ? (void *)hook_enter : NULL;
-	case HOOK_LEAVE: return flags == keywords ? (void *)hook_leave : NULL;
-	case HOOK_SWAP: return flags == keywords ? (void *)hook_swap : NULL;
-	default: return NULL;
+	default: return hook_function_foreign(h, flags);
 	}
 }

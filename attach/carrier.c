@@ -240,29 +240,59 @@ static uint64_t find_room(struct target *t, const struct inject_site *s, size_t 
 	return 0;
 }
 
-static err_t queue_write(struct target *t, struct inject_carrier *c, const char *text)
-{
-	const struct inject_site *s = c->site;
+/* The queue's own words, from the count to the last index: changed in a copy and written
+ * at once, so that it is whole at any instant, also by the rules that only a debug build
+ * checks (places not in use are zero). */
+struct queue {
+	uint8_t bytes[16384];
+	uint64_t addr;
+	size_t len;
+	const struct inject_site *s;
 	int32_t first, last, count;
-	uint64_t q = s->queue.addr;
-	if (!get_i32(t, q + (uint64_t)s->queue.first, &first) || !get_i32(t, q + (uint64_t)s->queue.last, &last) ||
-	    !get_i32(t, q + (uint64_t)s->queue.count, &count) || first < 0 || last < 0 ||
-	    first >= s->queue.ncalls || last >= s->queue.ncalls)
-		return err_at(E_BADDATA, q, "the queue of pending calls is not as it should be");
-	int32_t next = (last + 1) % s->queue.ncalls;
-	if (!lock_is_free(t, s) || next == first || (s->queue.mutex && count >= s->queue.max))
-		return err_new(E_BUSY, "the queue of pending calls is locked or full");
-	size_t len = strlen(text) + sizeof MARK;
-	c->room = find_room(t, s, len, first, last);
-	if (!c->room)
-		return err_new(E_UNSUPPORTED, "no unused bytes for %zu characters were found in the target", len);
-	TRY(put(t, c->room, MARK, sizeof MARK - 1));
-	TRY(put(t, c->room + sizeof MARK - 1, text, strlen(text) + 1));
-	uint64_t call[3] = { s->queue.function, c->room, 0 };
-	TRY(put(t, call_at(s, last), call, (size_t)s->queue.call_size));
-	TRY(put_i32(t, q + (uint64_t)s->queue.last, next));
-	TRY(put_i32(t, q + (uint64_t)s->queue.count, s->queue.mutex ? count + 1 : 1));
-	c->entry = last;
+};
+
+static int32_t word(const struct queue *q, int32_t offset)
+{
+	int32_t v;
+	memcpy(&v, q->bytes + (offset - q->s->queue.count), sizeof v);
+	return v;
+}
+
+static void set_word(struct queue *q, int32_t offset, int32_t v)
+{
+	memcpy(q->bytes + (offset - q->s->queue.count), &v, sizeof v);
+}
+
+static err_t queue_read(struct target *t, const struct inject_site *s, struct queue *q)
+{
+	int32_t end = s->queue.first > s->queue.last ? s->queue.first : s->queue.last;
+	q->s = s;
+	q->addr = s->queue.addr + (uint64_t)s->queue.count;
+	q->len = (size_t)(end + 4 - s->queue.count);
+	if (s->queue.calls < s->queue.count || end < s->queue.calls + s->queue.ncalls * s->queue.call_size ||
+	    q->len > sizeof q->bytes || !target_peek(t, q->addr, q->bytes, q->len))
+		return err_at(E_BADDATA, q->addr, "the queue of pending calls cannot be read");
+	q->first = word(q, s->queue.first);
+	q->last = word(q, s->queue.last);
+	q->count = word(q, s->queue.count);
+	if (q->first < 0 || q->last < 0 || q->first >= s->queue.ncalls || q->last >= s->queue.ncalls)
+		return err_at(E_BADDATA, q->addr, "the queue of pending calls is not as it should be");
+	return NULL;
+}
+
+static err_t queue_store(struct target *t, struct queue *q, int32_t entry, const uint64_t call[3],
+			 int32_t last, int32_t count)
+{
+	const struct inject_site *s = q->s;
+	memcpy(q->bytes + (s->queue.calls - s->queue.count) + entry * s->queue.call_size, call,
+	       (size_t)s->queue.call_size);
+	set_word(q, s->queue.last, last);
+	set_word(q, s->queue.count, count);
+	return put(t, q->addr, q->bytes, q->len);
+}
+
+static err_t set_breakers(struct target *t, const struct inject_site *s)
+{
 	if (!s->queue.mutex)
 		return put_i32(t, s->breaker, 1);
 	uint64_t ts = s->threads.head;
@@ -271,6 +301,27 @@ static err_t queue_write(struct target *t, struct inject_carrier *c, const char 
 		ts += (uint64_t)s->threads.next;
 	}
 	return NULL;
+}
+
+static err_t queue_write(struct target *t, struct inject_carrier *c, const char *text)
+{
+	const struct inject_site *s = c->site;
+	struct queue q;
+	TRY(queue_read(t, s, &q));
+	int32_t next = (q.last + 1) % s->queue.ncalls;
+	if (!lock_is_free(t, s) || next == q.first || (s->queue.mutex && q.count >= s->queue.max))
+		return err_new(E_BUSY, "the queue of pending calls is locked or full");
+	size_t len = strlen(text) + sizeof MARK;
+	uint64_t room = find_room(t, s, len, q.first, q.last);
+	if (!room)
+		return err_new(E_UNSUPPORTED, "no unused bytes for %zu characters were found in the target", len);
+	TRY(put(t, room, MARK, sizeof MARK - 1));
+	TRY(put(t, room + sizeof MARK - 1, text, strlen(text) + 1));
+	c->room = room;
+	c->entry = q.last;
+	TRY(queue_store(t, &q, q.last, (uint64_t[3]){ s->queue.function, room, 0 }, next,
+			s->queue.mutex ? q.count + 1 : 1));
+	return set_breakers(t, s);
 }
 
 static err_t queue_put(struct target *t, struct inject_carrier *c, const char *text)
@@ -285,25 +336,27 @@ static err_t queue_put(struct target *t, struct inject_carrier *c, const char *t
 }
 
 /* An entry that is not the last cannot be taken out: its text becomes an empty one. */
-static void queue_end(struct target *t, struct inject_carrier *c, bool ran)
+static err_t queue_take_back(struct target *t, struct inject_carrier *c)
 {
 	const struct inject_site *s = c->site;
-	int32_t first, last, count;
-	uint64_t q = s->queue.addr, call[2];
+	uint64_t call[2];
+	struct queue q;
+	TRY(queue_read(t, s, &q));
+	if (q.first == q.last || !target_peek(t, call_at(s, c->entry), call, sizeof call) || call[1] != c->room)
+		return NULL;
+	if (lock_is_free(t, s) && q.last == (c->entry + 1) % s->queue.ncalls)
+		return queue_store(t, &q, c->entry, (uint64_t[3]){ 0 }, c->entry,
+				   s->queue.mutex ? q.count - 1 : q.count);
+	return put(t, c->room + sizeof MARK - 1, "", 1);
+}
+
+static void queue_end(struct target *t, struct inject_carrier *c, bool ran)
+{
 	if (ran || !c->room)
 		return;
 	err_t e = target_stop(t);
-	if (!e && get_i32(t, q + (uint64_t)s->queue.first, &first) &&
-	    get_i32(t, q + (uint64_t)s->queue.last, &last) &&
-	    get_i32(t, q + (uint64_t)s->queue.count, &count) &&
-	    target_peek(t, call_at(s, c->entry), call, sizeof call) && call[1] == c->room) {
-		e = put(t, c->room + sizeof MARK - 1, "", 1);
-		if (!e && lock_is_free(t, s) && first != last && last == (c->entry + 1) % s->queue.ncalls) {
-			e = put_i32(t, q + (uint64_t)s->queue.last, c->entry);
-			if (!e && s->queue.mutex && count > 0)
-				e = put_i32(t, q + (uint64_t)s->queue.count, count - 1);
-		}
-	}
+	if (!e)
+		e = queue_take_back(t, c);
 	err_free(e);
 	target_resume(t);
 }

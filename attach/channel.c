@@ -8,9 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MARK "#asyncmon-channel "
+#define ABANDONED_S 3
 
 /* os.memfd_create is missing where Python was built for an old libc; a temporary file
  * without a name does as well, where there is a folder for one. */
@@ -48,32 +51,47 @@ static bool might_be(const char *link)
 	return strncmp(link, "/memfd:asyncmon", 15) == 0 || strstr(link, " (deleted)") != NULL;
 }
 
-bool channel_find(struct target *t, const char *nonce, int *theirs, int *ours)
+/* The channels among the target's descriptors: of that nonce, or any that nobody holds. */
+static size_t search(struct target *t, const char *nonce, struct channel *v, size_t max)
 {
 	char dir[32], path[64], link[256];
+	size_t n = 0;
 	snprintf(dir, sizeof dir, "/proc/%d/fd", (int)t->pid);
 	DIR *d = opendir(dir);
-	bool found = false;
-	for (struct dirent *e; d && !found && (e = readdir(d)); ) {
+	for (struct dirent *e; d && n < max && (e = readdir(d)); ) {
 		if (!isdigit((unsigned char)e->d_name[0]))
 			continue;
-		ssize_t n = readlinkat(dirfd(d), e->d_name, link, sizeof link - 1);
-		link[n < 0 ? 0 : n] = '\0';
-		if (n <= 0 || link[0] != '/' || !might_be(link))
+		ssize_t len = readlinkat(dirfd(d), e->d_name, link, sizeof link - 1);
+		link[len < 0 ? 0 : len] = '\0';
+		if (len <= 0 || link[0] != '/' || !might_be(link))
 			continue;
 		snprintf(path, sizeof path, "%s/%.12s", dir, e->d_name);
 		int fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
-		if (fd < 0)
-			continue;
-		if (is_channel(fd, nonce)) {
-			found = true;
-			*theirs = atoi(e->d_name);
-			*ours = fd;
-		} else {
+		if (fd >= 0 && is_channel(fd, nonce))
+			v[n++] = (struct channel){ atoi(e->d_name), fd };
+		else if (fd >= 0)
 			close(fd);
-		}
 	}
 	if (d)
 		closedir(d);
-	return found;
+	return n;
+}
+
+bool channel_find(struct target *t, const char *nonce, struct channel *c)
+{
+	return search(t, nonce, c, 1) == 1;
+}
+
+size_t channel_abandoned(struct target *t, struct channel *v, size_t max)
+{
+	size_t n = search(t, NULL, v, max), kept = 0;
+	for (size_t i = 0; i < n; i++) {
+		struct stat st;
+		/* A younger one's maker may be about to find it. */
+		if (fstat(v[i].ours, &st) == 0 && time(NULL) - st.st_mtime >= ABANDONED_S)
+			v[kept++] = v[i];
+		else
+			close(v[i].ours);
+	}
+	return kept;
 }

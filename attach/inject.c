@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -13,11 +14,12 @@
 
 #define DEADLINE_MS 10000
 #define POLL_NS 500000
+#define OLD_MAX 16
 
 /* Runs the text in a namespace of its own; page 0 of the channel carries how it went.
  * A Ctrl-C that arrives meanwhile is given back to the program it was meant for. */
 static const char wrapper_head[] =
-	"def run(fd, text, start, size):\n"
+	"def run(fd, text, start, size, old):\n"
 	"    import os\n"
 	"    def say(status, reply=''):\n"
 	"        try:\n"
@@ -49,7 +51,13 @@ static const char wrapper_head[] =
 	"    except BaseException as e:\n"
 	"        say(b'e', type(e).__name__ + ': ' + str(e))\n"
 	"    finally:\n"
-	"        os.close(fd)\n";
+	"        os.close(fd)\n"
+	"        for n, inode in old:\n"
+	"            try:\n"
+	"                if os.fstat(n).st_ino == inode:\n"
+	"                    os.close(n)\n"
+	"            except OSError:\n"
+	"                pass\n";
 
 static int64_t now_ms(void)
 {
@@ -67,7 +75,9 @@ struct injection {
 	struct target *t;
 	const struct inject_site *site;
 	int64_t deadline;
-	int theirs, ours;        /* the channel's descriptors */
+	struct channel channel;
+	struct channel old[OLD_MAX]; /* left behind by others; closed by the text */
+	size_t nold;
 };
 
 /* Why nothing ran: what the main thread is at. */
@@ -118,18 +128,19 @@ static err_t open_channel(struct injection *i)
 	char text[512], nonce[24];
 	uint64_t random;
 	struct inject_carrier *c;
-	if (channel_find(i->t, NULL, &i->theirs, &i->ours))
-		return NULL;
+	i->nold = channel_abandoned(i->t, i->old, OLD_MAX);
 	if (getrandom(&random, sizeof random, 0) != sizeof random)
 		return err_errno(E_IO, errno, "getrandom");
 	snprintf(nonce, sizeof nonce, "%016llx", (unsigned long long)random);
 	channel_making(text, sizeof text, nonce);
 	TRY(put(i, text, &c));
 	bool found;
-	while (!(found = channel_find(i->t, nonce, &i->theirs, &i->ours)) && now_ms() < i->deadline)
+	while (!(found = channel_find(i->t, nonce, &i->channel)) && now_ms() < i->deadline)
 		nap();
+	/* Asked before the target is stopped once more. */
+	err_t why = found ? NULL : not_run(i);
 	carrier_end(i->t, c, found);
-	return found ? NULL : not_run(i);
+	return why;
 }
 
 static bool write_at(int fd, const void *p, size_t n, off_t at)
@@ -154,13 +165,19 @@ static err_t fill_channel(struct injection *i, const struct inject_text *x, size
 	size_t text_len = strlen(x->text);
 	off_t text_at = CHANNEL_TEXT + 8192, blob_at = text_at + (off_t)text_len;
 	strbuf_str(&b, wrapper_head);
-	strbuf_fmt(&b, "run(fd, __import__('os').pread(fd, %zu, %lld), %lld, %zu)\n", text_len,
+	strbuf_fmt(&b, "run(fd, __import__('os').pread(fd, %zu, %lld), %lld, %zu, [", text_len,
 		   (long long)text_at, (long long)blob_at, x->blob_len);
-	bool good = !b.failed && b.len < 8192 && ftruncate(i->ours, CHANNEL_TEXT) == 0 &&
-		    write_at(i->ours, b.s, b.len, CHANNEL_TEXT) &&
-		    write_at(i->ours, x->text, text_len, text_at) &&
-		    write_at(i->ours, x->blob, x->blob_len, blob_at) &&
-		    write_at(i->ours, "q", 1, CHANNEL_STATUS);
+	for (size_t k = 0; k < i->nold; k++) {
+		struct stat st;
+		if (fstat(i->old[k].ours, &st) == 0)
+			strbuf_fmt(&b, "(%d, %llu),", i->old[k].theirs, (unsigned long long)st.st_ino);
+	}
+	strbuf_str(&b, "])\n");
+	bool good = !b.failed && b.len < 8192 && ftruncate(i->channel.ours, CHANNEL_TEXT) == 0 &&
+		    write_at(i->channel.ours, b.s, b.len, CHANNEL_TEXT) &&
+		    write_at(i->channel.ours, x->text, text_len, text_at) &&
+		    write_at(i->channel.ours, x->blob, x->blob_len, blob_at) &&
+		    write_at(i->channel.ours, "q", 1, CHANNEL_STATUS);
 	*script_len = b.len;
 	strbuf_free(&b);
 	return good ? NULL : err_errno(E_IO, errno, "the channel in the target");
@@ -169,13 +186,13 @@ static err_t fill_channel(struct injection *i, const struct inject_text *x, size
 static char status(const struct injection *i)
 {
 	char s = 0;
-	return pread(i->ours, &s, 1, CHANNEL_STATUS) == 1 ? s : 0;
+	return pread(i->channel.ours, &s, 1, CHANNEL_STATUS) == 1 ? s : 0;
 }
 
 static char *take_reply(const struct injection *i)
 {
 	char *s = calloc(1, CHANNEL_REPLY_MAX + 1);
-	ssize_t n = s ? pread(i->ours, s, CHANNEL_REPLY_MAX, CHANNEL_REPLY) : 0;
+	ssize_t n = s ? pread(i->channel.ours, s, CHANNEL_REPLY_MAX, CHANNEL_REPLY) : 0;
 	if (s)
 		s[n > 0 ? n : 0] = '\0';
 	return s;
@@ -189,7 +206,7 @@ static err_t gone(const struct injection *i)
 static bool alive(const struct injection *i)
 {
 	char path[32];
-	snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)i->t->pid, i->theirs);
+	snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)i->t->pid, i->channel.theirs);
 	return access(path, F_OK) == 0 || errno == EACCES;
 }
 
@@ -205,7 +222,7 @@ static err_t run_channel(struct injection *i, const struct inject_text *x, char 
 		 " import os\n"
 		 " exec(os.pread(%d,%zu,%d),{'fd':%d})\n"
 		 "except BaseException:pass\n"
-		 "''',{})\n", i->theirs, len, CHANNEL_TEXT, i->theirs);
+		 "''',{})\n", i->channel.theirs, len, CHANNEL_TEXT, i->channel.theirs);
 	TRY(put(i, text, &c));
 	char s = 'q';
 	/* The reply is there before the descriptor is closed. */
@@ -214,11 +231,12 @@ static err_t run_channel(struct injection *i, const struct inject_text *x, char 
 		s = status(i);
 	}
 	s = status(i);
+	err_t why = s != 'q' ? NULL : alive(i) ? not_run(i) : gone(i);
 	if (s == 'q')
-		write_at(i->ours, "x", 1, CHANNEL_STATUS);
+		write_at(i->channel.ours, "x", 1, CHANNEL_STATUS);
 	carrier_end(i->t, c, s != 'q');
-	if (s == 'q')
-		return alive(i) ? not_run(i) : gone(i);
+	if (why)
+		return why;
 	if (s == 'r')
 		return now_ms() < i->deadline ? gone(i)
 			: err_new(E_BUSY, "the text began to run in process %d, but did not end within the deadline",
@@ -243,14 +261,16 @@ err_t inject_run(struct target *t, const struct inject_site *site, const struct 
 		.t = t,
 		.site = site,
 		.deadline = now_ms() + (x->deadline_ms ? x->deadline_ms : DEADLINE_MS),
-		.ours = -1,
+		.channel.ours = -1,
 	};
 	if (t->kind != TARGET_PROCESS)
 		return err_new(E_UNSUPPORTED, "a core dump cannot be acted on");
 	err_t e = open_channel(&i);
 	if (!e)
 		e = run_channel(&i, x, reply);
-	if (i.ours >= 0)
-		close(i.ours);
+	if (i.channel.ours >= 0)
+		close(i.channel.ours);
+	for (size_t k = 0; k < i.nold; k++)
+		close(i.old[k].ours);
 	return e;
 }

@@ -82,8 +82,10 @@ void carrier_end(struct target *t, struct inject_carrier *c, bool ran);
 #define CHANNEL_TEXT 4096
 /* A short text that makes the channel; for carrier_put(). */
 void channel_making(char *buf, size_t size, const char *nonce);
-/* The target's descriptor of it, and ours; false: not there (yet). nonce NULL: one that
- * an asyncmon which died left behind. */
-bool channel_find(struct target *t, const char *nonce, int *theirs, int *ours);
+struct channel { int theirs, ours; }; /* the target's descriptor of it, and ours */
+/* False: not there (yet). */
+bool channel_find(struct target *t, const char *nonce, struct channel *c);
+/* Those that an asyncmon which was killed left behind; ours are open and locked. */
+size_t channel_abandoned(struct target *t, struct channel *v, size_t max);
 
 #endif

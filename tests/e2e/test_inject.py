@@ -1,0 +1,153 @@
+"""Ways into a running process, and what becomes of it: idle, busy, blocked, stopped, in
+other namespaces, as another user, with nothing to write to; a killed asyncmon."""
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+from conftest import ASYNCMON, TARGETS, wait_for
+
+ROUNDS = int(os.environ.get("ASYNCMON_INJECTIONS", "10"))
+SHOTS = int(os.environ.get("ASYNCMON_SHOTS", "20"))
+
+
+def inject(asyncmon, pid, *args):
+    answer = asyncmon("inject", pid, *args)
+    # A busy target may be too quick for a whole look at its tasks (5).
+    assert answer.rc in (0, 5), answer.err
+    return answer
+
+
+def ticks(pid):
+    with open("/proc/%d/stat" % pid) as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def no_channel(pid):
+    left = []
+    for fd in os.listdir("/proc/%d/fd" % pid):
+        try:
+            left.append(os.readlink("/proc/%d/fd/%s" % (pid, fd)))
+        except OSError:
+            pass
+    return not [x for x in left if "asyncmon" in x]
+
+
+@pytest.mark.parametrize("what", ["history.py", "churn.py"])
+def test_again_and_again(interp, target, asyncmon, what):
+    t = target(interp, what)
+    for i in range(ROUNDS):
+        inject(asyncmon, t.pid, *(["--remove"] if i % 2 else []))
+    for i in range(SHOTS):
+        p = subprocess.Popen([ASYNCMON, "inject", str(t.pid)] + (["--remove"] if i % 2 else []),
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(random.random() * 0.04)
+        p.kill()
+        p.wait()
+    t.unharmed()
+    if not no_channel(t.pid):
+        time.sleep(4)
+    # What a killed one left open the next one has closed.
+    inject(asyncmon, t.pid)
+    assert wait_for(lambda: no_channel(t.pid))
+    if what == "churn.py":
+        before = ticks(t.pid)
+        assert wait_for(lambda: ticks(t.pid) > before)
+    t.unharmed()
+
+
+def test_main_thread_in_c(interp, target, asyncmon):
+    t = target(interp, "stuck.py", 3)
+    answer = asyncmon("inject", t.pid, "--timeout", "500ms")
+    if interp.minor < (3, 14):
+        # From 3.14 on the stop itself has Python look.
+        assert answer.rc == 3 and "blocked" in answer.err, answer
+        assert asyncmon("ps", t.pid).rc == 0
+    t.unharmed()
+    time.sleep(3)
+    inject(asyncmon, t.pid)
+    assert asyncmon.json("ps", t.pid)["target"]["agent"]
+
+
+def test_loop_in_another_thread(interp, target, asyncmon):
+    t = target(interp, "stuck.py", "thread")
+    answer = asyncmon("inject", t.pid, "--timeout", "2")
+    if interp.minor >= (3, 12):
+        assert answer.rc == 0, answer.err
+    else:
+        # Only the main thread serves its queue, and it waits for a lock.
+        assert answer.rc == 3 and "blocked" in answer.err, answer
+    t.unharmed()
+
+
+def test_stopped(python, target, asyncmon):
+    t = target(python, "stuck.py", 0)
+    os.kill(t.pid, signal.SIGSTOP)
+    time.sleep(0.1)
+    answer = asyncmon("inject", t.pid, "--timeout", "300ms")
+    assert answer.rc == 3 and "stopped" in answer.err
+    os.kill(t.pid, signal.SIGCONT)
+    inject(asyncmon, t.pid)
+
+
+def test_pid_and_mount_namespace(interp, target, asyncmon):
+    t = target(interp, "stuck.py", 0, prefix=["unshare", "-p", "-f", "-m", "--mount-proc"])
+    inject(asyncmon, t.pid)
+    assert asyncmon.json("ps", t.pid)["target"]["agent"]
+    assert asyncmon.json("inject", t.pid)["outcome"] == "running"
+
+
+READ_ONLY = ('mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"')
+
+
+@pytest.mark.parametrize("proc", [True, False])
+def test_read_only_root(interp, target, asyncmon, proc):
+    """With /proc the agent comes through a memfd; without it there is no way, said so."""
+    if not interp.root:
+        pytest.skip("it has no root of its own")
+    script = READ_ONLY
+    if proc:
+        script = 'mount --bind /proc "$0/proc" && ' + READ_ONLY.replace("--bind", "--rbind")
+    t = target(interp, "stuck.py", 0, prefix=["unshare", "-m", "sh", "-c", script, interp.root])
+    answer = asyncmon("inject", t.pid)
+    if proc:
+        assert answer.rc == 0, answer.err
+    else:
+        assert answer.rc == 3 and "No usable temporary directory" in answer.err, answer
+    t.unharmed()
+
+
+def test_another_user(asyncmon, tmp_path):
+    python = "/usr/bin/python3.11"
+    if os.getuid() != 0 or not os.path.exists(python):
+        pytest.skip("needs root and a Python that all may run")
+    folder = "/tmp/asyncmon-user-%d" % os.getpid()
+    os.mkdir(folder, 0o755)
+    try:
+        shutil.copy(os.path.join(TARGETS, "stuck.py"), folder)
+        p = subprocess.Popen(["setpriv", "--reuid=12345", "--regid=12345", "--clear-groups", python,
+                              folder + "/stuck.py", "0"], stdout=subprocess.PIPE)
+        p.stdout.readline()
+        inject(asyncmon, p.pid)
+        assert asyncmon.json("ps", p.pid)["target"]["agent"]
+        p.kill()
+        p.wait()
+        p.stdout.close()
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_no_asyncio(python, asyncmon):
+    p = subprocess.Popen(python.argv + ["-c", "import time; print(1, flush=True); time.sleep(1000)"],
+                         stdout=subprocess.PIPE)
+    p.stdout.readline()
+    answer = asyncmon("inject", p.pid)
+    p.kill()
+    p.wait()
+    p.stdout.close()
+    assert answer.rc == 4
