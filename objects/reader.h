@@ -81,7 +81,7 @@ const char *type_short_name(struct reader *r, const struct type_info *t);
 
 /* A str object as UTF-8 (lone surrogates as three bytes), cached; NULL if none. */
 const char *str_at(struct reader *r, uint64_t obj);
-/* The same, not cached: for texts that are met once. */
+/* The same, cached only if it is long: for texts that are met once. */
 const char *str_once(struct reader *r, uint64_t obj);
 /* True when obj is a str of exactly that ASCII text. */
 bool str_is(struct reader *r, uint64_t obj, const char *text);

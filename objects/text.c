@@ -84,14 +84,25 @@ static const char *str_decode(struct reader *r, const struct str_view *v, bool c
 	return s;
 }
 
+/* A text so long is kept: should thousands of tasks share a name after all, it is decoded
+ * once. */
+#define KEEP_FROM 256
+
 const char *str_once(struct reader *r, uint64_t obj)
 {
 	struct str_view v;
 	int64_t len = 0;
+	uint64_t known;
 	if (!obj || !str_view(r, obj, &v, TEXT_MAX))
 		return NULL;
+	bool keep = v.len >= KEEP_FROM;
+	if (keep && map_get(&r->strings, obj, &known))
+		return (const char *)(uintptr_t)known;
 	image_i64(r->img, obj + (uint64_t)r->l->unicode_length, &len);
-	return str_decode(r, &v, len > TEXT_MAX);
+	const char *s = str_decode(r, &v, len > TEXT_MAX);
+	if (keep && s)
+		map_set(&r->strings, obj, (uint64_t)(uintptr_t)s);
+	return s;
 }
 
 const char *str_at(struct reader *r, uint64_t obj)

@@ -24,6 +24,15 @@ static void test_text(void **state)
 		assert_true(str_is(&f.r, fake_str(&f, "name"), "name"));
 		assert_false(str_is(&f.r, fake_str(&f, "names"), "name"));
 		assert_null(str_at(&f.r, fake_int(&f, 3)));
+		/* A long one is decoded once, whoever asks. */
+		char lengthy[1001];
+		memset(lengthy, 'n', sizeof lengthy - 1);
+		lengthy[1000] = '\0';
+		uint64_t many = fake_str(&f, lengthy), few = fake_str(&f, "few");
+		assert_string_equal(str_once(&f.r, many), lengthy);
+		assert_ptr_equal(str_once(&f.r, many), str_once(&f.r, many));
+		assert_ptr_equal(str_once(&f.r, many), str_at(&f.r, many));
+		assert_ptr_not_equal(str_once(&f.r, few), str_once(&f.r, few));
 		assert_null(str_at(&f.r, 0));
 		assert_null(str_at(&f.r, 12345));
 	}
