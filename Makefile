@@ -72,3 +72,4 @@ include cmd/cmd.mk
 include unwind/unwind.mk
 include tests/tests.mk
 include tests/lint.mk
+include tests/fuzz.mk

@@ -148,6 +148,16 @@ static void in_order(struct load *order, const Elf64_Phdr *ph, size_t n)
 		qsort(order, n, sizeof *order, by_address);
 }
 
+/* Ranges of whole pages; no one maps others. */
+static size_t clean_ranges(struct core_range *r, size_t n)
+{
+	size_t k = 0;
+	for (size_t i = 0; i < n; i++)
+		if (r[i].start < r[i].end && r[i].end <= 1ull << 57 && !((r[i].start | r[i].end) & IN_PAGE))
+			r[k++] = r[i];
+	return k;
+}
+
 err_t core_build_mappings(struct core *c, const Elf64_Phdr *given, size_t n,
 			  struct core_range *ranges, size_t nranges)
 {
@@ -162,6 +172,7 @@ err_t core_build_mappings(struct core *c, const Elf64_Phdr *given, size_t n,
 		memcpy(ph, given, n * sizeof *ph);
 		n = clean_loads(ph, n);
 		in_order(order, ph, n);
+		nranges = clean_ranges(ranges, nranges);
 		if (nranges)
 			qsort(ranges, nranges, sizeof *ranges, by_address);
 		n = add_listed(ph, order, n, ranges, nranges);

@@ -8,6 +8,11 @@
 #define ENTRY_UNICODE 16
 #define SET_ENTRY 16
 
+static uint64_t seq_items(struct reader *r, uint64_t obj, enum type_kind kind)
+{
+	return kind == KIND_LIST ? field_at(r, obj, r->l->list_items) : obj + (uint64_t)r->l->tuple_items;
+}
+
 int64_t seq_len(struct reader *r, uint64_t obj)
 {
 	enum type_kind kind = object_kind(r, obj);
@@ -16,16 +21,21 @@ int64_t seq_len(struct reader *r, uint64_t obj)
 	    !image_i64(r->img, obj + (uint64_t)r->l->var_size, &n) || n < 0 ||
 	    (uint64_t)n > ITEMS_MAX)
 		return -1;
+	uint64_t last, items = seq_items(r, obj, kind);
+	/* A length that leads out of memory is none. */
+	if (n && (!items || !image_u64(r->img, items + 8 * (uint64_t)(n - 1), &last)))
+		return -1;
 	return n;
 }
 
 uint64_t seq_item(struct reader *r, uint64_t obj, int64_t i)
 {
-	int64_t n = seq_len(r, obj);
-	if (i < 0 || i >= n)
+	enum type_kind kind = object_kind(r, obj);
+	int64_t n;
+	if ((kind != KIND_TUPLE && kind != KIND_LIST) ||
+	    !image_i64(r->img, obj + (uint64_t)r->l->var_size, &n) || i < 0 || i >= n)
 		return 0;
-	uint64_t items = object_kind(r, obj) == KIND_LIST ? field_at(r, obj, r->l->list_items)
-							   : obj + (uint64_t)r->l->tuple_items;
+	uint64_t items = seq_items(r, obj, kind);
 	return items ? field_at(r, items + 8 * (uint64_t)i, 0) : 0;
 }
 

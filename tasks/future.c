@@ -65,11 +65,9 @@ bool callbacks_next(struct walk *w, struct callback_iter *it, uint64_t *callback
 		it->first = 0;
 		return true;
 	}
-	while (it->i < it->n) {
-		/* (callback, context) */
-		*callback = seq_item(&w->r, seq_item(&w->r, it->list, it->i++), 0);
-		if (*callback)
-			return true;
-	}
-	return false;
+	if (it->i >= it->n)
+		return false;
+	/* (callback, context); where there is none the list is damaged, and its length too. */
+	*callback = seq_item(&w->r, seq_item(&w->r, it->list, it->i++), 0);
+	return *callback != 0;
 }

@@ -461,6 +461,26 @@ static void scribbled_cores_do_no_harm(void **state)
 	free(bytes);
 }
 
+/* A listed range that ends within a page, where too large a hole begins. */
+static void listed_ranges_are_of_whole_pages(void **state)
+{
+	(void)state;
+	const uint64_t at = 0x100000000000;
+	struct maker m = { 0 };
+	struct made_file files[] = { { at, at + (200ull << 30) + 100, 0, "/x" }, { at + 7, at + 9, 0, "/y" } };
+	make_process(&m, 1, "x");
+	make_files(&m, files, 2);
+	make_load(&m, at, (200ull << 30) + PAGE, 0, PF_R, NULL);
+	make_load(&m, HEAP, PAGE, PAGE, PF_R | PF_W, NULL);
+	make_core(&m, core);
+	struct target *t = open_core(NULL);
+	for (size_t i = 0; i < t->nmappings; i++) {
+		assert_int_equal((t->mappings[i].start | t->mappings[i].end) % PAGE, 0);
+		byte_at(t, t->mappings[i].end - 1);
+	}
+	target_close(t);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, dir_new, dir_free)
@@ -477,6 +497,7 @@ int main(void)
 		T(compressed_cores_are_unpacked),
 		T(what_is_no_core_is_named),
 		T(scribbled_cores_do_no_harm),
+		T(listed_ranges_are_of_whole_pages),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

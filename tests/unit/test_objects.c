@@ -55,6 +55,35 @@ static void test_text_hostile(void **state)
 	}
 }
 
+static void test_sequences(void **state)
+{
+	(void)state;
+	struct fake f;
+	FOR_EACH_VERSION(f) {
+		uint64_t items[2] = { fake_int(&f, 1), fake_int(&f, 2) }, t = fake_tuple(&f, items, 2);
+		assert_int_equal(seq_len(&f.r, t), 2);
+		assert_true(seq_item(&f.r, t, 1) == items[1]);
+		assert_true(seq_item(&f.r, t, 2) == 0);
+		/* A length that leads out of memory: not millions of items that are not there. */
+		put(&f, t + (uint64_t)f.py.layout.var_size, 1 << 25, 8);
+		assert_int_equal(seq_len(&f.r, t), -1);
+		uint64_t list = fake_object(&f, f.py.list_type, 64);
+		put(&f, list + (uint64_t)f.py.layout.var_size, 1, 8);
+		assert_int_equal(seq_len(&f.r, list), -1);
+	}
+}
+
+/* Zeros where a frame should be, as gcore leaves them where it could not read. */
+static void test_frame_of_zeros(void **state)
+{
+	(void)state;
+	struct fake f;
+	FOR_EACH_VERSION(f) {
+		struct pyframe frame;
+		assert_false(frame_read(&f.r, fake_alloc(&f, 256), &frame));
+	}
+}
+
 static void test_ints(void **state)
 {
 	(void)state;
@@ -194,6 +223,8 @@ int main(void)
 		cmocka_unit_test(test_text),
 		cmocka_unit_test(test_text_hostile),
 		cmocka_unit_test(test_ints),
+		cmocka_unit_test(test_sequences),
+		cmocka_unit_test(test_frame_of_zeros),
 		cmocka_unit_test(test_sets),
 		cmocka_unit_test(test_dicts),
 		cmocka_unit_test(test_split_attributes),

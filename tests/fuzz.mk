@@ -1,0 +1,38 @@
+# fuzz: libFuzzer over cores and objects, under sanitizers, FUZZ_SECONDS for each target.
+# Seeds are made; what was found to matter is kept in build/fuzz/corpus.
+
+FUZZ_SECONDS ?= 60
+FUZZ_CC      ?= clang
+FUZZ_FLAGS   := address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+FUZZ         := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_DIR     := build/fuzz
+FUZZ_COMMA   := ,
+FUZZ_WRAP    := $(foreach f,find range_at read str,-Wl$(FUZZ_COMMA)--wrap=image_$f)
+
+.PHONY: fuzz fuzz-build
+fuzz: all
+	@$(MAKE) --no-print-directory B=$(FUZZ_DIR) CC=$(FUZZ_CC) CFLAGS="-O1 -g" \
+		SAN="-fsanitize=fuzzer-no-link,$(FUZZ_FLAGS)" fuzz-build
+	@mkdir -p $(FUZZ:%=$(FUZZ_DIR)/corpus/%) $(FUZZ_DIR)/found
+	@$(FUZZ_DIR)/seeds $(FUZZ_DIR)/corpus/fuzz_core
+	@test -e $(FUZZ_DIR)/core || /usr/bin/python3 tests/fuzz/make_core.py $(FUZZ_DIR)
+	@for f in $(FUZZ); do \
+		printf '  FUZZ   %s %ss\n' $$f $(FUZZ_SECONDS); \
+		FUZZ_CORE=$(FUZZ_DIR)/core TMPDIR=$(FUZZ_DIR) $(FUZZ_DIR)/$$f \
+			-max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=4096 -max_len=65536 \
+			-print_final_stats=1 -artifact_prefix=$(FUZZ_DIR)/found/$$f- \
+			$(FUZZ_DIR)/corpus/$$f \
+			> $(FUZZ_DIR)/$$f.log 2>&1 \
+			|| { tail -40 $(FUZZ_DIR)/$$f.log; exit 1; }; \
+		grep -E 'number_of_executed_units|average_exec|^Done' $(FUZZ_DIR)/$$f.log; \
+	done
+
+fuzz-build: $(FUZZ:%=$(B)/%) $(B)/seeds
+
+$(B)/fuzz_%: tests/fuzz/fuzz_%.c $(LIBOBJ)
+	$(call say,FUZZ,$@)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer $(FUZZ_WRAP) $(LDFLAGS) -o $@ $< $(LIBOBJ) $(LDLIBS) \
+		$(shell pkg-config --libs cmocka)
+
+$(B)/seeds: tests/fuzz/seeds.c
+	@mkdir -p $(@D)
+	$(CC) $(CSTD) -O1 -I. -D_GNU_SOURCE -o $@ $< $(LDLIBS)
