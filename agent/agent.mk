@@ -21,3 +21,8 @@ $(B)/asyncmon_agent.py: agent/asyncmon_agent.py
 $(B)/shim/sitecustomize.py: agent/sitecustomize.py
 	@mkdir -p $(@D)
 	cp $< $@
+
+.PHONY: bench-agent
+bench-agent: all
+	@/usr/bin/python3 tests/bench/agent.py
+bench: bench-agent

@@ -1,0 +1,256 @@
+/* The agent's records, strings and stacks without a Python: what is kept, what makes
+ * room, and that everything comes back. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/agent.h"
+
+/* The agent is one program with these, linked as it is in the shared object. */
+#include "agent/memory.c"
+#include "agent/strings.c"
+#include "agent/tasks.c"
+
+struct py_layout agent_layout;
+static unsigned stacks_held;
+
+void clock_begin(void) {}
+uint64_t clock_ns(int clock) { (void)clock; return 1; }
+
+/* Stacks have a test of their own with a Python: here a number stands for one. */
+void stacks_reset(void) { stacks_held = 0; }
+void stack_drop(uint32_t node) { stacks_held -= node != 0; }
+static uint32_t stack(void) { stacks_held++; return 7; }
+
+bool text_of_str(PyObject *obj, struct text *t)
+{
+	t->len = strlen((const char *)obj);
+	memcpy(t->s, obj, t->len);
+	return true;
+}
+
+bool int_value(PyObject *obj, int64_t *v) { (void)obj, (void)v; return false; }
+
+static uint32_t keep(const char *s)
+{
+	struct text t = { .len = strlen(s) };
+	memcpy(t.s, s, t.len);
+	return string_keep(&t);
+}
+
+static int fresh(void **state)
+{
+	(void)state;
+	const struct agent_limits l = { .memory = 1 << 20, .ended = 100, .preserved = 10 };
+	if (memory_begin(&l))
+		return -1;
+	agent_lock();
+	return 0;
+}
+
+static int over(void **state)
+{
+	(void)state;
+	agent_unlock();
+	return 0;
+}
+
+static struct agent_task *birth(uintptr_t id, const struct agent_task *parent, unsigned flags)
+{
+	uint32_t i;
+	struct task_birth b = { .task = (void *)(id << 8), .at = id, .flags = flags, .stack = stack() };
+	if (parent) {
+		b.parent = index_of(parent);
+		b.parent_serial = parent->serial;
+	}
+	return task_new(&b, &i);
+}
+
+static void done(struct agent_task *t)
+{
+	task_finish(t, &(struct task_end){ .outcome = AGENT_FAILED, .at = 5, .name = keep("a name that takes more than one cell"),
+					   .coro = keep("f"), .exc_type = keep("E"), .exc_message = keep(""), .stack = stack() });
+}
+
+static uint64_t counter(enum agent_counter c) { return agent->counters[c]; }
+
+static void test_ring(void **state)
+{
+	(void)state;
+	uint32_t i;
+	for (uintptr_t n = 1; n <= 1000; n++) {
+		struct agent_task *t = birth(n, NULL, 0);
+		assert_non_null(t);
+		assert_int_equal(t->serial, agent->next_serial - 1);
+		assert_ptr_equal(task_find((void *)(n << 8), &i), t);
+		done(t);
+		assert_null(task_find((void *)(n << 8), &i));
+	}
+	assert_int_equal(counter(AGENT_ENDED), 100);
+	assert_int_equal(counter(AGENT_DROPPED_ENDED), 900);
+	assert_int_equal(agent->pools[POOL_TASKS].busy, 100);
+	assert_int_equal(stacks_held, 200);
+	assert_int_equal(agent->pools[POOL_CELLS].busy, 2 + 1 + 1);
+}
+
+static void test_ancestors_stay_while_descendants_do(void **state)
+{
+	(void)state;
+	struct agent_task *a = birth(1, NULL, 0), *b = birth(2, a, 0), *c = birth(3, b, 0);
+	uint64_t sa = a->serial, sb = b->serial;
+	done(a);
+	done(b);
+	for (uintptr_t n = 10; n < 400; n++)
+		done(birth(n, NULL, 0));
+	assert_int_equal(counter(AGENT_ANCESTORS), 2);
+	assert_int_equal(a->state, AGENT_ANCESTOR);
+	assert_true(a->serial == sa && b->serial == sb && c->parent_serial == sb);
+	assert_ptr_equal(task_at(c->parent), b);
+	assert_ptr_equal(task_at(b->parent), a);
+	done(c);
+	for (uintptr_t n = 10; n < 400; n++)
+		done(birth(n, NULL, 0));
+	assert_int_equal(counter(AGENT_ANCESTORS), 0);
+	assert_int_equal(agent->pools[POOL_TASKS].busy, 100);
+}
+
+static void test_endless_line_of_descendants_is_bounded(void **state)
+{
+	(void)state;
+	struct agent_task *t = birth(1, NULL, 0);
+	for (uintptr_t n = 2; n < 20000; n++) {
+		struct agent_task *next = birth(n, t, 0);
+		assert_non_null(next);
+		done(t);
+		t = next;
+	}
+	assert_true(counter(AGENT_ANCESTORS) <= agent->ancestors_max);
+	assert_true(counter(AGENT_DROPPED_ANCESTORS) > 0);
+	assert_int_equal(counter(AGENT_DROPPED_TASKS), 0);
+}
+
+static void test_the_living_are_never_pushed_out(void **state)
+{
+	(void)state;
+	uint32_t i;
+	uintptr_t n = 1;
+	while (birth(n, NULL, 0))
+		n++;
+	assert_int_equal(counter(AGENT_DROPPED_TASKS), 1);
+	assert_int_equal(counter(AGENT_LIVE), n - 1);
+	for (uintptr_t k = 1; k < n; k++)
+		assert_non_null(task_find((void *)(k << 8), &i));
+	for (uintptr_t k = 1; k < n; k++)
+		done(task_find((void *)(k << 8), &i));
+	assert_int_equal(counter(AGENT_LIVE), 0);
+	assert_non_null(birth(1, NULL, 0));
+}
+
+static void test_preserved(void **state)
+{
+	(void)state;
+	for (uintptr_t n = 1; n < 30; n++)
+		done(birth(n, NULL, AGENT_PERSISTENT));
+	for (uintptr_t n = 30; n < 1000; n++)
+		done(birth(n, NULL, 0));
+	assert_int_equal(counter(AGENT_PRESERVED), 10);
+	assert_int_equal(counter(AGENT_ENDED), 100);
+	assert_int_equal(counter(AGENT_DROPPED_PRESERVED), 19);
+}
+
+static void test_cancels(void **state)
+{
+	(void)state;
+	struct agent_task *t = birth(1, NULL, 0);
+	for (uint64_t n = 1; n <= 200; n++)
+		task_cancel_asked(t, &(struct cancel_request){ .at = n, .by_name = keep("by"),
+							       .message = keep("why"), .stack = stack() });
+	unsigned many = 0;
+	uint64_t before = UINT64_MAX;
+	for (uint32_t i = t->cancels; i; i = cancel_at(i)->next, many++) {
+		assert_int_equal(cancel_at(i)->owner, t->serial);
+		assert_true(cancel_at(i)->at < before);
+		before = cancel_at(i)->at;
+	}
+	assert_int_equal(many, agent->cancels_max);
+	assert_int_equal(before, 1);
+	assert_true(t->flags & AGENT_CANCELS_CUT);
+	assert_int_equal(cancel_at(t->cancels)->at, 200);
+	done(t);
+	for (uintptr_t n = 2; n < 200; n++)
+		done(birth(n, NULL, 0));
+	assert_int_equal(agent->pools[POOL_CANCELS].busy, 0);
+	assert_int_equal(stacks_held, 200);
+}
+
+static void test_undone_and_replaced(void **state)
+{
+	(void)state;
+	uint32_t i;
+	struct agent_task *p = birth(1, NULL, 0), *t = birth(2, p, 0);
+	task_undo(t);
+	assert_null(task_find((void *)(2u << 8), &i));
+	assert_int_equal(p->children, 0);
+	/* A task at the address of one that went unseen. */
+	birth(1, NULL, 0);
+	assert_int_equal(p->state, AGENT_DONE);
+	assert_int_equal(p->outcome, AGENT_DESTROYED);
+	assert_int_equal(counter(AGENT_LIVE), 1);
+}
+
+static void test_strings(void **state)
+{
+	(void)state;
+	char s[600];
+	for (size_t n = 1; n <= TEXT_BYTES; n++) {
+		for (size_t i = 0; i < n; i++)
+			s[i] = (char)('a' + (i * 7 + n) % 26);
+		s[n] = '\0';
+		uint32_t a = keep(s), b = keep(s);
+		assert_true(a && a == b);
+		string_drop(a);
+		assert_int_equal(keep(s), a);
+		string_drop(a);
+		string_drop(b);
+	}
+	assert_int_equal(agent->pools[POOL_CELLS].busy, 0);
+	assert_int_equal(keep(""), AGENT_EMPTY);
+	assert_int_equal(string_keep_name((PyObject *)"Task-17"), AGENT_TASK_N | 17);
+	assert_int_equal(agent->pools[POOL_CELLS].busy, 0);
+	assert_true(string_keep_name((PyObject *)"Task-017") < AGENT_EMPTY);
+	assert_true(string_keep_name((PyObject *)"Task-99999999999") < AGENT_EMPTY);
+	while (counter(AGENT_DROPPED_STRINGS) == 0) {
+		snprintf(s, sizeof s, "%d a text of its own that fills more than a cell", rand());
+		keep(s);
+	}
+	assert_int_equal(keep("still fine"), 0);
+}
+
+static void test_reset(void **state)
+{
+	(void)state;
+	uint64_t serial = birth(1, NULL, 0)->serial;
+	memory_reset();
+	assert_int_equal(agent->pools[POOL_TASKS].used, 1);
+	assert_int_equal(counter(AGENT_LIVE), 0);
+	assert_true(birth(1, NULL, 0)->serial > serial);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(f) cmocka_unit_test_setup_teardown(f, fresh, over)
+		T(test_ring), T(test_ancestors_stay_while_descendants_do),
+		T(test_endless_line_of_descendants_is_bounded), T(test_the_living_are_never_pushed_out),
+		T(test_preserved), T(test_cancels), T(test_undone_and_replaced), T(test_strings),
+		T(test_reset),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
