@@ -1,5 +1,6 @@
 #include "cmd/fit.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <wchar.h>
@@ -13,7 +14,7 @@ static size_t step(const char **s, mbstate_t *state)
 		(*s)++;
 		return 1;
 	}
-	size_t n = mbrtowc(&c, *s, strlen(*s), state);
+	size_t n = mbrtowc(&c, *s, strnlen(*s, MB_LEN_MAX), state);
 	if (n == 0 || n > 16) {
 		memset(state, 0, sizeof *state);
 		(*s)++;

@@ -23,7 +23,7 @@
 #define LAST_SILENT_MINOR 12
 /* A running target changes while it is looked at: how often to look, and the pause
  * between, before a layout is said not to fit. */
-#define LOOKS 4
+#define LOOKS 40
 #define LOOK_PAUSE_US 500
 
 struct finder {
