@@ -8,6 +8,7 @@
 #include "tasks/snapshot.h"
 
 #define PAGE 4096ull
+#define LOOP_BYTES 4096   /* of a loop object that are looked at (uvloop's has 250,000) */
 #define ROOM_MIN 600u     /* the longest of the short texts, with some to spare */
 
 static uint64_t main_interpreter(struct python *py)
@@ -141,8 +142,34 @@ static void find_rooms(struct python *py, struct inject_site *s)
 	}
 }
 
-/* asyncio's loops have a socket pair; socket objects begin with their descriptor
- * (PySocketSockObject, Modules/socketmodule.h). */
+/* Socket objects begin with their descriptor (PySocketSockObject, Modules/socketmodule.h). */
+static int descriptor(struct reader *r, uint64_t sock)
+{
+	int32_t fd;
+	return sock && image_i32(r->img, sock + (uint64_t)r->l->object_size, &fd) && fd >= 0 ? fd : -1;
+}
+
+static bool is_socket(struct reader *r, uint64_t obj)
+{
+	const struct type_info *t = obj && obj % 8 == 0 ? object_type(r, obj) : NULL;
+	return t && t->name && strcmp(t->name, "socket") == 0 && t->base;
+}
+
+/* The descriptor that a byte goes into to turn a loop: asyncio's have it as an attribute;
+ * uvloop's, which are Cython's, hold the two ends side by side, the reading one first. */
+static int wake_of(struct reader *r, uint64_t loop)
+{
+	int fd = descriptor(r, attr_get(r, loop, "_csock"));
+	const struct type_info *t = fd < 0 ? object_type(r, loop) : NULL;
+	if (!t || t->basicsize < 32 || t->basicsize > INT32_MAX)
+		return fd;
+	for (int64_t at = r->l->object_size; at + 16 <= t->basicsize && at < LOOP_BYTES; at += 8)
+		if (is_socket(r, field_at(r, loop, (int32_t)at)) &&
+		    is_socket(r, field_at(r, loop, (int32_t)at + 8)))
+			return descriptor(r, field_at(r, loop, (int32_t)at + 8));
+	return -1;
+}
+
 static void find_wakes(struct python *py, struct inject_site *s)
 {
 	struct snapshot *snap;
@@ -156,9 +183,8 @@ static void find_wakes(struct python *py, struct inject_site *s)
 	}
 	e = reader_init(&r, py, a);
 	for (size_t i = 0; !e && i < snap->nloops && s->nwakes < INJECT_WAKES; i++) {
-		int32_t fd;
-		uint64_t sock = attr_get(&r, snap->loops[i].id, "_csock");
-		if (sock && image_i32(py->target->image, sock + (uint64_t)py->layout.object_size, &fd) && fd >= 0)
+		int fd = wake_of(&r, snap->loops[i].id);
+		if (fd >= 0)
 			s->wakes[s->nwakes++] = fd;
 	}
 	err_free(e);

@@ -105,6 +105,17 @@ def test_history(history, asyncmon):
     t.unharmed()
 
 
+def test_history_on_uvloop(interp, target, asyncmon):
+    if not interp.has_uvloop:
+        pytest.skip("it has no uvloop")
+    t = target(interp, "history.py", "uvloop")
+    truth = truth_of(t, asyncmon)
+    # Its signal handlers are called by C code that leaves no trace.
+    truth["ended"]["signalled"]["cancels"][0]["origin"] = "callback"
+    check_live(asyncmon, t.pid, truth)
+    check_chains(asyncmon, t.pid, check_ended(asyncmon, t.pid, truth))
+
+
 def test_history_of_a_core(history, asyncmon, tmp_path):
     t, truth = history
     core = str(tmp_path / "core")

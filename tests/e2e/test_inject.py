@@ -85,6 +85,12 @@ def test_loop_in_another_thread(interp, target, asyncmon):
     t.unharmed()
 
 
+def test_idle_uvloop(interp, target, asyncmon):
+    if not interp.has_uvloop:
+        pytest.skip("it has no uvloop")
+    inject(asyncmon, target(interp, "stuck.py", 0, "uvloop").pid)
+
+
 def test_stopped(python, target, asyncmon):
     t = target(python, "stuck.py", 0)
     os.kill(t.pid, signal.SIGSTOP)

@@ -203,5 +203,7 @@ async def main():
     await asyncio.sleep(1000)
     return keep
 
-if hasattr(asyncio, "run"):
-    asyncio.run(main())
+if "uvloop" in sys.argv:
+    import uvloop
+    uvloop.install()
+asyncio.run(main())

@@ -22,6 +22,9 @@ def announce():
     sys.stdout.write(json.dumps({"pid": os.getpid(), "tasks": []}) + "\n")
     sys.stdout.flush()
 
+if "uvloop" in sys.argv:
+    import uvloop
+    uvloop.install()
 if sys.argv[1] == "thread":
     thread = threading.Thread(target=lambda: asyncio.run(main(announce)))
     thread.start()
