@@ -38,4 +38,4 @@ asan: setup
 	@$(MAKE) --no-print-directory B=build/asan SAN="$(ASAN)" CFLAGS="-O1 -g" all unit
 	tests/interpreters make $(INTERPRETERS)
 	ASYNCMON=$(CURDIR)/build/asan/asyncmon ASAN_OPTIONS=detect_leaks=1 \
-		$(PYTEST) -p no:cacheprovider -rs -q tests/e2e $(PYTEST_ARGS)
+		$(PYTEST) -o cache_dir=$(CURDIR)/build/asan/pytest -rs -q tests/e2e $(PYTEST_ARGS)

@@ -23,11 +23,11 @@ check: setup
 	@$(MAKE) --no-print-directory all
 	@$(MAKE) --no-print-directory unit
 	tests/interpreters make $(INTERPRETERS)
-	$(PYTEST) -p no:cacheprovider -rs -q tests/e2e $(PYTEST_ARGS)
+	$(PYTEST) -o cache_dir=$(CURDIR)/$(B)/pytest -rs -q tests/e2e $(PYTEST_ARGS)
 
 .PHONY: e2e
 e2e: all
-	$(PYTEST) -p no:cacheprovider -rs -q tests/e2e $(PYTEST_ARGS)
+	$(PYTEST) -o cache_dir=$(CURDIR)/$(B)/pytest -rs -q tests/e2e $(PYTEST_ARGS)
 
 $(B)/bench/bulkcopy: tests/bench/bulkcopy.c
 	@mkdir -p $(@D)
