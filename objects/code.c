@@ -120,9 +120,6 @@ uint64_t frame_stack_peek(struct reader *r, uint64_t addr, int depth)
 bool frame_in_await(struct reader *r, const struct pyframe *f)
 {
 	const struct py_layout *l = r->l;
-	/* Specialised and instrumented forms of RESUME: 3.11's RESUME_QUICK, 3.12's
-	 * INSTRUMENTED_RESUME (Include/opcode.h). */
-	enum { RESUME_QUICK_311 = 150, INSTRUMENTED_RESUME_312 = 240 };
 	uint8_t next[2];
 	if (!f->code || f->lasti < 0)
 		return false;
@@ -133,8 +130,6 @@ bool frame_in_await(struct reader *r, const struct pyframe *f)
 	}
 	if (!image_read(r->img, first_instruction(r, f) + (uint64_t)f->lasti + 2, next, sizeof next))
 		return false;
-	bool resume = next[0] == l->op_resume ||
-		      (l->version.minor == 11 && next[0] == RESUME_QUICK_311) ||
-		      (l->version.minor == 12 && next[0] == INSTRUMENTED_RESUME_312);
+	bool resume = next[0] == l->op_resume || next[0] == l->op_resume_alt;
 	return resume && next[1] >= 2;
 }

@@ -9,17 +9,6 @@
 /* Links of one chain that are shown: the nearest ones. */
 #define CHAIN_MAX 256
 
-static void note(struct snapshot *s, const char *text)
-{
-	const char **notes = text ? arena_array(s->arena, s->nnotes + 1, sizeof *notes) : NULL;
-	if (!notes)
-		return;
-	if (s->nnotes)
-		memcpy(notes, s->notes, s->nnotes * sizeof *notes);
-	notes[s->nnotes++] = text;
-	s->notes = notes;
-}
-
 static const struct task *live_task(struct history *hi, uint64_t id)
 {
 	uint64_t i;
@@ -281,12 +270,10 @@ static void say_dropped(struct history *hi)
 	struct snapshot *s = hi->w->s;
 	for (size_t i = 0; i < sizeof lost / sizeof *lost; i++)
 		if (hi->h.counters[lost[i].c] && (!lost[i].ended || hi->w->what & SNAPSHOT_ENDED))
-			note(s, arena_fmt(s->arena, "%llu %s.",
-					  (unsigned long long)hi->h.counters[lost[i].c], lost[i].text));
-	if (hi->unreadable) {
-		s->complete = false;
-		note(s, arena_fmt(s->arena, "%zu of the agent's records could not be read.", hi->unreadable));
-	}
+			snapshot_note(s, "%llu %s.", (unsigned long long)hi->h.counters[lost[i].c],
+				      lost[i].text);
+	if (hi->unreadable)
+		snapshot_lacks(s, "%zu of the agent's records could not be read.", hi->unreadable);
 }
 
 void walk_history(struct walk *w)
@@ -296,7 +283,7 @@ void walk_history(struct walk *w)
 	const char *why;
 	if (!history_find(w, &h, &why)) {
 		if (why)
-			note(w->s, why);
+			snapshot_note(w->s, "%s", why);
 		return;
 	}
 	w->s->agent = true;

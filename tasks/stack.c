@@ -139,9 +139,9 @@ static enum gen_state gen_state(struct walk *w, uint64_t gen, uint64_t *frame)
 		return GEN_EXECUTING;
 	if (state == l->genstate_created)
 		return GEN_CREATED;
-	if (l->version.minor >= 15 && state == l->genstate_suspended_yf + 1)
-		return GEN_AWAITING; /* 3.15: the same, while being looked at (YF_LOCKED) */
-	if (l->genstate_suspended_yf >= 0 || l->version.minor >= 13) {
+	if (l->genstate_yf_locked >= 0 && state == l->genstate_yf_locked)
+		return GEN_AWAITING; /* the same, while its awaited object is looked at */
+	if (l->op_resume < 0) { /* 3.13 and later: the state tells an await from a yield */
 		if (state == l->genstate_suspended_yf)
 			return GEN_AWAITING;
 		return state == l->genstate_suspended ? GEN_SUSPENDED : GEN_DONE;
