@@ -1,5 +1,7 @@
 #include "cmd/page.h"
 
+#include "cmd/fold.h"
+
 #include <string.h>
 
 void page_free(struct page *p)
@@ -112,4 +114,18 @@ void page_stack(struct page *p, const struct stack *st, unsigned indent, bool lo
 		page_put(p, "33");
 		strbuf_char(&p->c->out->b, '\n');
 	}
+}
+
+void page_past_stack(struct page *p, const struct stack *st, unsigned indent)
+{
+	size_t folded = opt_given(&p->c->args, "verbose") ? 0 : fold_loop_frames(st);
+	struct stack rest = { st->frames + folded, st->n - folded, st->broken };
+	if (folded) {
+		blanks(p, indent);
+		strbuf_fmt(&p->text, "(%zu frame%s that ran the loop: -v shows %s)", folded, folded == 1 ? "" : "s",
+			   folded == 1 ? "it" : "them");
+		page_put(p, "2");
+		strbuf_char(&p->c->out->b, '\n');
+	}
+	page_stack(p, &rest, indent, false);
 }

@@ -20,6 +20,9 @@ void page_field(struct page *p, const char *label);
 /* "  File "…", line N, in f" and the source line under it, most recent call last;
  * indented by that many blanks. */
 void page_stack(struct page *p, const struct stack *st, unsigned indent, bool locals);
+/* The same of a moment that is past: without the frames that ran the loop, which are all
+ * alike; how many they were is said (with --verbose: all). */
+void page_past_stack(struct page *p, const struct stack *st, unsigned indent);
 void page_frame(struct page *p, const char *function, const char *file, int line, unsigned indent);
 /* The same for frames of a thread: C ones as "NAME at 0x… in MODULE". */
 void page_thread_frames(struct page *p, const struct thread_frame *frames, size_t n, unsigned indent);

@@ -33,7 +33,7 @@ const struct option options_common[] = {
 	{ "color", 0, "WHEN", "colour: auto (on a terminal), always or never" },
 	{ "no-pause", 0, NULL, "read without stopping the target; what is seen may not be of one instant" },
 	{ "stats", 0, NULL, "say on stderr what the look cost: bytes, pause, time by stage" },
-	{ "verbose", 'v', NULL, "say more on stderr" },
+	{ "verbose", 'v', NULL, "say more on stderr, and show stacks whole" },
 	{ "exe", 0, "FILE", "the executable that a core dump is of" },
 	{ "sysroot", 0, "DIR", "where the files that a core dump names lie" },
 	{ "debug-dir", 0, "DIR", "where separate debug files lie" },

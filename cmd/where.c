@@ -67,7 +67,7 @@ static void cancels(struct page *p, const struct task *t)
 		if (x->message)
 			strbuf_fmt(&p->text, ": %s", x->message);
 		page_field(p, "cancelled");
-		page_stack(p, &x->stack, 6, false);
+		page_past_stack(p, &x->stack, 6);
 	}
 }
 
@@ -79,11 +79,11 @@ static void chain(struct page *p, const struct task *t)
 		ref(p, &t->chain[i].task);
 		page_put(p, "1");
 		strbuf_str(b, i + 1 < t->nchain ? ", which there made the next:\n" : ", which made it here:\n");
-		page_stack(p, &t->chain[i].stack, 4, false);
+		page_past_stack(p, &t->chain[i].stack, 4);
 	}
 	if (!t->nchain && t->created) {
 		strbuf_str(b, "  made here:\n");
-		page_stack(p, &t->created->stack, 4, false);
+		page_past_stack(p, &t->created->stack, 4);
 	}
 }
 
@@ -152,7 +152,8 @@ static void history(struct page *p, const struct task *t)
 		page_field(p, "created");
 	}
 	if (t->stats) {
-		strbuf_fmt(&p->text, "%llu times, ", (unsigned long long)t->stats->polls);
+		strbuf_fmt(&p->text, "%llu time%s, ", (unsigned long long)t->stats->polls,
+			   t->stats->polls == 1 ? "" : "s");
 		shape_seconds(&p->text, t->stats->busy);
 		strbuf_str(&p->text, " in all, ");
 		shape_seconds(&p->text, t->stats->longest_poll);

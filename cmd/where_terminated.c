@@ -78,7 +78,7 @@ static void cancels(struct page *p, const struct ended *t)
 		page_field(p, "cancelled by");
 		/* The last request's stack is the last link of the chain. */
 		if (i + 1 < t->ncancels || !t->nchain)
-			page_stack(p, &x->stack, 6, false);
+			page_past_stack(p, &x->stack, 6);
 	}
 }
 
@@ -87,7 +87,7 @@ static void stack(struct page *p, const char *title, const struct stack *st)
 	if (!st->n && !st->broken)
 		return;
 	strbuf_fmt(&p->c->out->b, "  %s (most recent call last):\n", title);
-	page_stack(p, st, 4, false);
+	page_past_stack(p, st, 4);
 }
 
 static void text_page(struct page *p, const struct snapshot *s, const struct ended *t)
@@ -107,7 +107,7 @@ static void text_page(struct page *p, const struct snapshot *s, const struct end
 		ref(p, &t->chain[i].task);
 		page_put(p, "1");
 		strbuf_str(b, i + 1 < t->nchain ? ", at:\n" : ", which cancelled it at:\n");
-		page_stack(p, &t->chain[i].stack, 4, false);
+		page_past_stack(p, &t->chain[i].stack, 4);
 	}
 	if (t->created)
 		stack(p, "made", &t->created->stack);

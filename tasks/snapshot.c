@@ -33,6 +33,16 @@ const char *cancel_origin_name(enum cancel_origin o)
 	return (unsigned)o < CANCEL_ORIGINS ? origin_names[o] : "unknown";
 }
 
+bool frame_is(const struct frame *f, const char *file_end, const char *function)
+{
+	if (!f || !f->file || !f->function)
+		return false;
+	const char *dot = strrchr(f->function, '.');
+	size_t n = strlen(f->file), m = strlen(file_end);
+	return strcmp(dot ? dot + 1 : f->function, function) == 0 &&
+	       n >= m && strcmp(f->file + n - m, file_end) == 0;
+}
+
 void snapshot_index(struct snapshot *s)
 {
 	/* Groups after the tasks: no object is both. */

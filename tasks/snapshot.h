@@ -38,6 +38,9 @@ struct frame {
 	size_t nlocals;
 };
 
+/* Is it the function of that (plain) name, in a file whose path ends so? */
+bool frame_is(const struct frame *f, const char *file_end, const char *function);
+
 struct stack {
 	const struct frame *const *frames; /* outermost first, most recent call last */
 	size_t n;

@@ -151,6 +151,47 @@ static void task_json(void **state)
 	ran_free(&r);
 }
 
+/* Made by a task of a running loop, by a callback, and before there was a loop. */
+static struct snapshot *past_stacks(void)
+{
+	static const struct frame frames[] = {
+		{ .function = "<module>", .file = "/srv/main.py", .line = 1 },
+		{ .function = "Runner.run", .file = "/usr/lib/python3.14/asyncio/runners.py", .line = 2 },
+		{ .function = "BaseEventLoop._run_once", .file = "/usr/lib/python3.14/asyncio/base_events.py", .line = 3 },
+		{ .function = "Handle._run", .file = "/usr/lib/python3.14/asyncio/events.py", .line = 4 },
+		{ .function = "serve", .file = "/srv/main.py", .line = 5 },
+		{ .function = "_run", .file = "/srv/events.py", .line = 6 },
+	};
+	static const struct frame *const v[] = { &frames[0], &frames[1], &frames[2], &frames[3], &frames[4], &frames[5] };
+	struct snapshot *s = whole_task();
+	struct created *c = (struct created *)(uintptr_t)s->tasks[0].created;
+	s->tasks[0].nchain = 0;
+	s->tasks[0].stack.n = 0;
+	c->has_by = false;
+	c->stack = (struct stack){ v, 6, NULL };
+	snap_created(s, 1, 1, "/srv/main.py", 9);
+	return s;
+}
+
+static void frames_of_the_loop(void **state)
+{
+	struct ran r = run_line(past_stacks, "where worker");
+	(void)state;
+	has(r.out, "  made here:\n    (4 frames that ran the loop: -v shows them)\n"
+		"    File \"/srv/main.py\", line 5, in serve\n    File \"/srv/events.py\", line 6, in _run\n");
+	ran_free(&r);
+	r = run_line(past_stacks, "where worker -v");
+	has(r.out, "  made here:\n    File \"/srv/main.py\", line 1, in <module>\n");
+	has_not(r.out, "that ran the loop");
+	ran_free(&r);
+	r = run_line(past_stacks, "where Task-2");
+	has(r.out, "  made here:\n    File \"/srv/main.py\", line 9, in maker\n");
+	ran_free(&r);
+	r = run_line(past_stacks, "where worker --json");
+	has(r.out, "Handle._run");
+	ran_free(&r);
+}
+
 static void task_text(void **state)
 {
 	struct ran r = run_line(whole_task, "where worker");
@@ -250,7 +291,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(hostile_text), cmocka_unit_test(raw_fields), cmocka_unit_test(nothing),
-		cmocka_unit_test(task_json), cmocka_unit_test(task_text), cmocka_unit_test(incomplete),
+		cmocka_unit_test(task_json), cmocka_unit_test(task_text), cmocka_unit_test(frames_of_the_loop),
+		cmocka_unit_test(incomplete),
 		cmocka_unit_test(large),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
