@@ -1,6 +1,7 @@
 #include "cmd/page.h"
 
 #include "cmd/fold.h"
+#include "cmd/shape.h"
 
 #include <string.h>
 
@@ -128,4 +129,34 @@ void page_past_stack(struct page *p, const struct stack *st, unsigned indent)
 		strbuf_char(&p->c->out->b, '\n');
 	}
 	page_stack(p, &rest, indent, false);
+}
+
+void page_ref(struct page *p, const struct task_ref *r)
+{
+	if (r->name || r->id)
+		shape_name(&p->text, r->name, r->id);
+	else
+		strbuf_str(&p->text, "a task");
+	if (r->serial < 0)
+		return;
+	strbuf_fmt(&p->text, " (#%lld%s)", (long long)r->serial, r->name ? "" : ", no longer remembered");
+}
+
+void page_chain(struct page *p, const struct chain_link *links, size_t n, const char *did)
+{
+	struct strbuf *b = &p->c->out->b;
+	for (size_t i = 0; i < n; i++) {
+		strbuf_str(b, "  ");
+		page_ref(p, &links[i].task);
+		page_put(p, "1");
+		strbuf_fmt(b, " %s ", did);
+		if (i + 1 < n) {
+			page_ref(p, &links[i + 1].task);
+			page_put(p, "1");
+		} else {
+			strbuf_str(b, "it");
+		}
+		strbuf_str(b, " here:\n");
+		page_past_stack(p, &links[i].stack, 4);
+	}
 }

@@ -23,6 +23,11 @@ void page_stack(struct page *p, const struct stack *st, unsigned indent, bool lo
 /* The same of a moment that is past: without the frames that ran the loop, which are all
  * alike; how many they were is said (with --verbose: all). */
 void page_past_stack(struct page *p, const struct stack *st, unsigned indent);
+/* p->text += "NAME (#serial)", or what is left of it. */
+void page_ref(struct page *p, const struct task_ref *r);
+/* A chain of who did that ("made") to whom, its first link first: "A made B at:", its
+ * stack, and so on; what the last one did it to is "it". */
+void page_chain(struct page *p, const struct chain_link *links, size_t n, const char *did);
 void page_frame(struct page *p, const char *function, const char *file, int line, unsigned indent);
 /* The same for frames of a thread: C ones as "NAME at 0x… in MODULE". */
 void page_thread_frames(struct page *p, const struct thread_frame *frames, size_t n, unsigned indent);

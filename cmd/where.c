@@ -13,13 +13,6 @@
 /* Awaiters named on one line. */
 #define NAMED 12
 
-static void ref(struct page *p, const struct task_ref *r)
-{
-	shape_name(&p->text, r->name, r->id);
-	if (r->serial >= 0)
-		strbuf_fmt(&p->text, " (#%lld)", (long long)r->serial);
-}
-
 static void task_named(struct page *p, const struct snapshot *s, uint64_t id)
 {
 	const struct task *t = snapshot_task(s, id);
@@ -62,7 +55,7 @@ static void cancels(struct page *p, const struct task *t)
 		strbuf_fmt(&p->text, " by %s", cancel_origin_name(x->origin));
 		if (x->has_by) {
 			strbuf_char(&p->text, ' ');
-			ref(p, &x->by);
+			page_ref(p, &x->by);
 		}
 		if (x->message)
 			strbuf_fmt(&p->text, ": %s", x->message);
@@ -73,16 +66,9 @@ static void cancels(struct page *p, const struct task *t)
 
 static void chain(struct page *p, const struct task *t)
 {
-	struct strbuf *b = &p->c->out->b;
-	for (size_t i = 0; i < t->nchain; i++) {
-		strbuf_str(b, i ? "  which made " : "  made by ");
-		ref(p, &t->chain[i].task);
-		page_put(p, "1");
-		strbuf_str(b, i + 1 < t->nchain ? ", which there made the next:\n" : ", which made it here:\n");
-		page_past_stack(p, &t->chain[i].stack, 4);
-	}
+	page_chain(p, t->chain, t->nchain, "made");
 	if (!t->nchain && t->created) {
-		strbuf_str(b, "  made here:\n");
+		strbuf_str(&p->c->out->b, "  made here:\n");
 		page_past_stack(p, &t->created->stack, 4);
 	}
 }
@@ -147,7 +133,7 @@ static void history(struct page *p, const struct task *t)
 		}
 		if (t->created->has_by) {
 			strbuf_str(&p->text, ", by ");
-			ref(p, &t->created->by);
+			page_ref(p, &t->created->by);
 		}
 		page_field(p, "created");
 	}

@@ -28,15 +28,6 @@ static err_t resolve(const struct snapshot *s, const char *word, const struct en
 	return err_new(E_NOTFOUND, "no task that ended is remembered as %s (ps-terminated lists those that are)", word);
 }
 
-static void ref(struct page *p, const struct task_ref *r)
-{
-	shape_name(&p->text, r->name, r->id);
-	if (r->serial >= 0)
-		strbuf_fmt(&p->text, " (#%lld)", (long long)r->serial);
-	if (!r->name)
-		strbuf_str(&p->text, ", no longer remembered");
-}
-
 static void fields(struct page *p, const struct snapshot *s, const struct ended *t)
 {
 	strbuf_fmt(&p->text, "#%lld", (long long)t->serial);
@@ -56,7 +47,7 @@ static void fields(struct page *p, const struct snapshot *s, const struct ended 
 		page_field(p, "exception");
 	}
 	if (t->created && t->created->has_by) {
-		ref(p, &t->created->by);
+		page_ref(p, &t->created->by);
 		page_field(p, "made by");
 	}
 }
@@ -68,7 +59,7 @@ static void cancels(struct page *p, const struct ended *t)
 		strbuf_str(&p->text, cancel_origin_name(x->origin));
 		if (x->has_by) {
 			strbuf_char(&p->text, ' ');
-			ref(p, &x->by);
+			page_ref(p, &x->by);
 		}
 		strbuf_str(&p->text, ", ");
 		shape_seconds(&p->text, t->ended_at - x->at);
@@ -102,13 +93,7 @@ static void text_page(struct page *p, const struct snapshot *s, const struct end
 	strbuf_char(b, '\n');
 	fields(p, s, t);
 	cancels(p, t);
-	for (size_t i = 0; i < t->nchain; i++) {
-		strbuf_str(b, i ? "  which cancelled " : "  cancelled by ");
-		ref(p, &t->chain[i].task);
-		page_put(p, "1");
-		strbuf_str(b, i + 1 < t->nchain ? ", at:\n" : ", which cancelled it at:\n");
-		page_past_stack(p, &t->chain[i].stack, 4);
-	}
+	page_chain(p, t->chain, t->nchain, "cancelled");
 	if (t->created)
 		stack(p, "made", &t->created->stack);
 	stack(p, "ended", &t->stack);

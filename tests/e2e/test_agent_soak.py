@@ -1,13 +1,15 @@
 """Tasks made and ended as fast as they can be, with readers all the while: nothing half
-written is ever taken for whole, and memory stays as it was. ASYNCMON_SOAK_SECONDS makes
-it longer."""
+written is ever taken for whole, and memory stays as it was. ASYNCMON_SOAK_TASKS makes
+the long one longer."""
 import json
 import os
-import time
 
 import pytest
 
-SECONDS = float(os.environ.get("ASYNCMON_SOAK_SECONDS", "4"))
+from conftest import INTERPS, pick, usable
+
+SHORT = 50000
+LONG = int(os.environ.get("ASYNCMON_SOAK_TASKS", "5000000"))
 
 
 def rss(pid):
@@ -36,27 +38,44 @@ def check_live(t):
         assert t["created"]["stack"], t
 
 
-@pytest.mark.parametrize("threads", [1, 3])
-def test_soak(main_interp, target, asyncmon, threads):
-    t = target(main_interp, "churn.py", threads)
+def look(pid, asyncmon):
+    """Reads all there is, and checks each record; the highest serial of one that ended."""
+    pst = asyncmon("pst", pid, "--json")
+    assert pst.rc in (0, 5), pst.err
+    ended = json.loads(pst.out)["terminated"]
+    assert len({e["serial"] for e in ended}) == len(ended)
+    for e in ended:
+        check_ended(e)
+    ps = asyncmon("ps", pid, "--json")
+    assert ps.rc in (0, 5), ps.err
+    for task in json.loads(ps.out)["tasks"]:
+        check_live(task)
+    return max(e["serial"] for e in ended)
+
+
+def soak(t, asyncmon, tasks):
+    """Looks until that many were made. When its rings and pools are full, the agent has
+    all the memory it will ever have."""
     assert asyncmon("inject", t.pid, "--timeout", "60").rc in (0, 5)
-    end = time.monotonic() + SECONDS
-    looks, first, serials = 0, None, 0
-    while time.monotonic() < end or looks < 3:
-        pst = asyncmon("pst", t.pid, "--json")
-        assert pst.rc in (0, 5), pst.err
-        ended = json.loads(pst.out)["terminated"]
-        assert len({e["serial"] for e in ended}) == len(ended)
-        for e in ended:
-            check_ended(e)
-        assert max(e["serial"] for e in ended) >= serials
-        serials = max(e["serial"] for e in ended)
-        ps = asyncmon("ps", t.pid, "--json")
-        assert ps.rc in (0, 5), ps.err
-        for task in json.loads(ps.out)["tasks"]:
-            check_live(task)
+    last, looks, first = 0, 0, None
+    while last < tasks or looks < 3:
+        serial = look(t.pid, asyncmon)
+        assert serial > last, "no task has ended since the last look"
+        last = serial
         looks += 1
         if looks == 2:
             first = rss(t.pid)
     assert rss(t.pid) - first < 24 << 20
     t.unharmed()
+    return looks
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_soak(main_interp, target, asyncmon, threads):
+    soak(target(main_interp, "churn.py", threads), asyncmon, SHORT)
+
+
+@pytest.mark.parametrize("names,threads", [(["sid-3.14", "debian-3.11"], 1), (["ft-3.13t"], 2)])
+def test_millions(target, asyncmon, names, threads):
+    t = target(usable(pick(*names) or INTERPS[names[0]]), "churn.py", threads)
+    assert soak(t, asyncmon, LONG) > 20

@@ -201,6 +201,7 @@ static void task_text(void **state)
 	has(r.out, "awaited by   Task-2 0x7f0000001100\n");
 	has(r.out, "1 m 1 s ago, by boss (#2)\n");
 	has(r.out, "by task boss (#2): enough\n");
+	has(r.out, "  boss (#2) made it here:\n    File \"/srv/app/handlers.py\", line 10, in level_0\n");
 	has(r.out, "  File \"/srv/app/handlers.py\", line 11, in level_1\n");
 	ran_free(&r);
 	r = run_line(whole_task, "ps");
