@@ -198,7 +198,7 @@ static bool values_of(const char *option, const char *prefix)
 {
 	static const char *const colours[] = { "auto", "always", "never", NULL },
 		*const fail_on[] = { "error", "warning", "info", NULL },
-		*const groups[] = { "coro", "created", "waiting", "state", "group", NULL },
+		*const groups[] = { "coro", "created", "waiting", "state", "group", "by", NULL },
 		*const states[] = { "running", "runnable", "waiting", "finished", "failed", "cancelled", NULL };
 	if (strcmp(option, "color") == 0)
 		words_of(prefix, colours);

@@ -6,11 +6,15 @@
 
 #include "base/arena.h"
 
+/* Some keys mean something else, or more, than the column of their name. */
 static const struct column *by_column(const struct list *l, const char *by)
 {
 	for (const struct column *const *c = l->kind->groups_by; *c; c++)
 		if (!strcasecmp((*c)->name, by))
 			return *c;
+	for (const struct column *c = l->kind->columns; c->name; c++)
+		if (!strcasecmp(c->name, by))
+			return c;
 	return NULL;
 }
 
@@ -18,8 +22,8 @@ static err_t unknown_group(const struct list *l, const char *by)
 {
 	struct strbuf b = { 0 };
 	for (const struct column *const *c = l->kind->groups_by; *c; c++)
-		strbuf_fmt(&b, "%s%s", b.len ? ", " : "", (*c)->name);
-	err_t e = b.failed ? ERR_NOMEM : err_new(E_USAGE, "--group-by takes one of %s, not %s", b.s, by);
+		strbuf_fmt(&b, "%s, ", (*c)->name);
+	err_t e = b.failed ? ERR_NOMEM : err_new(E_USAGE, "--group-by takes %sor a column, not %s", b.s, by);
 	strbuf_free(&b);
 	return e;
 }

@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <string.h>
+#include <time.h>
 
 void shape_seconds(struct strbuf *b, double s)
 {
@@ -76,6 +77,17 @@ const struct frame *shape_last(const struct stack *st)
 		if (!shape_of_asyncio(st->frames[i]->file))
 			return st->frames[i];
 	return st->n ? st->frames[st->n - 1] : NULL;
+}
+
+bool shape_instant(struct strbuf *b, double at)
+{
+	struct tm tm;
+	char text[40];
+	time_t t = (time_t)at;
+	bool known = at >= 0 && at < 253402300800.0 && localtime_r(&t, &tm) &&
+		     strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &tm);
+	strbuf_str(b, known ? text : "?");
+	return known;
 }
 
 void shape_name(struct strbuf *b, const char *name, uint64_t id)

@@ -8,6 +8,8 @@
 
 /* "3.2 ms", "12 s", "5 m 3 s", "2 d 4 h" */
 void shape_seconds(struct strbuf *b, double s);
+/* Seconds since the epoch as local time; false (and "?"): out of all bounds. */
+bool shape_instant(struct strbuf *b, double at);
 /* "function dir/file.py:12": enough of the path to know it. */
 void shape_place(struct strbuf *b, const char *function, const char *file, int line);
 void shape_frame(struct strbuf *b, const struct frame *f);

@@ -54,7 +54,7 @@ const struct option options_select[] = {
 
 const struct option options_list[] = {
 	{ "sort", 0, "KEY[:desc]", "sort by a column" },
-	{ "group-by", 0, "KEY", "a row and a count for each coro, created, waiting, state or group" },
+	{ "group-by", 0, "KEY", "a row and a count for each coro, created, waiting, state, group, by, or any column" },
 	{ "head", 0, "N", "only the first N" },
 	{ "tail", 0, "N", "only the last N" },
 	{ "output", 'o', "COLUMN,...", "these columns; with a + before the first, these too" },

@@ -89,6 +89,8 @@ TEXT(depth_text) { TASK; return num(b, true, (int64_t)t->stack.n); }
 NUMBER(depth_number) { TASK; return is(v, true, (double)t->stack.n); }
 TEXT(age_text) { TASK; return t->created && seconds(b, !isnan(t->created->age), t->created->age); }
 NUMBER(age_number) { TASK; return t->created && is(v, true, t->created->age); }
+TEXT(at_text) { TASK; return t->created && shape_instant(b, t->created->at); }
+NUMBER(at_number) { TASK; return t->created && is(v, true, t->created->at); }
 TEXT(cancels_text) { TASK; return num(b, t->ncancels || s->agent, (int64_t)t->ncancels); }
 NUMBER(cancels_number) { TASK; return is(v, true, (double)t->ncancels); }
 TEXT(polls_text) { TASK; return t->stats && num(b, true, (int64_t)t->stats->polls); }
@@ -159,6 +161,17 @@ TEXT(by_text)
 	return true;
 }
 
+/* By whom, so that two makers of one name are two. */
+TEXT(by_whom)
+{
+	TASK;
+	if (!by_text(b, s, row))
+		return false;
+	if (t->created->by.serial >= 0)
+		strbuf_fmt(b, " (#%lld)", (long long)t->created->by.serial);
+	return true;
+}
+
 static const struct column columns[] = {
 	{ "ID", "the task object's address: id(task) in the target", COL_DEFAULT, false, 0, id_text, id_number },
 	{ "STATE", "running, runnable, waiting; finished, failed, cancelled", COL_DEFAULT, false, 0, state_text,
@@ -168,6 +181,7 @@ static const struct column columns[] = {
 	{ "WHERE", "function, file and line of the last frame outside asyncio itself", COL_DEFAULT, false, -0.3,
 	  where_text, NULL },
 	{ "WAITING", "what it waits for", COL_DEFAULT, false, 0.3, waiting_text, NULL },
+	{ "CREATED", "file and line where it was made", COL_KNOWN, false, -0.2, created_text, NULL },
 	{ "AGE", "how long ago it was made", COL_KNOWN, true, 0, age_text, age_number },
 	{ "BY", "the task that made it", COL_KNOWN, false, 0.1, by_text, NULL },
 	{ "CANCELS", "how often it was asked to cancel", COL_KNOWN, true, 0, cancels_text, cancels_number },
@@ -192,7 +206,7 @@ static const struct column columns[] = {
 	{ "FILE", "the file of WHERE, whole", COL_ASKED, false, -0.2, file_text, NULL },
 	{ "LINE", "the line of WHERE", COL_ASKED, true, 0, line_text, line_number },
 	{ "LAST", "the last frame, of asyncio or not", COL_ASKED, false, -0.2, last_text, NULL },
-	{ "CREATED", "file and line where it was made", COL_ASKED, false, -0.2, created_text, NULL },
+	{ "AT", "the instant it was made", COL_ASKED, false, 0, at_text, at_number },
 	{ "EXCEPTION", "the class of what it failed with", COL_ASKED, false, 0.1, exception_text, NULL },
 	{ "PERSISTENT", "whether it is marked as persistent", COL_ASKED, false, 0, persistent_text, NULL },
 	{ NULL, NULL, COL_ASKED, false, 0, NULL, NULL }
@@ -203,9 +217,10 @@ static const struct column
 	by_created = { .name = "created", .text = created_text },
 	by_waiting = { .name = "waiting", .text = kind_text },
 	by_state = { .name = "state", .text = state_text },
-	by_group = { .name = "group", .text = group_named };
+	by_group = { .name = "group", .text = group_named },
+	by_maker = { .name = "by", .text = by_whom };
 static const struct column *const groups_by[] = {
-	&by_coro, &by_created, &by_waiting, &by_state, &by_group, NULL
+	&by_coro, &by_created, &by_waiting, &by_state, &by_group, &by_maker, NULL
 };
 
 static void subject(const void *row, struct subject *x)

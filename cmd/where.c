@@ -8,7 +8,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <time.h>
 
 /* Awaiters named on one line. */
 #define NAMED 12
@@ -34,24 +33,11 @@ static void named(struct page *p, const char *label, const struct snapshot *s, c
 	page_field(p, label);
 }
 
-static void instant(struct strbuf *b, double at)
-{
-	struct tm tm;
-	char text[40];
-	time_t t = (time_t)at;
-	if (!(at >= 0 && at < 253402300800.0) || !localtime_r(&t, &tm) ||
-	    !strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &tm)) {
-		strbuf_char(b, '?');
-		return;
-	}
-	strbuf_str(b, text);
-}
-
 static void cancels(struct page *p, const struct task *t)
 {
 	for (size_t i = 0; i < t->ncancels; i++) {
 		const struct cancel *x = &t->cancels[i];
-		instant(&p->text, x->at);
+		shape_instant(&p->text, x->at);
 		strbuf_fmt(&p->text, " by %s", cancel_origin_name(x->origin));
 		if (x->has_by) {
 			strbuf_char(&p->text, ' ');
@@ -125,7 +111,7 @@ static void history(struct page *p, const struct task *t)
 		page_field(p, "cancelling");
 	}
 	if (t->created) {
-		instant(&p->text, t->created->at);
+		shape_instant(&p->text, t->created->at);
 		if (!isnan(t->created->age)) {
 			strbuf_str(&p->text, ", ");
 			shape_seconds(&p->text, t->created->age);

@@ -106,7 +106,7 @@ static void usage(void **state)
 		{ "ps --sort nam", "did you mean NAME?" },
 		{ "ps --sort name:up", "KEY:desc" },
 		{ "ps -o id,what", "no column what" },
-		{ "ps --group-by x", "coro, created, waiting, state, group, not x" },
+		{ "ps --group-by x", "coro, created, waiting, state, group, by, or a column, not x" },
 		{ "ps --group-by coro --sort id", "sorted by key or count" },
 		{ "ps --state idle", "running, runnable, waiting" },
 		{ "ps --older-than soon", "not a duration" },

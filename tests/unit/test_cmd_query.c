@@ -113,6 +113,19 @@ static void sorted(void **state)
 	names_are("--sort id:desc --head 1", "Task-12");
 }
 
+/* Two makers of one name. */
+static struct snapshot *makers(void)
+{
+	struct snapshot *s = snap_new(4);
+	for (size_t i = 0; i < 3; i++) {
+		snap_created(s, i, 1, "/srv/app/pool.py", 42);
+		struct created *c = (struct created *)(uintptr_t)s->tasks[i].created;
+		c->has_by = true;
+		c->by = (struct task_ref){ ID(9), i == 1 ? 8 : 7, "boss" };
+	}
+	return s;
+}
+
 static void grouped(void **state)
 {
 	struct ran r = run_line(twelve, "ps --group-by coro --raw");
@@ -127,6 +140,12 @@ static void grouped(void **state)
 	ran_free(&r);
 	r = run_line(twelve, "ps --group-by created --noheadings");
 	has(r.out, "      9 -\n      1 /srv/app/pool.py:42\n");
+	ran_free(&r);
+	r = run_line(twelve, "ps --group-by thread --raw --noheadings");
+	assert_string_equal(r.out, "12 -\n");
+	ran_free(&r);
+	r = run_line(makers, "ps --group-by by --raw");
+	assert_string_equal(r.out, "COUNT BY\n2 boss\\x20(#7)\n1 -\n1 boss\\x20(#8)\n");
 	ran_free(&r);
 }
 
