@@ -111,6 +111,7 @@ err_t list_check(const struct list_kind *kind, const struct args *a);
 struct list_look {
 	const struct column **columns; /* ended by NULL; list_look_free() */
 	bool noheadings, raw;
+	bool may_drop;         /* a terminal too narrow may have fewer columns */
 	const struct term *term;
 };
 err_t list_look_make(struct list_look *k, const struct list *l, const struct args *a, const struct term *term);

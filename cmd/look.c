@@ -34,7 +34,15 @@ static err_t defaults(struct list_look *k, size_t *n, const struct list *l)
 	return NULL;
 }
 
-static err_t asked(struct list_look *k, size_t *n, const struct list *l, const char *text)
+static bool shown(const struct list_look *k, size_t n, const struct column *c)
+{
+	while (n && k->columns[n - 1] != c)
+		n--;
+	return n;
+}
+
+/* `more`: beside those that are shown already. */
+static err_t asked(struct list_look *k, size_t *n, const struct list *l, const char *text, bool more)
 {
 	for (;; text++) {
 		size_t len = strcspn(text, ",");
@@ -45,7 +53,8 @@ static err_t asked(struct list_look *k, size_t *n, const struct list *l, const c
 			free(word);
 			return e;
 		}
-		TRY(add(k, n, c));
+		if (!more || !shown(k, *n, c))
+			TRY(add(k, n, c));
 		text += len;
 		if (!*text)
 			return NULL;
@@ -57,6 +66,7 @@ err_t list_look_tell_apart(struct list_look *k, const struct list *l, bool first
 	const struct column *pid = column_find(l->kind->columns, "PID", 3);
 	size_t n = 0;
 	k->noheadings |= !first;
+	k->may_drop = false;
 	while (k->columns[n])
 		n++;
 	if (!pid)
@@ -73,11 +83,12 @@ err_t list_look_make(struct list_look *k, const struct list *l, const struct arg
 	size_t n = 0;
 	*k = (struct list_look){
 		.noheadings = opt_given(a, "noheadings"), .raw = opt_given(a, "raw"), .term = term,
+		.may_drop = !output,
 	};
 	if (!output || *output == '+')
 		TRY(defaults(k, &n, l));
 	if (output)
-		TRY(asked(k, &n, l, output + (*output == '+')));
+		TRY(asked(k, &n, l, output + (*output == '+'), *output == '+'));
 	return NULL;
 }
 

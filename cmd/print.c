@@ -103,6 +103,33 @@ static bool measure(struct cells *x, const struct list *l, const struct list_loo
 	return f;
 }
 
+/* Below that a cell that was cut says little. */
+#define LEGIBLE 10
+
+static bool illegible(const struct cells *x, const struct list_look *k)
+{
+	for (size_t c = 0; k->columns[c]; c++)
+		if (x->fits[c].get < x->fits[c].need && x->fits[c].get < LEGIBLE)
+			return true;
+	return false;
+}
+
+/* On a terminal that is too narrow for all, columns that are shown because something is
+ * known of them give way, the last first. */
+static bool fit(struct cells *x, const struct list *l, const struct list_look *k)
+{
+	size_t n = 0;
+	if (!measure(x, l, k))
+		return false;
+	while (k->columns[n])
+		n++;
+	while (k->may_drop && n && k->columns[n - 1]->show == COL_KNOWN && illegible(x, k)) {
+		k->columns[--n] = NULL;
+		fit_columns(x->fits, n, k->term->width);
+	}
+	return true;
+}
+
 /* No terminal to libsmartcols: it would cut a second time. */
 static struct libscols_table *table_new(const struct list_look *k)
 {
@@ -172,7 +199,7 @@ static err_t print_table(struct out *o, const struct list *l, const struct list_
 {
 	struct cells x = { 0 };
 	struct libscols_table *tb = table_new(k);
-	bool fine = tb && (!k->term->width || measure(&x, l, k));
+	bool fine = tb && (!k->term->width || fit(&x, l, k));
 	for (size_t c = 0; k->columns[c] && fine; c++)
 		fine = table_column(tb, k->columns[c]);
 	for (size_t i = 0; i < l->n && fine; i++)

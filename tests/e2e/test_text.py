@@ -240,13 +240,12 @@ def test_closed_pipe(t):
     assert len(p.stdout.splitlines()) == 1
 
 
-def test_on_a_terminal(t):
-    """A table fits its terminal, and a name cannot drive it."""
+def on_a_terminal(columns, *args):
     pid, fd = pty.fork()
     if pid == 0:
         os.environ.update(PAGER="cat", TERM="xterm", LC_ALL="C.UTF-8",
-                          COLUMNS="100")
-        os.execv(ASYNCMON, [ASYNCMON, "ps", str(t.pid)])
+                          COLUMNS=str(columns))
+        os.execv(ASYNCMON, [ASYNCMON] + [str(a) for a in args])
     data = b""
     end = time.monotonic() + 30
     while time.monotonic() < end:
@@ -261,7 +260,27 @@ def test_on_a_terminal(t):
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     os.close(fd)
+    return re.sub(rb"\x1b\[[0-9;]*m|\x1b\[K", b"", data)
+
+
+def test_on_a_terminal(t):
+    """A table fits its terminal, and a name cannot drive it."""
+    data = on_a_terminal(100, "ps", t.pid)
     assert b"queue-get" in data
     # Only colours: nothing a name could have brought in.
-    left = re.sub(rb"\x1b\[[0-9;]*m|\x1b\[K", b"", data)
-    assert b"\x1b" not in left and b"\x07" not in left
+    assert b"\x1b" not in data and b"\x07" not in data
+
+
+def test_columns_that_give_way(asyncmon, target, python):
+    """What the agent adds is shown where there is room for it, and when asked for."""
+    t = target(python, "history.py")
+    assert asyncmon("inject", t.pid).rc == 0
+    assert t.line(30)
+
+    def headings(columns, *args):
+        return on_a_terminal(columns, "ps", t.pid, *args).split(b"\r\n")[0].split()
+    wide, narrow = headings(300), headings(70)
+    added = [b"AGE", b"BY", b"CREATED", b"CANCELS", b"POLLS", b"BUSY"]
+    assert wide[6:] == added
+    assert narrow[:6] == wide[:6] and narrow == wide[:len(narrow)] and len(narrow) < len(wide)
+    assert headings(70, "-o", "+busy,serial")[6:] == added + [b"SERIAL"]
