@@ -15,6 +15,9 @@
 #ifndef MADV_WIPEONFORK
 #define MADV_WIPEONFORK 18
 #endif
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 
 #define PAGE 4096u
 #define CHUNK (256u << 10)
@@ -211,9 +214,11 @@ static bool commit(struct agent_pool *p, uint32_t *committed)
 	uint64_t from = page_up((uint64_t)*committed * p->item_size);
 	uint64_t all = page_up((uint64_t)p->capacity * p->item_size);
 	uint64_t to = from + CHUNK < all ? from + CHUNK : all;
-	if (from >= to || mprotect((char *)(uintptr_t)p->addr + from, to - from,
-				   PROT_READ | PROT_WRITE) != 0)
+	char *at = (char *)(uintptr_t)p->addr + from;
+	if (from >= to || mprotect(at, to - from, PROT_READ | PROT_WRITE) != 0)
 		return false;
+	/* All pages at once cost a third of a fault each; before 5.14 they are faulted in. */
+	madvise(at, to - from, MADV_POPULATE_WRITE);
 	*committed = to == all ? p->capacity : (uint32_t)(to / p->item_size);
 	return true;
 }
