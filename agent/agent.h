@@ -124,6 +124,8 @@ void stacks_reset(void);
 
 /* tasks.c: the life of records; under the lock. */
 struct agent_task *task_find(const void *task, uint32_t *index);
+/* False: task_find() finds none, for sure. Without the lock, by whoever has the task. */
+bool task_may_be_found(const void *task);
 struct task_birth {
 	const void *task;
 	uint64_t at, parent_serial; /* 0: no task made it */

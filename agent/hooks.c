@@ -230,7 +230,7 @@ static void hook_dealloc(PyObject *self)
 {
 	void (*original)(PyObject *) = hook_original[HOOK_DEALLOC];
 	uint32_t i;
-	if (hooks_active()) {
+	if (hooks_active() && task_may_be_found(self)) {
 		agent_lock();
 		struct agent_task *t = task_find(self, &i);
 		agent_unlock();

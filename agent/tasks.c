@@ -58,6 +58,11 @@ struct agent_task *task_find(const void *task, uint32_t *index)
 	return NULL;
 }
 
+bool task_may_be_found(const void *task)
+{
+	return __atomic_load_n(bucket_of((uint64_t)(uintptr_t)task), __ATOMIC_RELAXED) != 0;
+}
+
 static void unhash(struct agent_task *t)
 {
 	uint32_t *link = bucket_of(t->task), i = index_of(t);
