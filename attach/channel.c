@@ -20,7 +20,7 @@
 void channel_making(char *buf, size_t size, const char *nonce)
 {
 	snprintf(buf, size,
-		 "exec('''\n"
+		 INJECT_TEXT_HEAD
 		 "try:\n"
 		 " import os\n"
 		 " try:f=os.memfd_create('asyncmon')\n"
@@ -29,7 +29,7 @@ void channel_making(char *buf, size_t size, const char *nonce)
 		 "  with t.TemporaryFile() as g:f=os.dup(g.fileno())\n"
 		 " os.write(f,b'" MARK "%s\\\\n')\n"
 		 "except BaseException:pass\n"
-		 "''',{})\n", nonce);
+		 INJECT_TEXT_TAIL, nonce);
 }
 
 /* Whether the file behind our descriptor is the channel wanted; takes its lock, which

@@ -217,12 +217,12 @@ static err_t run_channel(struct injection *i, const struct inject_text *x, char 
 	struct inject_carrier *c;
 	TRY(fill_channel(i, x, &len));
 	snprintf(text, sizeof text,
-		 "exec('''\n"
+		 INJECT_TEXT_HEAD
 		 "try:\n"
 		 " import os\n"
 		 " exec(os.pread(%d,%zu,%d),{'fd':%d})\n"
 		 "except BaseException:pass\n"
-		 "''',{})\n", i->channel.theirs, len, CHANNEL_TEXT, i->channel.theirs);
+		 INJECT_TEXT_TAIL, i->channel.theirs, len, CHANNEL_TEXT, i->channel.theirs);
 	TRY(put(i, text, &c));
 	char s = 'q';
 	/* The reply is there before the descriptor is closed. */

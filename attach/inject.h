@@ -67,6 +67,11 @@ err_t inject_run(struct target *t, const struct inject_site *site, const struct 
 
 /* ---- between the files of inject ---- */
 
+/* What a short text begins and ends with. It is run as part of __main__, whose names may
+ * hide built-in ones, and one that raised would be an error that the program gets. */
+#define INJECT_TEXT_HEAD "try:\n __import__('builtins').exec('''\n"
+#define INJECT_TEXT_TAIL "''',{})\nexcept:pass\n"
+
 struct inject_carrier;
 /* Puts a short text where Python will run it: E_BUSY when that cannot be now (try
  * again), E_UNSUPPORTED when it never can. */

@@ -91,6 +91,15 @@ def test_idle_uvloop(interp, target, asyncmon):
     inject(asyncmon, target(interp, "stuck.py", 0, "uvloop").pid)
 
 
+def test_hidden_names(interp, target, asyncmon):
+    """What runs in the target does not depend on what its __main__ calls exec."""
+    t = target(interp, "stuck.py", 0, "hidden")
+    inject(asyncmon, t.pid)
+    assert asyncmon.json("ps", t.pid)["target"]["agent"]
+    inject(asyncmon, t.pid, "--remove")
+    assert t.stderr() == ""
+
+
 def test_stopped(python, target, asyncmon):
     t = target(python, "stuck.py", 0)
     os.kill(t.pid, signal.SIGSTOP)

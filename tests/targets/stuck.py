@@ -1,5 +1,6 @@
 """Its main thread is blocked in C for as many seconds as the first argument says, before
-any loop sees it; `thread`: the loop is in another thread, which the main one joins."""
+any loop sees it; `thread`: the loop is in another thread, which the main one joins.
+`hidden`: names of __main__ hide built-in ones."""
 import asyncio
 import json
 import os
@@ -22,6 +23,8 @@ def announce():
     sys.stdout.write(json.dumps({"pid": os.getpid(), "tasks": []}) + "\n")
     sys.stdout.flush()
 
+if "hidden" in sys.argv:
+    exec = compile = open = str = BaseException = None
 if "uvloop" in sys.argv:
     import uvloop
     uvloop.install()
