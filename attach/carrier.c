@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "attach/act.h"
+#include "attach/headroom.h"
 #include "attach/process.h"
 
 /* A text in the target's memory begins so, by which a later one knows the place. */
@@ -156,6 +157,8 @@ static err_t slot_write(struct target *t, const struct inject_site *s, const cha
 		return err_at(E_GONE, s->slot.pending, "the slot for remote debugging could not be read");
 	if (pending)
 		return err_new(E_BUSY, "another debugger's script waits to be run");
+	/* It would come to nothing, and be told on the program's stderr. */
+	TRY(headroom_check(t, s));
 	TRY(put(t, s->slot.path, path, strlen(path) + 1));
 	TRY(put_i32(t, s->slot.pending, 1));
 	return set_bits(t, s->slot.breaker, BIT_DEBUGGER);
@@ -311,6 +314,7 @@ static err_t queue_write(struct target *t, struct inject_carrier *c, const char 
 	int32_t next = (q.last + 1) % s->queue.ncalls;
 	if (!lock_is_free(t, s) || next == q.first || (s->queue.mutex && q.count >= s->queue.max))
 		return err_new(E_BUSY, "the queue of pending calls is locked or full");
+	TRY(headroom_check(t, s));
 	size_t len = strlen(text) + sizeof MARK;
 	uint64_t room = find_room(t, s, len, q.first, q.last);
 	if (!room)
@@ -328,6 +332,10 @@ static err_t queue_put(struct target *t, struct inject_carrier *c, const char *t
 {
 	if (!c->site->queue.addr || !c->site->queue.function)
 		return err_new(E_UNSUPPORTED, "the queue of pending calls was not found in the target");
+	/* A call that the hook forbids would be an error without an exception. */
+	if (c->site->care.audited)
+		return err_new(E_UNSUPPORTED, "process %d has an audit hook (sys.addaudithook), which might forbid "
+			       "what is put into it; this Python would then break off what it is at", (int)t->pid);
 	c->slot = false;
 	TRY(target_stop(t));
 	err_t e = queue_write(t, c, text);

@@ -14,6 +14,7 @@
 
 #define DEADLINE_MS 10000
 #define POLL_NS 500000
+#define NAP_MAX_NS 50000000
 #define OLD_MAX 16
 
 /* Runs the text in a namespace of its own; page 0 of the channel carries how it went.
@@ -71,6 +72,13 @@ static void nap(void)
 	nanosleep(&(struct timespec){ 0, POLL_NS }, NULL);
 }
 
+/* Each try stops the target: they become rarer. */
+static void nap_longer(int64_t *ns)
+{
+	nanosleep(&(struct timespec){ 0, *ns }, NULL);
+	*ns = *ns * 2 < NAP_MAX_NS ? *ns * 2 : NAP_MAX_NS;
+}
+
 struct injection {
 	struct target *t;
 	const struct inject_site *site;
@@ -114,12 +122,13 @@ static err_t not_run(const struct injection *i)
 /* Puts a short text in place, again while the place is taken. */
 static err_t put(struct injection *i, const char *text, struct inject_carrier **c)
 {
+	int64_t ns = POLL_NS;
 	for (;;) {
 		err_t e = carrier_put(i->t, i->site, text, c);
 		if (err_code(e) != E_BUSY || now_ms() >= i->deadline)
 			return e;
 		err_free(e);
-		nap();
+		nap_longer(&ns);
 	}
 }
 

@@ -45,6 +45,15 @@ struct inject_site {
 		uint64_t head;
 		int32_t next, breaker;
 	} threads;
+	struct {                 /* what a call from the queue must not meet; offsets, -1: none */
+		int32_t remaining, c_remaining; /* in a thread state: calls left; */
+		int32_t depth;       /* calls made, of as many as the int at `limit` says (0: unknown) */
+		uint64_t limit;
+		int32_t native_id;   /* in a thread state */
+		bool any_thread;     /* any may serve the queue, not only the main one */
+		bool debug_build;
+		bool audited;        /* a hook is asked before code is compiled or run */
+	} care;
 	struct { uint64_t addr; uint32_t len; } rooms[INJECT_ROOMS]; /* bytes nobody uses */
 	size_t nrooms;
 	int wakes[INJECT_WAKES]; /* the target's descriptors that a byte goes into */

@@ -16,10 +16,14 @@
 	X(runtime_interpreters_head) X(runtime_tstate_current) /* gilstate.tstate_current, <= 3.11 */ \
 	X(runtime_gc)                 /* 3.8; later in the interpreter */ \
 	X(runtime_eval_breaker) X(runtime_pending) /* breaker 3.8; pending 3.8 and 3.12+ (main thread's) */ \
+	X(runtime_recursion_limit)    /* 3.8; later in the interpreter */ \
+	X(runtime_audit_hooks)        /* first struct _Py_AuditHookEntry, pointer */ \
 	/* PyInterpreterState */ \
 	X(interp_next) X(interp_id) X(interp_threads_head) X(interp_threads_main) X(interp_modules) \
 	X(interp_sysdict) X(interp_builtins) \
 	X(interp_eval_breaker) X(interp_pending) /* 3.9 to 3.12; 3.9+ */ \
+	X(interp_recursion_limit)     /* int, 3.9, 3.10 */ \
+	X(interp_audit_hooks)         /* list of sys.addaudithook(), or NULL */ \
 	X(interp_remote_debugging_enabled) /* 3.14+ */ \
 	X(interp_gil)                 /* ceval.gil, pointer, 3.12+ */ \
 	X(interp_asyncio_tasks_head)  /* struct llist_node, 3.14+ */ \
@@ -36,6 +40,9 @@
 	X(tstate_running_loop) X(tstate_running_task) X(tstate_asyncio_tasks_head) /* 3.14+; loop 3.13+ */ \
 	X(tstate_coroutine_origin_tracking_depth) \
 	X(tstate_eval_breaker)        /* 3.13+ */ \
+	X(tstate_recursion_depth)     /* int, <= 3.10 */ \
+	X(tstate_recursion_remaining) /* int, 3.11+: of Python calls; */ \
+	X(tstate_c_recursion_remaining) /* of C's, 3.12 and 3.13 */ \
 	X(tstate_remote_debugger_support) /* 3.14+ */ \
 	X(debugger_pending_call) X(debugger_script_path) /* in that */ \
 	/* struct _pending_calls; calls is an array of { func, arg[, flags] } */ \

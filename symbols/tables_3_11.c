@@ -3,6 +3,11 @@
 #include "symbols/tables.h"
 
 static const struct layout_item items_3_11[] = {
+	{ LF_runtime_audit_hooks, 656 },
+	{ LF_interp_recursion_limit, 96 },
+	{ LF_interp_audit_hooks, 3552 },
+	{ LF_tstate_recursion_depth, -1 },
+	{ LF_tstate_recursion_remaining, 32 },
 	{ LF_runtime_interpreters_head, 40 },
 	{ LF_runtime_tstate_current, 576 },
 	{ LF_interp_id, 48 },

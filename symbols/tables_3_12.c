@@ -3,6 +3,11 @@
 #include "symbols/tables.h"
 
 static const struct layout_item items_3_12[] = {
+	{ LF_runtime_audit_hooks, 3064 },
+	{ LF_interp_recursion_limit, 376 },
+	{ LF_interp_audit_hooks, 267208 },
+	{ LF_tstate_recursion_remaining, 28 },
+	{ LF_tstate_c_recursion_remaining, 36 },
 	{ LF_runtime_tstate_current, -1 },
 	{ LF_runtime_pending, 2016 },
 	{ LF_interp_id, 8 },

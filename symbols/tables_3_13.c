@@ -5,6 +5,11 @@
 #include "symbols/tables.h"
 
 static const struct layout_item items_3_13[] = {
+	{ LF_runtime_audit_hooks, 10424 },
+	{ LF_interp_recursion_limit, 8 },
+	{ LF_interp_audit_hooks, 10808 },
+	{ LF_tstate_recursion_remaining, 44 },
+	{ LF_tstate_c_recursion_remaining, 52 },
 	{ LF_runtime_interpreters_head, 632 },
 	{ LF_runtime_pending, 2640 },
 	{ LF_interp_next, 7264 },
@@ -77,6 +82,7 @@ const struct layout_table table_3_13_5 = {
 };
 
 static const struct layout_item items_3_13_15[] = {
+	{ LF_runtime_audit_hooks, 10448 },
 	{ LF_runtime_pending, 2664 },
 	{ LF_tstate_running_loop, 312 },
 };
@@ -90,6 +96,8 @@ const struct layout_table table_3_13_15 = {
 };
 
 static const struct layout_item items_3_13_5_debug[] = {
+	{ LF_runtime_audit_hooks, 26416 },
+	{ LF_interp_audit_hooks, 10816 },
 	{ LF_runtime_pending, 18632 },
 };
 
@@ -102,6 +110,8 @@ const struct layout_table table_3_13_5_debug = {
 };
 
 static const struct layout_item items_3_13_15_debug[] = {
+	{ LF_runtime_audit_hooks, 26440 },
+	{ LF_interp_audit_hooks, 10816 },
 	{ LF_runtime_pending, 18656 },
 };
 

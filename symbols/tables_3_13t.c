@@ -2,6 +2,7 @@
 #include "symbols/tables.h"
 
 static const struct layout_item items_3_13t[] = {
+	{ LF_interp_audit_hooks, 17440 },
 	{ LF_interp_modules, 7664 },
 	{ LF_interp_sysdict, 7648 },
 	{ LF_interp_builtins, 7656 },

@@ -3,6 +3,10 @@
 #include "symbols/tables.h"
 
 static const struct layout_item items_3_14[] = {
+	{ LF_runtime_audit_hooks, 10640 },
+	{ LF_interp_audit_hooks, 10912 },
+	{ LF_tstate_recursion_remaining, 48 },
+	{ LF_tstate_c_recursion_remaining, -1 },
 	{ LF_runtime_interpreters_head, 808 },
 	{ LF_runtime_pending, 2848 },
 	{ LF_interp_next, 7272 },
@@ -61,6 +65,8 @@ const struct layout_table table_3_14 = {
 };
 
 static const struct layout_item items_3_14_debug[] = {
+	{ LF_runtime_audit_hooks, 26632 },
+	{ LF_interp_audit_hooks, 10920 },
 	{ LF_runtime_pending, 18840 },
 	{ LF_interp_asyncio_tasks_head, 10888 },
 };

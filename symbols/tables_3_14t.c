@@ -4,6 +4,7 @@
 #include "symbols/tables.h"
 
 static const struct layout_item items_3_14t[] = {
+	{ LF_interp_audit_hooks, 17664 },
 	{ LF_interp_modules, 7712 },
 	{ LF_interp_sysdict, 7696 },
 	{ LF_interp_builtins, 7704 },

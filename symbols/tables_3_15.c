@@ -3,6 +3,9 @@
 #include "symbols/tables.h"
 
 static const struct layout_item items_3_15[] = {
+	{ LF_runtime_audit_hooks, 10760 },
+	{ LF_interp_audit_hooks, 10888 },
+	{ LF_tstate_recursion_remaining, 52 },
 	{ LF_runtime_interpreters_head, 936 },
 	{ LF_runtime_pending, 2976 },
 	{ LF_interp_next, 7264 },
@@ -49,6 +52,8 @@ const struct layout_table table_3_15 = {
 };
 
 static const struct layout_item items_3_15_debug[] = {
+	{ LF_runtime_audit_hooks, 26760 },
+	{ LF_interp_audit_hooks, 10896 },
 	{ LF_runtime_pending, 18976 },
 	{ LF_interp_asyncio_tasks_head, 10864 },
 };

@@ -2,6 +2,9 @@
 #include "symbols/tables.h"
 
 static const struct layout_item items_3_15t[] = {
+	{ LF_runtime_audit_hooks, 10760 },
+	{ LF_interp_audit_hooks, -1 },
+	{ LF_tstate_recursion_remaining, 52 },
 	{ LF_runtime_interpreters_head, 936 },
 	{ LF_runtime_pending, 2976 },
 	{ LF_interp_next, 7264 },

@@ -2,6 +2,10 @@
 #include "symbols/tables.h"
 
 static const struct layout_item items_3_8[] = {
+	{ LF_runtime_recursion_limit, 584 },
+	{ LF_runtime_audit_hooks, 1456 },
+	{ LF_interp_audit_hooks, 2704 },
+	{ LF_tstate_recursion_depth, 32 },
 	{ LF_runtime_interpreters_head, 32 },
 	{ LF_runtime_tstate_current, 1368 },
 	{ LF_runtime_gc, 344 },

@@ -2,6 +2,10 @@
 #include "symbols/tables.h"
 
 static const struct layout_item items_3_9[] = {
+	{ LF_runtime_recursion_limit, -1 },
+	{ LF_runtime_audit_hooks, 648 },
+	{ LF_interp_recursion_limit, 64 },
+	{ LF_interp_audit_hooks, 3536 },
 	{ LF_runtime_tstate_current, 568 },
 	{ LF_runtime_gc, -1 },
 	{ LF_runtime_eval_breaker, -1 },

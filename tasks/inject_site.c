@@ -193,6 +193,40 @@ static void find_wakes(struct python *py, struct inject_site *s)
 	snapshot_free(snap);
 }
 
+/* A list that nothing else has in that place: else the place is not known. */
+static bool has_hooks(struct python *py, uint64_t interp)
+{
+	const struct py_layout *l = &py->layout;
+	struct image *img = py->target->image;
+	uint64_t list = l->interp_audit_hooks < 0 ? 0 : load(py, interp + (uint64_t)l->interp_audit_hooks);
+	uint64_t entry = l->runtime_audit_hooks < 0 ? 0 : load(py, py->runtime + (uint64_t)l->runtime_audit_hooks);
+	uint64_t type, name, function;
+	char text[5];
+	if (list && list % 8 == 0 && image_u64(img, list + (uint64_t)l->object_type, &type) &&
+	    image_u64(img, type + (uint64_t)l->type_name, &name) && image_read(img, name, text, sizeof text) &&
+	    memcmp(text, "list", sizeof text) == 0)
+		return true;
+	/* struct _Py_AuditHookEntry: next, hookCFunction, userData */
+	if (!entry || entry % 8 || !image_u64(img, entry + 8, &function))
+		return false;
+	const struct mapping *m = target_mapping(py->target, function);
+	return m && m->exec;
+}
+
+static void find_care(struct python *py, uint64_t interp, struct inject_site *s)
+{
+	const struct py_layout *l = &py->layout;
+	s->care.remaining = l->tstate_recursion_remaining;
+	s->care.c_remaining = l->tstate_c_recursion_remaining;
+	s->care.depth = l->tstate_recursion_depth;
+	s->care.limit = l->runtime_recursion_limit >= 0 ? py->runtime + (uint64_t)l->runtime_recursion_limit
+			: l->interp_recursion_limit >= 0 ? interp + (uint64_t)l->interp_recursion_limit : 0;
+	s->care.native_id = l->tstate_native_thread_id;
+	s->care.any_thread = l->version.minor >= 12 && l->interp_pending >= 0;
+	s->care.debug_build = l->debug_build;
+	s->care.audited = has_hooks(py, interp);
+}
+
 err_t inject_site_find(struct python *py, struct inject_site *s)
 {
 	const struct py_layout *l = &py->layout;
@@ -209,6 +243,7 @@ err_t inject_site_find(struct python *py, struct inject_site *s)
 	find_slot(py, interp, s);
 	find_queue(py, interp, s);
 	find_rooms(py, s);
+	find_care(py, interp, s);
 	if (!s->slot.path && (!s->queue.addr || !s->queue.function || !s->nrooms))
 		return err_new(E_UNSUPPORTED, "no way to run code in process %d (Python %u.%u.%u) is known: %s",
 			       (int)py->target->pid, l->version.major, l->version.minor, l->version.micro,

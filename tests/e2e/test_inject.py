@@ -100,6 +100,27 @@ def test_hidden_names(interp, target, asyncmon):
     assert t.stderr() == ""
 
 
+def test_near_the_recursion_limit(interp, target, asyncmon):
+    """A text that cannot even begin would break the program: asyncmon waits."""
+    t = target(interp, "wary.py", "deep")
+    answer = asyncmon("inject", t.pid, "--timeout", "300ms")
+    assert answer.rc == 3 and "recursion limit" in answer.err, answer
+    inject(asyncmon, t.pid)
+    assert asyncmon.json("ps", t.pid)["target"]["agent"]
+    assert t.stderr() == ""
+
+
+def test_audit_hook(interp, target, asyncmon):
+    """From 3.14 on Python says itself what went wrong, and goes on."""
+    t = target(interp, "wary.py", "audit")
+    answer = asyncmon("inject", t.pid, "--timeout", "2")
+    assert answer.rc == 3, answer
+    if interp.minor < (3, 14):
+        assert "audit hook" in answer.err
+        assert t.stderr() == ""
+    assert asyncmon("ps", t.pid).rc == 0
+
+
 def test_stopped(python, target, asyncmon):
     t = target(python, "stuck.py", 0)
     os.kill(t.pid, signal.SIGSTOP)
