@@ -119,9 +119,10 @@ static bool make_file(struct target *t, struct inject_carrier *c, const char *te
 			continue;
 		int fd = openat(dir, c->name, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | O_CLOEXEC, 0600);
 		snprintf(path, size, "/%s/%s", folders[i], c->name);
-		/* The file goes as soon as it runs, also when we are gone by then. */
+		/* The file goes as soon as it runs, also when we are gone by then; where its
+		 * owner may not write to the folder, we see to it. */
 		char gone[192];
-		snprintf(gone, sizeof gone, "__import__('os').unlink('%s')\n", path);
+		snprintf(gone, sizeof gone, "try:__import__('os').unlink('%s')\nexcept:pass\n", path);
 		bool good = fd >= 0 && write_all(fd, gone) && write_all(fd, text) && give_to_target(t, fd);
 		if (fd >= 0)
 			close(fd);

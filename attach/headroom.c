@@ -12,6 +12,8 @@
 /* Of C stack; release builds were seen to do with less than 64 KiB. */
 #define STACK_MIN (128u << 10)
 #define STACK_MIN_DEBUG (1u << 20)
+/* Of address space and of private memory, where a limit is set (setrlimit). */
+#define MEMORY_MIN (16ull << 20)
 #define THREADS_MAX 65536
 
 static bool enough_calls(struct target *t, const struct inject_site *s, uint64_t tstate)
@@ -84,9 +86,32 @@ static pid_t thread_of(struct target *t, const struct inject_site *s, uint64_t t
 	return 0;
 }
 
+/* RLIMIT_AS counts the first number of statm, RLIMIT_DATA no more than the sixth. */
+static bool enough_memory(const struct target *t)
+{
+	struct rlimit r;
+	char path[32];
+	unsigned long long all, data;
+	snprintf(path, sizeof path, "/proc/%d/statm", (int)t->pid);
+	FILE *f = fopen(path, "re");
+	bool known = f && fscanf(f, "%llu %*u %*u %*u %*u %llu", &all, &data) == 2;
+	if (f)
+		fclose(f);
+	if (!known)
+		return true;
+	const struct { int what; unsigned long long pages; } limits[] = { { RLIMIT_AS, all }, { RLIMIT_DATA, data } };
+	for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+		if (prlimit(t->pid, limits[i].what, NULL, &r) == 0 && r.rlim_cur != RLIM_INFINITY &&
+		    limits[i].pages * 4096 + MEMORY_MIN > r.rlim_cur)
+			return false;
+	return true;
+}
+
 err_t headroom_check(struct target *t, const struct inject_site *s)
 {
 	uint64_t ts = s->threads.head, next;
+	if (!enough_memory(t))
+		return err_new(E_BUSY, "the process has next to no memory left (setrlimit): a text could not be run in it");
 	if (!enough_stack(t, s, t->pid))
 		return err_new(E_BUSY, "the main thread's C stack is nearly used up: a text could not be run there");
 	if (!target_peek(t, ts, &ts, sizeof ts))

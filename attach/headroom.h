@@ -1,5 +1,5 @@
 /* Whether Python can begin a text where its threads stand now. A pending call that
- * fails before its first instruction, for want of recursion or of C stack, is an error
+ * fails before its first instruction, for want of recursion, memory or C stack, is an error
  * without an exception (or a crash) for the program: such a moment is waited out. */
 #ifndef ASYNCMON_ATTACH_HEADROOM_H
 #define ASYNCMON_ATTACH_HEADROOM_H

@@ -2,6 +2,7 @@
 other namespaces, as another user, with nothing to write to; a killed asyncmon."""
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -119,6 +120,31 @@ def test_audit_hook(interp, target, asyncmon):
         assert "audit hook" in answer.err
         assert t.stderr() == ""
     assert asyncmon("ps", t.pid).rc == 0
+
+
+def test_no_memory_left(interp, target, asyncmon):
+    t = target(interp, "wary.py", "memory")
+    answer = asyncmon("inject", t.pid, "--timeout", "300ms")
+    assert answer.rc == 3 and "no memory left" in answer.err, answer
+    unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    resource.prlimit(t.pid, resource.RLIMIT_AS, unlimited)
+    inject(asyncmon, t.pid)
+
+
+def test_nowhere_to_write(interp, target, asyncmon):
+    """The file for PEP 768 is made by us and the target may not remove it: we do."""
+    if os.getuid() != 0 or not interp.root:
+        pytest.skip("needs root, and an interpreter that another user can use")
+    folder = interp.root + "/dev/shm"
+    mode = os.stat(folder).st_mode & 0o7777
+    os.chmod(folder, 0o755)
+    try:
+        t = target(interp, "wary.py", "user")
+        inject(asyncmon, t.pid)
+        assert asyncmon.json("ps", t.pid)["target"]["agent"]
+        assert [f for f in os.listdir(folder) if "asyncmon" in f] == []
+    finally:
+        os.chmod(folder, mode)
 
 
 def test_stopped(python, target, asyncmon):

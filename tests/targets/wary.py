@@ -1,9 +1,11 @@
 """Moments and programs that a text put in from outside must not break. `audit`: a hook
 forbids to compile anything; `deep`: the main thread is busy for some seconds, a few calls
-below the recursion limit."""
+below the recursion limit; `memory`: it may have next to none more; `user`: it is
+another user, who may write nowhere."""
 import asyncio
 import json
 import os
+import resource
 import sys
 import time
 
@@ -46,6 +48,13 @@ async def main():
         n = deepest() - 2
         tell()
         descend(n, busy)
+    elif sys.argv[1] == "memory":
+        resource.setrlimit(resource.RLIMIT_AS, (1 << 20, resource.RLIM_INFINITY))
+        tell()
+    elif sys.argv[1] == "user":
+        os.setgid(12345)
+        os.setuid(12345)
+        tell()
     else:
         sys.addaudithook(hook)
         armed = True
