@@ -25,49 +25,57 @@ def _step_aside(here):
 
 
 class _Finder(object):
-    """Makes asyncmon_agent importable, and starts it once _asyncio is there."""
+    """Makes asyncmon_agent importable; stands last."""
 
     def __init__(self, folder):
         self.folder = folder
 
     def find_spec(self, name, path=None, target=None):
-        if name == "asyncmon_agent":
-            from importlib.util import spec_from_file_location
-            return spec_from_file_location(name, os.path.join(self.folder, name + ".py"))
-        if name != "_asyncio" or sys.meta_path[0] is not self:
+        if name != "asyncmon_agent":
             return None
-        sys.meta_path.remove(self)
-        sys.meta_path.append(self)
-        for finder in sys.meta_path[:-1]:
-            find = getattr(finder, "find_spec", None)
-            spec = find(name, path, target) if find else None
-            if spec is not None:
-                spec.loader = _Loader(spec.loader)
-                return spec
-        return None
+        from importlib.util import spec_from_file_location
+        return spec_from_file_location(name, os.path.join(self.folder, name + ".py"))
 
 
-class _Loader(object):
-    def __init__(self, real):
-        self.real = real
+def _start(finder):
+    try:
+        if "asyncmon_agent" not in sys.modules:
+            # Not by an import: a program may have any finders.
+            from importlib.util import module_from_spec
+            spec = finder.find_spec("asyncmon_agent")
+            module = sys.modules["asyncmon_agent"] = module_from_spec(spec)
+            spec.loader.exec_module(module)
+        sys.modules["asyncmon_agent"].start()
+    except Exception as e:
+        sys.stderr.write("asyncmon: the agent did not start: %s\n" % (e,))
 
-    def create_module(self, spec):
-        return self.real.create_module(spec)
 
-    def exec_module(self, module):
-        module.__loader__ = module.__spec__.loader = self.real
-        self.real.exec_module(module)
-        try:
-            import asyncmon_agent
-            asyncmon_agent.start()
-        except Exception as e:
-            sys.stderr.write("asyncmon: the agent did not start: %s\n" % (e,))
+def _start_with_asyncio(finder):
+    """Every import comes by importlib's _load_unlocked, whoever found the module: finders
+    of the program may stand before any of ours (pytest's does), or replace them all."""
+    if "_asyncio" in sys.modules:
+        return _start(finder)
+    bootstrap = sys.modules["_frozen_importlib"]
+    load = bootstrap._load_unlocked
+
+    def _load_unlocked(spec):
+        module = load(spec)
+        if spec.name == "_asyncio":
+            if bootstrap._load_unlocked is _load_unlocked:
+                bootstrap._load_unlocked = load
+            _start(finder)
+        return module
+    # Python leaves importlib's frames out of tracebacks, by the name of their file.
+    _load_unlocked.__code__ = _load_unlocked.__code__.replace(co_filename=load.__code__.co_filename)
+    bootstrap._load_unlocked = _load_unlocked
 
 
 _here = os.path.dirname(os.path.abspath(__file__))
 _step_aside(_here)
 if sys.version_info >= (3, 8) and sys.implementation.name == "cpython":
-    sys.meta_path.insert(0, _Finder(os.path.dirname(_here)))
+    _finder = _Finder(os.path.dirname(_here))
+    sys.meta_path.append(_finder)
+    _start_with_asyncio(_finder)
 
 # The import system gives whoever imported this what sys.modules has in the end. Where
 # there is no other sitecustomize, the ImportError is what site expects.

@@ -122,6 +122,33 @@ def test_run_without_a_sitecustomize(outside, tmp_path):
     assert p.returncode == 0 and p.stderr == ""
 
 
+FINDERS = {
+    "first": "sys.meta_path.insert(0, type('F', (), {'find_spec': staticmethod(lambda n, p=None, t=None: None)}))",
+    "asked": "import importlib.util; importlib.util.find_spec('_asyncio')",
+    "replaced": "import importlib.machinery as m\n"
+                "sys.meta_path[:] = [m.BuiltinImporter, m.FrozenImporter, m.PathFinder]",
+    "early": "import asyncio",
+}
+
+
+@pytest.mark.parametrize("finder", list(FINDERS))
+def test_run_whatever_finds_modules(outside, finder):
+    """pytest puts a finder of its own before all others, zipapps and freezers do so too."""
+    text = ("import sys\n" + FINDERS[finder] + "\ntry:\n import nothing_of_that_name\n"
+            "except ImportError as e:\n assert e.__traceback__.tb_next is None, e.__traceback__.tb_next.tb_frame\n"
+            "import asyncio\nassert sys.modules['asyncmon_agent'].running()\n")
+    p = run(outside, *outside.argv, "-c", text)
+    assert p.returncode == 0 and p.stderr == "", p.stderr
+
+
+@pytest.mark.parametrize("option", ["-I", "-E", "-S", "-BI"])
+def test_run_of_a_python_that_does_not_look(python, option):
+    p = run(python, *python.argv, option, "-c", "pass")
+    assert p.returncode == 0 and "-" + option[-1] in p.stderr and "without the agent" in p.stderr
+    for fine in (["-c", "pass", "-I"], ["-X", "dev", "-c", "pass"], ["-W", "ignore", "-c", "pass", "-S"]):
+        assert run(python, *python.argv, *fine).stderr == ""
+
+
 def test_run_with_children(outside):
     text = ("import subprocess, sys\n"
             "sys.exit(subprocess.call([sys.executable, '-c', 'import asyncio, sys; "
@@ -133,6 +160,8 @@ def test_run_gives_the_status_on(python):
     assert run(python, "sh", "-c", "exit 7").returncode == 7
     assert run(python, "no-such-command").returncode == 127
     assert run(python, before=("run",)).returncode == 2
+    p = run(python, "no-such-command", before=("run", "--json", "--"))
+    assert p.returncode == 127 and "no-such-command" in json.loads(p.stdout)["error"]["message"]
 
 
 def test_a_module_of_ones_own(outside, tmp_path):
