@@ -86,13 +86,15 @@ static inline PyObject *type_of(const void *obj)
 	return field(obj, agent_layout.object_type);
 }
 #define TEXT_BYTES 512
-struct text { size_t len; char s[TEXT_BYTES]; };
-/* The text of a str, cut at what fits; false when obj is none. */
+struct text { size_t len; bool cut; char s[TEXT_BYTES]; };
+void text_clear(struct text *t);
+/* The text of a str; of one that is too long, an ellipsis is the end. False when obj is none. */
 bool text_of_str(PyObject *obj, struct text *t);
 /* A small int. */
 bool int_value(PyObject *obj, int64_t *v);
 void text_of_type(PyObject *type, struct text *t);
-/* What str() of an exception would give, where that is known without running code. */
+/* What str() of an exception would give, where that is known without running code; of
+ * one with a __str__ of its own, "Name(args)". False: not known. */
 bool text_of_exception(PyObject *exc, struct text *t);
 /* The traceback of an exception object, or NULL. */
 PyObject *exception_traceback(PyObject *exc);

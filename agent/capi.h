@@ -59,12 +59,16 @@ PY(const unsigned long, Py_Version, );
 PY(char, PyCode_Type, );
 PY(char, PyUnicode_Type, );
 PY(char, PyLong_Type, );
+PY(char, PyTuple_Type, );
+PY(char, PyList_Type, );
 PY(char, PyCoro_Type, );
 PY(char, _Py_NoneStruct, );
 PY(PyObject *, PyExc_RuntimeError, );
 PY(PyObject *, PyExc_StopIteration, );
 PY(PyObject *, PyExc_KeyError, );
 PY(PyObject *, PyExc_OSError, );
+PY(PyObject *, PyExc_BaseException, );
+PY(PyObject *, PyExc_ImportError, );
 #undef PY
 
 #define Py_None ((PyObject *)&_Py_NoneStruct)

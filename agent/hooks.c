@@ -63,7 +63,7 @@ static bool is_preserved(const void *coro)
 
 static void coro_text(PyObject *coro, struct text *t)
 {
-	t->len = 0;
+	text_clear(t);
 	if (coro && coro != Py_None &&
 	    !(is_generator(coro) && text_of_str(field(coro, agent_layout.gen_qualname), t)))
 		text_of_type(type_of(coro), t);

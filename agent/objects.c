@@ -4,12 +4,31 @@
 
 #include <string.h>
 
+/* Where text ends that is cut: with a mark in its last bytes. */
+static void end_cut(struct text *t)
+{
+	static const char mark[] = "\xe2\x80\xa6"; /* an ellipsis */
+	size_t n = sizeof mark - 1;
+	if (t->len > sizeof t->s - n) {
+		t->len = sizeof t->s - n;
+		/* Never in the middle of a character. */
+		while (t->len && ((unsigned char)t->s[t->len] & 0xC0) == 0x80)
+			t->len--;
+	}
+	memcpy(t->s + t->len, mark, n);
+	t->len += n;
+	t->cut = true;
+}
+
 static void put(struct text *t, const char *s, size_t n)
 {
-	if (n > sizeof t->s - t->len)
-		n = sizeof t->s - t->len;
-	memcpy(t->s + t->len, s, n);
-	t->len += n;
+	size_t room = sizeof t->s - t->len;
+	if (t->cut)
+		return;
+	memcpy(t->s + t->len, s, n < room ? n : room);
+	t->len += n < room ? n : room;
+	if (n > room)
+		end_cut(t);
 }
 
 static void put_str(struct text *t, const char *s)
@@ -17,12 +36,15 @@ static void put_str(struct text *t, const char *s)
 	put(t, s, strlen(s));
 }
 
-static void put_uint(struct text *t, uint64_t v)
+static void put_int(struct text *t, int64_t n)
 {
 	char b[24], *p = b + sizeof b;
+	uint64_t v = n < 0 ? -(uint64_t)n : (uint64_t)n;
 	do
 		*--p = (char)('0' + v % 10);
 	while (v /= 10);
+	if (n < 0)
+		*--p = '-';
 	put(t, p, (size_t)(b + sizeof b - p));
 }
 
@@ -44,9 +66,10 @@ static void put_char(struct text *t, uint32_t c)
 	}
 	if (c >= 0x80)
 		b[n++] = (char)(0x80 | (c & 0x3F));
-	/* Never a part of a character. */
 	if (sizeof t->s - t->len >= n)
 		put(t, b, n);
+	else if (!t->cut)
+		end_cut(t);
 }
 
 static bool is_a(const void *obj, const void *type)
@@ -73,10 +96,10 @@ static bool add_str(PyObject *obj, struct text *t)
 								    : l->unicode_compact_data)
 				      : field(obj, l->unicode_data);
 	if (ascii) {
-		put(t, (const char *)data, (size_t)(len < TEXT_BYTES ? len : TEXT_BYTES));
+		put(t, (const char *)data, (size_t)(len <= TEXT_BYTES ? len : TEXT_BYTES + 1));
 		return true;
 	}
-	for (int64_t i = 0; i < len && t->len < TEXT_BYTES - 4; i++) {
+	for (int64_t i = 0; i < len && !t->cut; i++) {
 		uint32_t c = 0;
 		memcpy(&c, data + (size_t)i * kind, kind);
 		put_char(t, c);
@@ -84,9 +107,15 @@ static bool add_str(PyObject *obj, struct text *t)
 	return true;
 }
 
-bool text_of_str(PyObject *obj, struct text *t)
+void text_clear(struct text *t)
 {
 	t->len = 0;
+	t->cut = false;
+}
+
+bool text_of_str(PyObject *obj, struct text *t)
+{
+	text_clear(t);
 	return add_str(obj, t);
 }
 
@@ -122,7 +151,7 @@ bool int_value(PyObject *obj, int64_t *v)
 void text_of_type(PyObject *type, struct text *t)
 {
 	const struct py_layout *l = &agent_layout;
-	t->len = 0;
+	text_clear(t);
 	const char *name = field(type, l->type_name);
 	unsigned long flags = (unsigned long)(uintptr_t)field(type, l->type_flags);
 	if (!name)
@@ -133,7 +162,7 @@ void text_of_type(PyObject *type, struct text *t)
 		if (module && add_str(module, t) && !(t->len == 8 && memcmp(t->s, "builtins", 8) == 0))
 			put_str(t, ".");
 		else
-			t->len = 0;
+			text_clear(t);
 		if (!add_str(field(type, l->heaptype_qualname), t))
 			put_str(t, name);
 		return;
@@ -150,12 +179,20 @@ PyObject *exception_traceback(PyObject *exc)
 	return exc && exc != Py_None ? field(exc, EXC_TRACEBACK) : NULL;
 }
 
+/* PyTypeObject.tp_str, by its distance from tp_name. */
+static void *str_of(PyObject *type)
+{
+	return field(type, agent_layout.type_name + 112);
+}
+
+/* Has it the str() of BaseExceptionGroup (3.11+)? */
 static bool is_group(PyObject *type)
 {
-	for (int depth = 0; type && depth < 32; depth++, type = field(type, agent_layout.type_base)) {
-		const char *name = field(type, agent_layout.type_name);
+	PyObject *t = type;
+	for (int depth = 0; t && depth < 32; depth++, t = field(t, agent_layout.type_base)) {
+		const char *name = field(t, agent_layout.type_name);
 		if (name && strcmp(name, "BaseExceptionGroup") == 0)
-			return true;
+			return str_of(t) == str_of(type);
 	}
 	return false;
 }
@@ -169,9 +206,7 @@ static bool add_repr(PyObject *v, struct text *t)
 		return true;
 	}
 	if (int_value(v, &n)) {
-		if (n < 0)
-			put_str(t, "-");
-		put_uint(t, n < 0 ? -(uint64_t)n : (uint64_t)n);
+		put_int(t, n);
 		return true;
 	}
 	if (!is_a(v, &PyUnicode_Type))
@@ -187,6 +222,7 @@ static bool add_repr(PyObject *v, struct text *t)
 	return true;
 }
 
+/* Of a tuple, as its repr() but for the comma of a single one. */
 static bool add_args(PyObject *args, Py_ssize_t n, struct text *t)
 {
 	put_str(t, "(");
@@ -200,45 +236,64 @@ static bool add_args(PyObject *args, Py_ssize_t n, struct text *t)
 	return true;
 }
 
+static bool os_error(PyObject *exc, PyObject *args, int64_t code, struct text *t)
+{
+	put_str(t, "[Errno ");
+	put_int(t, code);
+	put_str(t, "] ");
+	if (!add_str(PyTuple_GetItem(args, 1), t))
+		return false;
+	/* PyOSErrorObject goes on with errno, strerror, filename (3.8 to 3.15). */
+	int32_t after = EXC_TRACEBACK + 8 * 3;
+	after = (after + 8) & ~7;
+	PyObject *file = field(exc, after + 16);
+	if (file && is_a(file, &PyUnicode_Type)) {
+		put_str(t, ": ");
+		add_repr(file, t);
+	}
+	return true;
+}
+
+static bool group(PyObject *first, PyObject *sub, struct text *t)
+{
+	if (!is_a(first, &PyUnicode_Type) || !(is_a(sub, &PyTuple_Type) || is_a(sub, &PyList_Type)))
+		return false;
+	int64_t many = (int64_t)(uintptr_t)field(sub, agent_layout.var_size);
+	add_str(first, t);
+	put_str(t, " (");
+	put_int(t, many);
+	put_str(t, many == 1 ? " sub-exception)" : " sub-exceptions)");
+	return true;
+}
+
+/* What its __str__ would say only that knows: what it was made of instead, as repr(). */
+static bool own_str(PyObject *type, PyObject *args, Py_ssize_t n, struct text *t)
+{
+	const char *name = field(type, agent_layout.type_name), *dot = name ? strrchr(name, '.') : NULL;
+	put_str(t, dot ? dot + 1 : name ? name : "?");
+	return add_args(args, n, t);
+}
+
 bool text_of_exception(PyObject *exc, struct text *t)
 {
-	t->len = 0;
+	text_clear(t);
 	PyObject *args = exc ? field(exc, EXC_ARGS) : NULL;
 	Py_ssize_t n = args ? PyTuple_Size(args) : -1;
-	PyObject *type = type_of(exc);
-	int64_t code;
 	if (n < 0)
 		return false;
-	if (n == 0)
-		return true;
-	PyObject *first = PyTuple_GetItem(args, 0);
-	if (n == 2 && PyType_IsSubtype(type, PyExc_OSError) && int_value(first, &code)) {
-		put_str(t, "[Errno ");
-		put_uint(t, (uint64_t)code);
-		put_str(t, "] ");
-		add_str(PyTuple_GetItem(args, 1), t);
-		/* PyOSErrorObject goes on with errno, strerror, filename (3.8 to 3.15). */
-		int32_t after = EXC_TRACEBACK + 8 * 3;
-		after = (after + 8) & ~7;
-		PyObject *file = field(exc, after + 16);
-		if (file && is_a(file, &PyUnicode_Type)) {
-			put_str(t, ": ");
-			add_repr(file, t);
-		}
-		return true;
-	}
-	if (n == 2 && is_group(type) && is_a(first, &PyUnicode_Type)) {
-		PyObject *sub = PyTuple_GetItem(args, 1);
-		int64_t many = (int64_t)(uintptr_t)field(sub, agent_layout.var_size);
-		add_str(first, t);
-		put_str(t, " (");
-		put_uint(t, (uint64_t)many);
-		put_str(t, many == 1 ? " sub-exception)" : " sub-exceptions)");
-		return true;
-	}
+	PyObject *type = type_of(exc), *first = n ? PyTuple_GetItem(args, 0) : NULL;
+	void *str = str_of(type);
+	int64_t code;
+	if (n == 2 && is_group(type))
+		return group(first, PyTuple_GetItem(args, 1), t);
+	if (n == 2 && str == str_of(PyExc_OSError) && int_value(first, &code))
+		return os_error(exc, args, code, t);
+	if (str == str_of(PyExc_KeyError) && n == 1)
+		return add_repr(first, t);
+	if (str != str_of(PyExc_BaseException) && str != str_of(PyExc_OSError) && str != str_of(PyExc_KeyError) &&
+	    str != str_of(PyExc_ImportError))
+		return own_str(type, args, n, t);
 	if (n == 1)
-		return is_a(first, &PyUnicode_Type) && !PyType_IsSubtype(type, PyExc_KeyError)
-			       ? add_str(first, t)
-			       : add_repr(first, t);
-	return add_args(args, n, t);
+		return is_a(first, &PyUnicode_Type) ? add_str(first, t) : add_repr(first, t);
+	return n == 0 || add_args(args, n, t);
 }

@@ -145,3 +145,21 @@ def test_removed(history, asyncmon):
     assert asyncmon.json("inject", t.pid)["outcome"] == "started"
     assert asyncmon.json("ps", t.pid)["target"]["agent"]
     t.unharmed()
+
+
+def test_what_exceptions_say(interp, target, asyncmon):
+    """The message is what str() gives, or its beginning with a mark; what only a __str__ of
+    Python code could say is given as repr() does, or not at all."""
+    t = target(interp, "raising.py")
+    said = truth_of(t, asyncmon)
+    got = {e["name"]: e["exception"]["message"] for e in asyncmon.json("pst", t.pid)["terminated"]}
+    exact = 0
+    for name, (text, form) in said.items():
+        message = got[name]
+        if message is not None and message.endswith("\u2026"):
+            assert text.startswith(message[:-1]) and 505 < len(message.encode()) <= 512, name
+        elif message == text:
+            exact += 1
+        else:
+            assert message in (form, None), (name, message, text, form)
+    assert exact >= 8 and len(got) == len(said)
