@@ -8,6 +8,7 @@
 
 It has no thread, no socket and no port; `asyncmon` reads what it wrote from outside.
 """
+import operator
 import sys
 
 __all__ = ["start", "stop", "preserve", "running"]
@@ -126,6 +127,9 @@ def start(history=None, memory=None, preserved=None):
     ended tasks to remember, `preserved` the same for preserved coroutines, `memory` the
     bytes it may use at most. RuntimeError says why it cannot."""
     global _started
+    for name, value in (("history", history), ("memory", memory), ("preserved", preserved)):
+        if value is not None and not 0 <= operator.index(value) < (1 << 31 if name != "memory" else 1 << 63):
+            raise ValueError("%s cannot be %d" % (name, value))
     native = _load()
     if _started and native.running() is not None:
         return
@@ -166,9 +170,13 @@ def running():
 
 def preserve(function):
     """Decorator for a coroutine function whose terminations get a history of their own."""
-    code = getattr(function, "__code__", None)
-    if code is None:
-        raise TypeError("preserve needs a coroutine function")
+    inner = getattr(function, "__func__", function)
+    code = getattr(inner, "__code__", None)
+    # CO_COROUTINE and CO_ITERABLE_COROUTINE
+    if code is None or not code.co_flags & 0x180:
+        raise TypeError("preserve needs a coroutine function, not %r" % (function,))
+    # Functions that one decorator made share their code: this one gets its own.
+    code = inner.__code__ = code.replace()
     if _native is not None and _native.running() is not None:
         why = _native.preserve(code)
         if why:

@@ -175,17 +175,36 @@ async def kept():
     await asyncio.sleep(0)
 async def other():
     await asyncio.sleep(0)
+def decorate(f):
+    async def inner():
+        return await f()
+    return inner
+alike, precious = decorate(other), asyncmon_agent.preserve(decorate(other))
+for odd in (print, lambda: 1, decorate, (x for x in ())):
+    try:
+        asyncmon_agent.preserve(odd)
+    except TypeError:
+        continue
+    raise AssertionError(odd)
+for limits in ({"history": -1}, {"memory": -5}, {"preserved": 1 << 40}):
+    try:
+        asyncmon_agent.start(**limits)
+    except ValueError:
+        continue
+    raise AssertionError(limits)
 async def main():
     await asyncio.ensure_future(kept())
+    await asyncio.ensure_future(precious())
     for _ in range(400):
         await asyncio.gather(*[other() for _ in range(100)])
+    await asyncio.ensure_future(alike())
     n = asyncmon_agent.running()
-    assert n["ended"] <= 500 and n["preserved"] == 1 and n["dropped_tasks"] == 0, n
+    assert n["ended"] <= 500 and n["preserved"] == 2 and n["dropped_tasks"] == 0, n
     assert n["memory"] < 2 << 20
     many = [asyncio.ensure_future(asyncio.sleep(1000)) for _ in range(20000)]
     await asyncio.sleep(0)
     n = asyncmon_agent.running()
-    assert n["dropped_tasks"] > 0 and n["preserved"] <= 1, n
+    assert n["dropped_tasks"] > 0 and n["preserved"] <= 2, n
     for t in many:
         t.cancel()
     await asyncio.wait(many)
