@@ -418,6 +418,22 @@ err_t carrier_put(struct target *t, const struct inject_site *site, const char *
 	return NULL;
 }
 
+bool carrier_taken(struct target *t, const struct inject_carrier *c)
+{
+	const struct inject_site *s = c->site;
+	int32_t pending, first, last;
+	uint64_t call[2];
+	if (c->slot)
+		return get_i32(t, s->slot.pending, &pending) && !pending;
+	if (!get_i32(t, s->queue.addr + (uint64_t)s->queue.first, &first) ||
+	    !get_i32(t, s->queue.addr + (uint64_t)s->queue.last, &last) ||
+	    !target_peek(t, call_at(s, c->entry), call, sizeof call))
+		return false;
+	int32_t waits = (last - first + s->queue.ncalls) % s->queue.ncalls;
+	int32_t place = (c->entry - first + s->queue.ncalls) % s->queue.ncalls;
+	return place >= waits || call[1] != c->room;
+}
+
 void carrier_end(struct target *t, struct inject_carrier *c, bool ran)
 {
 	if (c->slot)

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "attach/process.h"
 #include "base/strbuf.h"
 
 #define DEADLINE_MS 10000
@@ -88,10 +89,15 @@ struct injection {
 	size_t nold;
 };
 
+static err_t gone(const struct injection *i)
+{
+	return err_new(E_GONE, "process %d has ended", (int)i->t->pid);
+}
+
 /* Why nothing ran: what the main thread is at. */
 static err_t not_run(const struct injection *i)
 {
-	char path[48], text[64] = "", state = '?';
+	char path[48], text[64] = "", state = 0;
 	snprintf(path, sizeof path, "/proc/%d/stat", (int)i->t->pid);
 	FILE *f = fopen(path, "re");
 	char line[512];
@@ -109,6 +115,10 @@ static err_t not_run(const struct injection *i)
 		number = strncmp(text, "running", 7) == 0 ? -1 : atoi(text);
 	if (f)
 		fclose(f);
+	if (!state || state == 'Z' || state == 'X')
+		return gone(i);
+	if (!process_same_space(process_of(i->t)))
+		return err_new(E_GONE, "process %d became another program (exec) meanwhile", (int)i->t->pid);
 	if (state == 'T' || state == 't')
 		return err_new(E_BUSY, "process %d is stopped (SIGSTOP or a debugger): nothing runs in it", (int)i->t->pid);
 	if (state == 'R')
@@ -147,8 +157,14 @@ static err_t open_channel(struct injection *i)
 	while (!(found = channel_find(i->t, nonce, &i->channel)) && now_ms() < i->deadline)
 		nap();
 	/* Asked before the target is stopped once more. */
+	bool taken = found || carrier_taken(i->t, c);
 	err_t why = found ? NULL : not_run(i);
-	carrier_end(i->t, c, found);
+	if (!found && taken && err_code(why) == E_BUSY) {
+		err_free(why);
+		why = err_new(E_IO, "process %d ran the text, but it could make no file there: is there a descriptor "
+			      "left (ulimit -n), and does no hook forbid it?", (int)i->t->pid);
+	}
+	carrier_end(i->t, c, taken);
 	return why;
 }
 
@@ -205,11 +221,6 @@ static char *take_reply(const struct injection *i)
 	if (s)
 		s[n > 0 ? n : 0] = '\0';
 	return s;
-}
-
-static err_t gone(const struct injection *i)
-{
-	return err_new(E_GONE, "process %d has ended", (int)i->t->pid);
 }
 
 static bool alive(const struct injection *i)

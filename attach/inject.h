@@ -86,6 +86,8 @@ struct inject_carrier;
  * again), E_UNSUPPORTED when it never can. */
 err_t carrier_put(struct target *t, const struct inject_site *site, const char *text,
 		  struct inject_carrier **out);
+/* Has Python taken it, so that it ran or runs? Of the target as it runs. */
+bool carrier_taken(struct target *t, const struct inject_carrier *c);
 /* Takes back what was not run, and frees. */
 void carrier_end(struct target *t, struct inject_carrier *c, bool ran);
 

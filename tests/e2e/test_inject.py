@@ -131,6 +131,11 @@ def test_no_memory_left(interp, target, asyncmon):
     inject(asyncmon, t.pid)
 
 
+def test_no_descriptor_left(python, target, asyncmon):
+    answer = asyncmon("inject", target(python, "wary.py", "files").pid, "--timeout", "1")
+    assert answer.rc == 3 and "descriptor" in answer.err, answer
+
+
 def test_nowhere_to_write(interp, target, asyncmon):
     """The file for PEP 768 is made by us and the target may not remove it: we do."""
     if os.getuid() != 0 or not interp.root:

@@ -1,7 +1,7 @@
 """Moments and programs that a text put in from outside must not break. `audit`: a hook
 forbids to compile anything; `deep`: the main thread is busy for some seconds, a few calls
 below the recursion limit; `memory`: it may have next to none more; `user`: it is
-another user, who may write nowhere."""
+another user, who may write nowhere; `files`: it may open none more."""
 import asyncio
 import json
 import os
@@ -51,6 +51,9 @@ async def main():
     elif sys.argv[1] == "memory":
         resource.setrlimit(resource.RLIMIT_AS, (1 << 20, resource.RLIM_INFINITY))
         tell()
+    elif sys.argv[1] == "files":
+        tell()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, 1 << 10))
     elif sys.argv[1] == "user":
         os.setgid(12345)
         os.setuid(12345)
