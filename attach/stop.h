@@ -14,7 +14,8 @@ enum held_phase {
 	HELD_SEIZED,    /* traced, running */
 	HELD_ASKED,     /* interrupt sent */
 	HELD_STOPPED,
-	HELD_ASLEEP,    /* uninterruptible in the kernel; halts before it runs user code again */
+	HELD_ASLEEP,    /* in the kernel, uninterruptible or without a processor; halts before it
+			 * runs user code again */
 	HELD_GONE
 };
 
@@ -57,8 +58,15 @@ void stop_free(struct stop *s);
 
 struct tracer;
 err_t tracer_start(struct tracer **out);
-/* Runs fn on the tracer thread and waits for it. */
+/* Runs fn on the tracer thread and waits for it. E_BUSY after its alarm. */
 err_t tracer_run(struct tracer *tr, err_t (*fn)(void *), void *arg);
+/* At `when` (now_ns()), should it have nothing else to do then, the thread calls fn and
+ * ends, whatever those who started it are stuck in. */
+void tracer_alarm(struct tracer *tr, int64_t when, void (*fn)(void *), void *arg);
+/* Around what is done to the target while the tracer holds it. False: its alarm went.
+ * It waits a moment for one that has begun. */
+bool tracer_enter(struct tracer *tr);
+void tracer_leave(struct tracer *tr);
 void tracer_end(struct tracer *tr);
 
 #endif
