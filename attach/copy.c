@@ -11,6 +11,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "attach/process.h"
+
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
 #endif
@@ -75,20 +77,20 @@ void copy_free(struct copy_list *c)
 {
 	free(c->local);
 	free(c->remote);
+	free(c->done);
 	*c = (struct copy_list){ 0 };
 }
 
-/* One of the threads that work off a list: each takes the next chunk when it is done
- * with one, so that a thread that gets no processor holds nobody up for long. */
+/* Each hand takes the next chunk when it is done with one, so that one that gets no
+ * processor holds nobody up for long. A call reads less than a chunk, so that one that
+ * has to fetch its pages from a disk notices soon that it is late. */
 #define CHUNK (4u << 20)
+#define CALL (256u << 10)
 struct worker {
 	const struct copy_list *list;
-	atomic_uint_fast64_t *next; /* bytes of the list that were taken */
+	_Atomic uint64_t *next;
 	size_t i, skip;             /* where in the list `at` is */
 	uint64_t at;
-	pid_t tid;
-	struct map bad;
-	err_t e;
 };
 
 /* The iovecs of the next call: at most IOV_MAX, within the share. */
@@ -137,29 +139,69 @@ static void did(struct worker *w, uint64_t n)
 	list_step(w->list, &w->i, &w->skip, n);
 }
 
-static void *work_copy(void *arg)
+size_t copy_hands(void)
 {
-	struct worker *w = arg;
+	cpu_set_t cpus;
+	size_t n = sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? (size_t)CPU_COUNT(&cpus) : 1;
+	return n > COPY_HANDS_MAX ? COPY_HANDS_MAX : n ? n : 1;
+}
+
+err_t copy_begin(struct copy_run *run, struct copy_list *c, struct process *p)
+{
+	*run = (struct copy_run){ .list = c, .p = p };
+	free(c->done);
+	c->done = calloc(c->bytes / CHUNK + 1, sizeof *c->done);
+	c->read = 0;
+	return c->done ? NULL : ERR_NOMEM;
+}
+
+void copy_hand(void *arg, size_t me)
+{
+	struct copy_run *run = arg;
+	struct worker w = { .list = run->list, .next = &run->next };
 	struct batch b;
-	for (uint64_t end; (end = take_chunk(w)) != 0;) {
-		while (w->at < end) {
-			batch_fill(&b, w->list, w->i, w->skip, end - w->at);
-			ssize_t got = process_vm_readv(w->tid, b.local, b.n, b.remote, b.n, 0);
+	uint64_t end;
+	while (!hands_late() && (end = take_chunk(&w)) != 0) {
+		uint64_t start = w.at;
+		while (w.at < end) {
+			batch_fill(&b, w.list, w.i, w.skip, end - w.at < CALL ? end - w.at : CALL);
+			ssize_t got = process_readv(run->p, b.local, b.remote, b.n);
+			if (hands_late())
+				return;
 			if (got < 0 && errno == EFAULT) {
 				/* Only the first page of the rest is to blame for sure. */
-				map_set(&w->bad, (uintptr_t)b.remote[0].iov_base, 1);
+				map_set(&run->bad[me], (uintptr_t)b.remote[0].iov_base, 1);
 				got = IMAGE_PAGE;
 			} else if (got <= 0) {
 				int err = got < 0 ? errno : ESRCH;
-				w->e = err == ESRCH
+				run->e[me] = err == ESRCH
 					? err_new(E_GONE, "the process ended while it was read")
 					: err_errno(E_PERM, err, "reading the process");
-				return NULL;
+				return;
 			}
-			did(w, (uint64_t)got);
+			did(&w, (uint64_t)got);
+			run->list->done[start / CHUNK] = (uint32_t)(w.at - start);
 		}
 	}
-	return NULL;
+}
+
+err_t copy_end(struct copy_run *run, struct map *bad)
+{
+	err_t e = NULL;
+	for (size_t i = 0; i < COPY_HANDS_MAX; i++) {
+		struct map *m = &run->bad[i];
+		for (size_t k = 0; m->slots && k <= m->mask; k++)
+			if (m->slots[2 * k])
+				map_set(bad, m->slots[2 * k], 1);
+		map_free(m);
+		if (e)
+			err_free(run->e[i]);
+		else
+			e = run->e[i];
+	}
+	for (uint64_t at = 0; at < run->list->bytes; at += CHUNK)
+		run->list->read += run->list->done[at / CHUNK];
+	return e;
 }
 
 static void prefault(char *at, size_t len)
@@ -190,74 +232,54 @@ static void *work_prefault(void *arg)
 	return NULL;
 }
 
-/* As many threads as we may run on, four at most (memory is the limit then): while
- * the target stands still its processors have nothing else to do. */
-#define WORKERS_MAX 4
-
-static size_t work_off(struct worker *w, const struct copy_list *c, pid_t tid,
-		       void *(*work)(void *))
+void copy_prefault(const struct copy_list *c)
 {
-	cpu_set_t cpus;
-	size_t n = sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? (size_t)CPU_COUNT(&cpus) : 1;
-	size_t chunks = c->bytes / CHUNK;
-	n = n > WORKERS_MAX ? WORKERS_MAX : n;
+	struct worker w[COPY_HANDS_MAX];
+	size_t n = copy_hands(), chunks = c->bytes / CHUNK;
 	n = n > chunks ? chunks : n;
 	n = n ? n : 1;
-	atomic_uint_fast64_t next = 0;
-	pthread_t threads[WORKERS_MAX];
-	bool started[WORKERS_MAX] = { 0 };
+	_Atomic uint64_t next = 0;
+	pthread_t threads[COPY_HANDS_MAX];
+	bool started[COPY_HANDS_MAX] = { 0 };
 	for (size_t i = 0; i < n; i++) {
-		w[i] = (struct worker){ .list = c, .next = &next, .tid = tid };
-		started[i] = i && pthread_create(&threads[i], NULL, work, &w[i]) == 0;
+		w[i] = (struct worker){ .list = c, .next = &next };
+		started[i] = i && pthread_create(&threads[i], NULL, work_prefault, &w[i]) == 0;
 	}
-	work(&w[0]);
+	work_prefault(&w[0]);
 	for (size_t i = 1; i < n; i++)
 		if (started[i])
 			pthread_join(threads[i], NULL);
-	return n;
 }
 
-void copy_prefault(const struct copy_list *c)
+/* One piece of the list, `at` bytes from its start: as much of it as was read. */
+static void apply_piece(const struct copy_list *c, struct image_range *r, uint64_t addr, uint64_t at,
+			uint64_t len, const struct map *bad)
 {
-	struct worker w[WORKERS_MAX];
-	work_off(w, c, 0, work_prefault);
-}
-
-err_t copy_run(const struct copy_list *c, pid_t tid, struct map *bad)
-{
-	struct worker w[WORKERS_MAX];
-	size_t n = work_off(w, c, tid, work_copy);
-	err_t e = NULL;
-	for (size_t i = 0; i < n; i++) {
-		struct map *m = &w[i].bad;
-		for (size_t k = 0; m->slots && k <= m->mask; k++)
-			if (m->slots[2 * k])
-				map_set(bad, m->slots[2 * k], 1);
-		map_free(m);
-		if (e)
-			err_free(w[i].e);
-		else
-			e = w[i].e;
+	while (len) {
+		uint64_t in = at % CHUNK, done = c->done[at / CHUNK];
+		uint64_t part = CHUNK - in < len ? CHUNK - in : len;
+		uint64_t good = done <= in ? 0 : done - in < part ? done - in : part;
+		if (bad->n == 0 && good)
+			image_mark(r, addr, good);
+		for (uint64_t k = 0; bad->n && k < good; k += IMAGE_PAGE)
+			if (!map_get(bad, addr + k, NULL))
+				image_mark(r, addr + k, IMAGE_PAGE);
+		addr += part;
+		at += part;
+		len -= part;
 	}
-	return e;
 }
 
 void copy_apply(const struct copy_list *c, struct image *img, const struct map *bad)
 {
-	for (size_t i = 0; i < c->n; i++) {
+	uint64_t at = 0;
+	for (size_t i = 0; c->done && i < c->n; at += c->remote[i++].iov_len) {
 		uint64_t addr = (uintptr_t)c->remote[i].iov_base;
 		struct image_range *r = image_range_at(img, addr);
-		if (!r)
-			continue;
-		if (bad->n == 0) {
-			image_mark(r, addr, c->remote[i].iov_len);
-			continue;
-		}
-		for (size_t k = 0; k < c->remote[i].iov_len; k += IMAGE_PAGE)
-			if (!map_get(bad, addr + k, NULL))
-				image_mark(r, addr + k, IMAGE_PAGE);
+		if (r)
+			apply_piece(c, r, addr, at, c->remote[i].iov_len, bad);
 	}
-	img->filled += c->bytes - bad->n * IMAGE_PAGE;
+	img->filled += c->read;
 }
 
 void spans_add(struct spans *s, uint64_t start, uint64_t end)
@@ -308,7 +330,9 @@ static bool scan_regions(struct spans *s, int fd, uint64_t start, uint64_t end)
 		.return_mask = SCAN_PRESENT | SCAN_SWAPPED,
 	};
 	while (arg.start < end) {
+		hang_begin(arg.start);
 		int n = ioctl(fd, SCAN_IOCTL, &arg);
+		hang_end();
 		if (n < 0)
 			return false;
 		for (int i = 0; i < n; i++)
@@ -327,8 +351,10 @@ static err_t scan_words(struct spans *s, int fd, uint64_t start, uint64_t end)
 		size_t want = (end - start) / IMAGE_PAGE;
 		if (want > sizeof words / sizeof *words)
 			want = sizeof words / sizeof *words;
+		hang_begin(start);
 		ssize_t got = pread(fd, words, want * sizeof *words,
 				    (off_t)(start / IMAGE_PAGE * sizeof *words));
+		hang_end();
 		if (got == 0) /* nobody uses that address space any more */
 			return err_new(E_GONE, "the process has ended or became another program");
 		if (got < (ssize_t)sizeof *words)
@@ -352,4 +378,12 @@ err_t spans_add_present(struct spans *s, int fd, uint64_t start, uint64_t end)
 		TRY(scan_words(s, fd, start, end));
 	}
 	return s->failed ? ERR_NOMEM : NULL;
+}
+
+bool spans_quick(int fd)
+{
+	struct spans some = { 0 };
+	bool quick = scan_regions(&some, fd, 0, IMAGE_PAGE);
+	free(some.v);
+	return quick;
 }

@@ -2,27 +2,32 @@
  *
  * All that takes time happens while the target runs: what to copy is decided, our
  * buffers get their pages, every thread is seized. Between the first interrupt and
- * the last detach there is the copy, and what could only be known then. */
-#include "attach/act.h"
+ * the last detach there is the copy, and what could only be known then.
+ *
+ * The thread that holds the target stopped does nothing that could hang: hands read,
+ * and it waits for them until the time is up. */
 #include "attach/process.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
-
-#include "attach/refuse.h"
 
 /* How far around a missed page the next attempt looks where nothing else is asked for:
  * CPython's objects made close in time lie close in one arena. */
 #define MISSED_AROUND (64u << 10)
 
+/* Lost hands may still point here: then it is never freed. */
 struct freeze {
 	struct process *p;
-	const struct freeze_opts *o;
+	struct freeze_opts o;
 	struct copy_list list, stacks;
+	struct copy_run run;
 	struct spans wanted, present;
+	struct hands *hands;
+	bool quick;              /* what exists can be asked for while the target stands still */
+	bool out;                /* hands did not come back in time */
+	err_t planned;           /* of plan_again() */
 };
 
 static int by_start(const void *a, const void *b)
@@ -75,21 +80,30 @@ static err_t plan_present(struct process *p, struct spans *out)
 	return out->failed ? ERR_NOMEM : NULL;
 }
 
-/* The union of two sorted lists of spans, as pieces to copy. */
-static err_t list_union(struct process *p, const struct spans *a, const struct spans *b,
-			struct copy_list *list)
+/* What was asked for first, should there be no time for all; then what else there is.
+ * Both are sorted; spans of `first` may overlap. */
+static err_t list_make(struct process *p, const struct spans *first, const struct spans *rest,
+		       struct copy_list *list)
 {
 	uint64_t done = 0;
 	copy_clear(list);
-	for (size_t i = 0, k = 0; i < a->n || k < b->n;) {
-		bool first = k == b->n || (i < a->n && a->v[i].start <= b->v[k].start);
-		struct image_span s = first ? a->v[i++] : b->v[k++];
-		if (s.start < done)
-			s.start = done;
-		if (s.start >= s.end)
+	for (size_t i = 0; i < first->n; i++) {
+		uint64_t start = first->v[i].start < done ? done : first->v[i].start;
+		if (start >= first->v[i].end)
 			continue;
-		copy_add(list, &p->img, s.start, s.end);
-		done = s.end;
+		copy_add(list, &p->img, start, first->v[i].end);
+		done = first->v[i].end;
+	}
+	for (size_t i = 0, k = 0; i < rest->n; i++) {
+		uint64_t at = rest->v[i].start, end = rest->v[i].end;
+		while (at < end) {
+			while (k < first->n && first->v[k].end <= at)
+				k++;
+			bool met = k < first->n && first->v[k].start < end;
+			uint64_t stop = !met ? end : first->v[k].start > at ? first->v[k].start : at;
+			copy_add(list, &p->img, at, stop);
+			at = met ? first->v[k].end : end;
+		}
 	}
 	return list->failed ? ERR_NOMEM : NULL;
 }
@@ -97,9 +111,9 @@ static err_t list_union(struct process *p, const struct spans *a, const struct s
 static err_t plan(struct freeze *f)
 {
 	f->present.n = 0;
-	if (f->o->whole)
+	if (f->o.whole)
 		TRY(plan_present(f->p, &f->present));
-	return list_union(f->p, &f->wanted, &f->present, &f->list);
+	return list_make(f->p, &f->wanted, &f->present, &f->list);
 }
 
 static void forget_mutable(struct process *p)
@@ -110,20 +124,21 @@ static void forget_mutable(struct process *p)
 				     p->t.mappings[i].end - p->t.mappings[i].start);
 }
 
-/* While the target stands still: pages and mappings that came since the plan. */
+/* While the target stands still: pages and mappings that came since the plan. Where
+ * that takes long, what came is missed, and the next attempt knows of it. */
 static err_t plan_again(struct freeze *f)
 {
-	if (!f->o->whole)
+	if (!f->o.whole || !f->quick)
 		return NULL;
 	TRY(process_sync_maps(f->p, NULL));
 	return plan(f);
 }
 
-static err_t copy_stacks(struct freeze *f)
+static err_t plan_stacks(struct freeze *f)
 {
 	struct process *p = f->p;
 	copy_clear(&f->stacks);
-	for (size_t i = 0; i < p->stop.n && f->o->stack_bytes; i++) {
+	for (size_t i = 0; i < p->stop.n && f->o.stack_bytes; i++) {
 		const struct held *h = &p->stop.v[i];
 		/* 128 bytes below the stack pointer are the function's own (System V). */
 		uint64_t sp = h->have_regs ? h->regs.rsp - 128 : 0;
@@ -131,11 +146,11 @@ static err_t copy_stacks(struct freeze *f)
 		if (!m || !mapping_visible(m))
 			continue;
 		uint64_t start = sp & ~(uint64_t)(IMAGE_PAGE - 1), end = m->end;
-		if (end - start > f->o->stack_bytes + IMAGE_PAGE)
-			end = (start + f->o->stack_bytes + IMAGE_PAGE) & ~(uint64_t)(IMAGE_PAGE - 1);
+		if (end - start > f->o.stack_bytes + IMAGE_PAGE)
+			end = (start + f->o.stack_bytes + IMAGE_PAGE) & ~(uint64_t)(IMAGE_PAGE - 1);
 		copy_add(&f->stacks, &p->img, start, end);
 	}
-	return f->stacks.failed ? ERR_NOMEM : copy_run(&f->stacks, p->mem_tid, &p->bad);
+	return f->stacks.failed ? ERR_NOMEM : NULL;
 }
 
 /* A thread that stands still, to read through; the one we had may have ended. */
@@ -152,87 +167,51 @@ static err_t pick_thread(struct process *p)
 	return err_new(E_GONE, "process %d has ended", (int)p->t.pid);
 }
 
-static err_t copy_halted(struct freeze *f)
+static void hand_plan(void *arg, size_t i)
 {
-	TRY(pick_thread(f->p));
-	TRY(plan_again(f));
-	TRY(copy_run(&f->list, f->p->mem_tid, &f->p->bad));
-	stop_regs(&f->p->stop);
-	return copy_stacks(f);
+	struct freeze *f = arg;
+	(void)i;
+	f->planned = pick_thread(f->p);
+	if (!f->planned)
+		f->planned = plan_again(f);
+}
+
+static err_t planned(struct freeze *f)
+{
+	err_t e = f->planned;
+	f->planned = NULL;
+	return e;
+}
+
+static err_t run_list(struct freeze *f, struct copy_list *list, int64_t deadline)
+{
+	if (f->out || list->n == 0)
+		return NULL;
+	TRY(copy_begin(&f->run, list, f->p));
+	f->out = !hands_run(f->hands, COPY_HANDS_MAX, copy_hand, &f->run, deadline);
+	return f->out ? NULL : copy_end(&f->run, &f->p->bad);
+}
+
+/* On the tracer thread. */
+static err_t copy_held(void *arg)
+{
+	struct freeze *f = arg;
+	struct process *p = f->p;
+	f->out = !hands_run(f->hands, 1, hand_plan, f, p->deadline);
+	if (f->out)
+		return NULL;
+	TRY(planned(f));
+	stop_regs(&p->stop);
+	TRY(plan_stacks(f));
+	TRY(run_list(f, &f->stacks, p->deadline));
+	return run_list(f, &f->list, p->deadline);
 }
 
 static err_t copy_and_release(void *arg)
 {
 	struct freeze *f = arg;
-	err_t e = copy_halted(f);
+	err_t e = copy_held(f);
 	stop_release(&f->p->stop);
-	return e;
-}
-
-static err_t copy_held(void *arg)
-{
-	return copy_halted(arg);
-}
-
-struct hold {
-	struct process *p;
-	int64_t patience_ns;
-	err_t (*then)(void *);
-	void *arg;
-};
-
-static err_t halt_then(void *arg)
-{
-	struct hold *h = arg;
-	TRY(stop_seize(&h->p->stop));
-	TRY(stop_halt(&h->p->stop, h->patience_ns));
-	return h->then ? h->then(h->arg) : NULL;
-}
-
-static void let_go(struct process *p)
-{
-	tracer_end(p->tracer);
-	p->tracer = NULL;
-	stop_await_free(&p->stop);
-}
-
-/* One tracer at a time: another asyncmon lets go within milliseconds. */
-#define TURNS 30
-#define TURN_NS 10000000
-
-static bool wait_for_turn(err_t e, int *turns)
-{
-	if ((err_code(e) != E_TRACED && err_code(e) != E_PERM) || ++*turns > TURNS)
-		return false;
-	nanosleep(&(struct timespec){ .tv_nsec = TURN_NS }, NULL);
-	return true;
-}
-
-/* Halts the process and does `then` on the tracer thread. A thread that does not
- * halt must not hold up the others for long: let them all run, and try again with
- * more patience, 2 seconds in all. On success the tracer is still there. */
-static err_t hold(struct process *p, err_t (*then)(void *), void *arg)
-{
-	static const int patience_ms[] = { 100, 400, 1500 };
-	err_t e = NULL;
-	int turns = 0;
-	for (size_t i = 0; i < sizeof patience_ms / sizeof *patience_ms; i++) {
-		struct hold h = { p, patience_ms[i] * 1000000ll, then, arg };
-		err_free(e);
-		TRY(tracer_start(&p->tracer));
-		stop_begin(&p->stop, p->t.pid, p->task_dir);
-		e = tracer_run(p->tracer, halt_then, &h);
-		if (!e)
-			return NULL;
-		let_go(p);
-		if (wait_for_turn(e, &turns)) {
-			i--;
-			continue;
-		}
-		if (err_code(e) != E_BUSY)
-			break;
-		nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
-	}
 	return e;
 }
 
@@ -272,34 +251,93 @@ static err_t take_threads(struct process *p)
 	return NULL;
 }
 
+/* A lost hand's call may yet write to the image: it gets other memory. */
+static void leave_image(struct process *p)
+{
+	for (size_t i = 0; i < p->img.nranges; i++)
+		madvise(p->img.ranges[i].bytes, p->img.ranges[i].end - p->img.ranges[i].start, MADV_DONTNEED);
+	p->img.ranges = NULL;
+	p->img.nranges = 0;
+	p->img.last = NULL;
+	p->maps_next = (struct proc_text){ 0 };
+	p->maps.len = 0;
+}
+
+/* The target runs again, and hands did not come back before. */
+static err_t settle(struct freeze *f, bool *lost)
+{
+	struct process *p = f->p;
+	uint64_t at = 0;
+	f->out = false;
+	*lost = !hands_settle(f->hands, &at);
+	if (*lost) {
+		const struct mapping *m = target_mapping(&p->t, at);
+		leave_image(p);
+		return err_at(E_BUSY, at, "reading process %d does not come back (at 0x%llx%s%s): memory that nobody "
+			      "serves (userfaultfd), or a file or swap that does not answer; the process was let go",
+			      (int)p->t.pid, (unsigned long long)at, m && *m->path ? ", " : "", m ? m->path : "");
+	}
+	if (f->run.list)
+		return copy_end(&f->run, &p->bad);
+	return planned(f);
+}
+
 static err_t freeze_stopped(struct freeze *f, struct freeze_stats *st)
 {
 	struct process *p = f->p;
+	err_t e;
 	if (p->tracer) {
 		/* Between target_stop() and target_resume(): the pause is the caller's. */
-		TRY(tracer_run(p->tracer, copy_held, f));
+		e = tracer_run(p->tracer, copy_held, f);
 	} else {
-		TRY(hold(p, copy_and_release, f));
-		let_go(p);
-		st->paused_us = (p->stop.released - p->stop.began) / 1000;
+		e = process_hold(p, f->o.pause_ns, copy_and_release, f);
+		process_let_go(p);
+		st->paused_us = p->paused_ns / 1000;
 		st->stop_us = (p->stop.halted - p->stop.began) / 1000;
 	}
 	st->was_stopped = p->stop.was_stopped;
-	return take_threads(p);
+	return e ? e : take_threads(p);
 }
+
+/* Without a stop there is no hurry, but an end there must be. */
+#define RUNNING_NS 30000000000ll
 
 static err_t freeze_running(struct freeze *f, struct freeze_stats *st)
 {
 	st->paused_us = st->stop_us = -1;
 	if (!process_same_space(f->p))
 		return err_new(E_GONE, "process %d has ended", (int)f->p->t.pid);
-	return copy_run(&f->list, f->p->mem_tid, &f->p->bad);
+	return run_list(f, &f->list, now_ns() + RUNNING_NS);
+}
+
+static err_t freeze_by(struct freeze *f, struct freeze_stats *st, bool *lost)
+{
+	struct process *p = f->p;
+	TRY(plan_wanted(p, f->o.around, &f->wanted));
+	f->quick = f->o.whole && spans_quick(p->pagemap_fd);
+	TRY(plan(f));
+	copy_prefault(&f->list);
+	TRY(hands_start(copy_hands(), &f->hands));
+	err_t e = f->o.no_pause ? freeze_running(f, st) : freeze_stopped(f, st);
+	if (f->out && !e)
+		e = settle(f, lost);
+	hands_end(f->hands);
+	if (e)
+		return e;
+	copy_apply(&f->stacks, &p->img, &p->bad);
+	copy_apply(&f->list, &p->img, &p->bad);
+	st->bytes = f->list.read + f->stacks.read;
+	st->left = f->list.bytes + f->stacks.bytes - st->bytes;
+	p->frozen = !f->o.no_pause;
+	p->whole = f->quick && p->frozen && !st->left;
+	st->threads = (unsigned)p->t.nthreads;
+	return NULL;
 }
 
 err_t process_freeze(struct target *t, const struct freeze_opts *o, struct freeze_stats *st)
 {
 	struct process *p = process_of(t);
-	struct freeze f = { .p = p, .o = o };
+	bool lost = false;
 	*st = (struct freeze_stats){ .paused_us = -1, .stop_us = -1 };
 	p->frozen = p->whole = false;
 	p->img.misses = 0;
@@ -309,25 +347,20 @@ err_t process_freeze(struct target *t, const struct freeze_opts *o, struct freez
 	TRY(process_sync_maps(p, NULL));
 	TRY(process_sync_threads(p));
 	forget_mutable(p);
-	err_t e = plan_wanted(p, o->around, &f.wanted);
-	if (!e)
-		e = plan(&f);
-	if (!e) {
-		copy_prefault(&f.list);
-		e = o->no_pause ? freeze_running(&f, st) : freeze_stopped(&f, st);
-	}
-	if (!e) {
-		copy_apply(&f.list, &p->img, &p->bad);
-		copy_apply(&f.stacks, &p->img, &p->bad);
-		p->frozen = !o->no_pause;
-		p->whole = o->whole && p->frozen;
-		st->bytes = f.list.bytes + f.stacks.bytes;
-		st->threads = (unsigned)t->nthreads;
-	}
-	copy_free(&f.list);
-	copy_free(&f.stacks);
-	free(f.wanted.v);
-	free(f.present.v);
+	struct freeze *f = calloc(1, sizeof *f);
+	if (!f)
+		return ERR_NOMEM;
+	f->p = p;
+	f->o = *o;
+	err_t e = freeze_by(f, st, &lost);
+	if (lost)
+		return e;
+	err_free(f->planned);
+	copy_free(&f->list);
+	copy_free(&f->stacks);
+	free(f->wanted.v);
+	free(f->present.v);
+	free(f);
 	return e;
 }
 
@@ -339,57 +372,4 @@ uint64_t process_whole_size(struct target *t)
 	uint64_t sum = spans_bytes(&s);
 	free(s.v);
 	return sum;
-}
-
-static err_t release(void *arg)
-{
-	stop_release(arg);
-	return NULL;
-}
-
-err_t target_stop(struct target *t)
-{
-	struct process *p = process_of(t);
-	if (t->kind != TARGET_PROCESS)
-		return err_new(E_UNSUPPORTED, "a core dump cannot be acted on");
-	if (p->tracer)
-		return NULL;
-	TRY(hold(p, NULL, NULL));
-	err_t e = pick_thread(p);
-	if (e)
-		target_resume(t);
-	return e;
-}
-
-void target_resume(struct target *t)
-{
-	struct process *p = process_of(t);
-	if (t->kind != TARGET_PROCESS || !p->tracer)
-		return;
-	err_free(tracer_run(p->tracer, release, &p->stop));
-	let_go(p);
-}
-
-err_t target_write(struct target *t, uint64_t addr, const void *buf, size_t len)
-{
-	struct process *p = process_of(t);
-	if (t->kind != TARGET_PROCESS || !p->tracer)
-		return err_new(E_UNSUPPORTED, "only a stopped process is written to");
-	struct iovec l = { (void *)(uintptr_t)buf, len }, r = { (void *)(uintptr_t)addr, len };
-	ssize_t put = process_vm_writev(p->mem_tid, &l, 1, &r, 1, 0);
-	if (put == (ssize_t)len)
-		return NULL;
-	return err_at(put < 0 && errno == ESRCH ? E_GONE : E_BADDATA, addr,
-		      "%zu bytes at 0x%llx of process %d could not be written",
-		      len, (unsigned long long)addr, (int)t->pid);
-}
-
-bool target_peek(struct target *t, uint64_t addr, void *buf, size_t len)
-{
-	return t->kind == TARGET_PROCESS && process_read(process_of(t), addr, buf, len) == len;
-}
-
-int target_pidfd(const struct target *t)
-{
-	return t->kind == TARGET_PROCESS ? ((const struct process *)t)->pidfd : -1;
 }

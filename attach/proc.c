@@ -9,6 +9,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "attach/hands.h"
+
 static int proc_open(pid_t tid, const char *name)
 {
 	char path[64];
@@ -34,7 +36,9 @@ bool proc_slurp(pid_t tid, const char *name, struct proc_text *text)
 			text->s = s;
 			text->cap = cap;
 		}
+		hang_begin(0);
 		ssize_t got = read(fd, text->s + text->len, text->cap - text->len - 1);
+		hang_end();
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got <= 0) {

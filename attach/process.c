@@ -165,28 +165,97 @@ bool process_same_space(const struct process *p)
 	 * be read once that is no longer in use. A page that was unmapped is an error,
 	 * not an end. */
 	char c;
-	for (size_t i = 0; i < p->t.nmappings; i++)
+	size_t i = 0;
+	for (; i < p->t.nmappings; i++)
 		if (p->t.mappings[i].read)
-			return pread(p->mem_fd, &c, 1, (off_t)p->t.mappings[i].start) != 0;
-	return false;
+			break;
+	if (i == p->t.nmappings)
+		return false;
+	hang_begin(p->t.mappings[i].start);
+	ssize_t got = pread(p->mem_fd, &c, 1, (off_t)p->t.mappings[i].start);
+	hang_end();
+	return got != 0;
 }
 
-static ssize_t read_tid(pid_t tid, uint64_t addr, void *buf, size_t len)
+static int open_proc(pid_t pid, const char *name, int flags)
+{
+	char path[64];
+	snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
+	return open(path, flags | O_CLOEXEC);
+}
+
+/* The same answers as process_vm_readv() gives. */
+static ssize_t mem_readv(const struct process *p, const struct iovec *local, const struct iovec *remote,
+			 size_t n)
+{
+	ssize_t sum = 0;
+	for (size_t i = 0; i < n; i++) {
+		ssize_t got = pread(p->mem_fd, local[i].iov_base, local[i].iov_len,
+				    (off_t)(uintptr_t)remote[i].iov_base);
+		if (got <= 0 && sum == 0)
+			errno = got == 0 ? ESRCH : errno == EIO ? EFAULT : errno;
+		if (got <= 0)
+			return sum ? sum : -1;
+		sum += got;
+		if ((size_t)got < local[i].iov_len)
+			break;
+	}
+	return sum;
+}
+
+ssize_t process_readv(struct process *p, const struct iovec *local, const struct iovec *remote, size_t n)
+{
+	hang_begin((uintptr_t)remote[0].iov_base);
+	ssize_t got = p->by_mem ? -1 : process_vm_readv(p->mem_tid, local, n, remote, n, 0);
+	if (p->by_mem || (got < 0 && (errno == ENOSYS || errno == EPERM))) {
+		/* That file could be opened, and the kernel asks for the same rights there:
+		 * it is the call that is forbidden. */
+		got = mem_readv(p, local, remote, n);
+		if (got > 0)
+			p->by_mem = true;
+	}
+	hang_end();
+	return got;
+}
+
+static ssize_t read_one(struct process *p, uint64_t addr, void *buf, size_t len)
 {
 	struct iovec l = { buf, len }, r = { (void *)(uintptr_t)addr, len };
-	return process_vm_readv(tid, &l, 1, &r, 1, 0);
+	return process_readv(p, &l, &r, 1);
 }
 
 size_t process_read(struct process *p, uint64_t addr, void *buf, size_t len)
 {
-	ssize_t got = read_tid(p->mem_tid, addr, buf, len);
+	ssize_t got = read_one(p, addr, buf, len);
+	pid_t before = p->mem_tid;
 	/* The thread we go by may have ended, its process not. */
 	for (size_t i = 0; got < 0 && errno == ESRCH && i < p->t.nthreads; i++) {
-		got = read_tid(p->t.threads[i].tid, addr, buf, len);
-		if (got >= 0)
-			p->mem_tid = p->t.threads[i].tid;
+		p->mem_tid = p->t.threads[i].tid;
+		got = read_one(p, addr, buf, len);
 	}
-	return got < 0 ? 0 : (size_t)got;
+	if (got >= 0)
+		return (size_t)got;
+	p->mem_tid = before;
+	return 0;
+}
+
+ssize_t process_put(struct process *p, uint64_t addr, const void *buf, size_t len)
+{
+	struct iovec l = { (void *)(uintptr_t)buf, len }, r = { (void *)(uintptr_t)addr, len };
+	ssize_t put = -1;
+	hang_begin(addr);
+	if (!p->by_mem)
+		put = process_vm_writev(p->mem_tid, &l, 1, &r, 1, 0);
+	if (p->by_mem || (put < 0 && (errno == ENOSYS || errno == EPERM))) {
+		/* That way the kernel would write to what the target itself may not. */
+		const struct mapping *m = target_mapping(&p->t, addr);
+		int fd = m && m->write && len <= m->end - addr ? open_proc(p->mem_tid, "mem", O_WRONLY) : -1;
+		put = fd < 0 ? -1 : pwrite(fd, buf, len, (off_t)addr);
+		if (fd >= 0)
+			close(fd);
+	}
+	hang_end();
+	return put;
 }
 
 static bool bit(const uint64_t *bits, size_t i)
@@ -278,13 +347,6 @@ static void process_close(struct target *t)
 	free(p);
 }
 
-static int open_proc(pid_t pid, const char *name, int flags)
-{
-	char path[64];
-	snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
-	return open(path, flags | O_CLOEXEC);
-}
-
 /* "/srv/chroot/usr/bin/python3 (deleted)" → "/usr/bin/python3", as the target has it. */
 static err_t find_exe(struct process *p)
 {
@@ -337,7 +399,7 @@ static err_t process_try(struct process *p)
 			char c;
 			if (!mapping_visible(&p->t.mappings[i]))
 				continue;
-			if (read_tid(p->mem_tid, p->t.mappings[i].start, &c, 1) == 1)
+			if (read_one(p, p->t.mappings[i].start, &c, 1) == 1)
 				return NULL;
 			if (errno != EFAULT)
 				return refusal(p->t.pid, errno);

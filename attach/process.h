@@ -6,6 +6,8 @@
 #ifndef ASYNCMON_ATTACH_PROCESS_H
 #define ASYNCMON_ATTACH_PROCESS_H
 
+#include <signal.h>
+
 #include "attach/copy.h"
 #include "attach/proc.h"
 #include "attach/stop.h"
@@ -30,7 +32,11 @@ struct process {
 	bool whole;               /* and holds all private memory that exists */
 
 	struct tracer *tracer;    /* between target_stop() and target_resume() */
+	sigset_t mask;            /* before that, of the thread that called it */
 	struct stop stop;
+	int64_t deadline;         /* now_ns(): the stop must be over */
+	int64_t paused_ns;        /* by the last hold, all its attempts */
+	_Atomic bool by_mem;             /* process_vm_readv() is refused, /proc/PID/mem is not */
 };
 
 enum { PAGE_LOOKED = 1, PAGE_MISSED = 2 };
@@ -54,6 +60,16 @@ err_t process_sync_threads(struct process *p);
 bool process_same_space(const struct process *p);
 /* Reads from the living process; how many bytes. */
 size_t process_read(struct process *p, uint64_t addr, void *buf, size_t len);
+/* process_vm_readv(), or the same by /proc/PID/mem where a filter forbids that. May hang. */
+ssize_t process_readv(struct process *p, const struct iovec *local, const struct iovec *remote, size_t n);
+/* Writes to writable memory; all of it or an error. */
+ssize_t process_put(struct process *p, uint64_t addr, const void *buf, size_t len);
+/* Stops the process and does `then` on the tracer thread, which has to let it go. It is
+ * stopped for pause_ns at most (0: a second), all attempts together: p->deadline,
+ * p->paused_ns. On success the tracer is still there; then NULL: the process stays
+ * stopped. process_let_go() ends both. */
+err_t process_hold(struct process *p, int64_t pause_ns, err_t (*then)(void *), void *arg);
+void process_let_go(struct process *p);
 size_t process_fill(void *ctx, struct image_range *r, uint64_t addr, size_t len);
 
 err_t process_freeze(struct target *t, const struct freeze_opts *o, struct freeze_stats *st);

@@ -56,14 +56,18 @@ struct freeze_opts {
 	/* Copy this many bytes from each thread's stack pointer upwards as well
 	 * (0: none), and take all registers. */
 	size_t stack_bytes;
+	/* The longest stop, in nanoseconds; 0: a second. What was not copied by then is not. */
+	int64_t pause_ns;
 	/* Of what an earlier freeze missed, copy so much around (a power of two; 0: 64 KiB). */
 	uint64_t around;
 };
 
 struct freeze_stats {
-	int64_t paused_us;        /* first thread stopped until last let go; -1: not paused */
+	int64_t paused_us;        /* first thread stopped until last let go, attempts to stop it
+				   * that failed included; -1: not paused */
 	int64_t stop_us;          /* of that: until all threads had stopped */
 	uint64_t bytes;           /* copied while stopped */
+	uint64_t left;            /* not copied: there was no time */
 	unsigned threads;
 	bool was_stopped;         /* the process was in a group stop (SIGSTOP) and stays so */
 };
@@ -81,6 +85,7 @@ struct target {
 	pid_t current;            /* cores: the thread that met it (dumped first), else 0 */
 	const char **notes;       /* sentences on what could not be had; grows while reading */
 	size_t nnotes;
+	int64_t pause_ns;         /* the user's: the longest it may be stopped for; 0: a second */
 	const struct target_ops *ops;
 };
 

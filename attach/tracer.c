@@ -14,7 +14,32 @@ struct tracer {
 	void *arg;
 	err_t result;
 	bool busy, quit;
+	int64_t alarm_at;        /* 0: none */
+	void (*alarm)(void *);
+	void *alarm_arg;
+	bool rang, entered;
 };
+
+/* For one who is inside when the alarm is due. */
+#define LEAVE_NS 10000000
+
+/* Waits for work until the alarm is due; true when it is. On tr->lock. */
+static bool due(struct tracer *tr)
+{
+	if (!tr->alarm_at) {
+		pthread_cond_wait(&tr->wake, &tr->lock);
+		return false;
+	}
+	int64_t when = tr->alarm_at;
+	if (now_ns() >= when) {
+		if (!tr->entered || now_ns() >= when + LEAVE_NS)
+			return true;
+		when += LEAVE_NS;
+	}
+	struct timespec ts = { when / 1000000000, when % 1000000000 };
+	pthread_cond_timedwait(&tr->wake, &tr->lock, &ts);
+	return false;
+}
 
 static void *tracer_main(void *arg)
 {
@@ -23,9 +48,11 @@ static void *tracer_main(void *arg)
 	prctl(PR_SET_TIMERSLACK, 1000, 0, 0, 0);
 	pthread_mutex_lock(&tr->lock);
 	for (;;) {
-		while (!tr->busy && !tr->quit)
-			pthread_cond_wait(&tr->wake, &tr->lock);
-		if (tr->quit)
+		while (!tr->busy && !tr->quit && !tr->rang)
+			tr->rang = due(tr);
+		if (tr->rang && !tr->busy)
+			tr->alarm(tr->alarm_arg);
+		if (tr->quit || tr->rang)
 			break;
 		pthread_mutex_unlock(&tr->lock);
 		err_t e = tr->fn(tr->arg);
@@ -34,6 +61,7 @@ static void *tracer_main(void *arg)
 		tr->busy = false;
 		pthread_cond_signal(&tr->done);
 	}
+	pthread_cond_signal(&tr->done);
 	pthread_mutex_unlock(&tr->lock);
 	return NULL;
 }
@@ -44,7 +72,11 @@ err_t tracer_start(struct tracer **out)
 	if (!tr)
 		return ERR_NOMEM;
 	pthread_mutex_init(&tr->lock, NULL);
-	pthread_cond_init(&tr->wake, NULL);
+	pthread_condattr_t clock;
+	pthread_condattr_init(&clock);
+	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+	pthread_cond_init(&tr->wake, &clock);
+	pthread_condattr_destroy(&clock);
 	pthread_cond_init(&tr->done, NULL);
 	/* Signals are for the thread that has a use for them. */
 	sigset_t all, before;
@@ -67,11 +99,39 @@ err_t tracer_run(struct tracer *tr, err_t (*fn)(void *), void *arg)
 	tr->arg = arg;
 	tr->busy = true;
 	pthread_cond_signal(&tr->wake);
-	while (tr->busy)
+	while (tr->busy && !tr->rang)
 		pthread_cond_wait(&tr->done, &tr->lock);
-	err_t e = tr->result;
+	err_t e = tr->busy ? err_new(E_BUSY, "the process had to be let go: it was stopped for too long (--max-pause)")
+			   : tr->result;
 	pthread_mutex_unlock(&tr->lock);
 	return e;
+}
+
+void tracer_alarm(struct tracer *tr, int64_t when, void (*fn)(void *), void *arg)
+{
+	pthread_mutex_lock(&tr->lock);
+	tr->alarm_at = when;
+	tr->alarm = fn;
+	tr->alarm_arg = arg;
+	pthread_cond_signal(&tr->wake);
+	pthread_mutex_unlock(&tr->lock);
+}
+
+bool tracer_enter(struct tracer *tr)
+{
+	pthread_mutex_lock(&tr->lock);
+	tr->entered = !tr->rang;
+	bool in = tr->entered;
+	pthread_mutex_unlock(&tr->lock);
+	return in;
+}
+
+void tracer_leave(struct tracer *tr)
+{
+	pthread_mutex_lock(&tr->lock);
+	tr->entered = false;
+	pthread_cond_signal(&tr->wake);
+	pthread_mutex_unlock(&tr->lock);
 }
 
 void tracer_end(struct tracer *tr)

@@ -8,6 +8,7 @@
 
 #include "cmd/capture.h"
 #include "cmd/json_types.h"
+#include "cmd/list.h"
 
 void call_note(struct call *c, const char *fmt, ...)
 {
@@ -112,6 +113,18 @@ static err_t opened(err_t e)
 	return out;
 }
 
+static err_t longest_pause(const struct call *c, int64_t *ns)
+{
+	const char *text = opt_value(&c->args, "max-pause");
+	double s = 1;
+	if (text)
+		TRY(duration_parse(text, &s));
+	if (!(s >= 0.001 && s <= 3600))
+		return err_new(E_USAGE, "--max-pause takes a duration from 1ms to an hour, not %s", text);
+	*ns = (int64_t)(s * 1e9);
+	return NULL;
+}
+
 err_t call_snapshot(struct call *c, unsigned what, struct snapshot **out)
 {
 	const struct target_opts o = {
@@ -119,8 +132,11 @@ err_t call_snapshot(struct call *c, unsigned what, struct snapshot **out)
 		.sysroot = opt_value(&c->args, "sysroot"),
 		.debug_dir = opt_value(&c->args, "debug-dir"),
 	};
+	int64_t pause = 0;
+	TRY(longest_pause(c, &pause));
 	if (!c->cap)
 		TRY(opened(capture_open(c->target, &o, &c->cap)));
+	c->cap->target->pause_ns = pause;
 	if (opt_given(&c->args, "no-pause"))
 		what |= SNAPSHOT_NO_PAUSE;
 	TRY(opened(capture_take(c->cap, what, out)));

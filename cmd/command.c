@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "attach/hands.h"
 #include "cmd/capture.h"
 #include "cmd/procs.h"
 
@@ -306,6 +307,16 @@ static bool asks_json(int argc, char **argv)
 	return false;
 }
 
+/* Whether the command that runs prints JSON; for the one who ends it from another thread. */
+static bool running_json;
+
+/* The command is stuck in the kernel, for good: this is all that is said. */
+static int stuck(const char *message)
+{
+	static char *json[] = { "--json" };
+	return command_fail(err_new(E_BUSY, "%s", message), running_json, json);
+}
+
 int command_run(const struct args *before, struct capture *cap, int argc, char **argv)
 {
 	const struct held h = { .caps = &cap, .n = 1 };
@@ -320,6 +331,8 @@ int command_run_held(const struct args *before, const struct held *h, int argc, 
 	err_t e = prepare(&c, before, argc, argv, h != NULL);
 	int status;
 	c.as_json = opt_given(&c.args, "json") || asks_json(argc, argv);
+	running_json = c.as_json;
+	hang_watch(stuck);
 	if (!e && opt_given(&c.args, "help")) {
 		status = help(&c);
 	} else {

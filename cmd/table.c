@@ -32,6 +32,7 @@ const struct option options_common[] = {
 	{ "json", 0, NULL, "print one JSON object" },
 	{ "color", 0, "WHEN", "colour: auto (on a terminal), always or never" },
 	{ "no-pause", 0, NULL, "read without stopping the target; what is seen may not be of one instant" },
+	{ "max-pause", 0, "DURATION", "the longest that the target is stopped for: 50ms, 2s; 1s where not given" },
 	{ "stats", 0, NULL, "say on stderr what the look cost: bytes, pause, time by stage" },
 	{ "verbose", 'v', NULL, "say more on stderr, and show stacks whole" },
 	{ "exe", 0, "FILE", "the executable that a core dump is of" },

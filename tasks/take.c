@@ -29,6 +29,10 @@
 #define AROUND_FIRST (1ull << 20)
 #define AROUND_TIMES 4
 #define AROUND_MOST (16ull << 20)
+/* The user's longest pause; and what is copied in a second at least, as a rule (the
+ * copy ends in time where it is less). */
+#define PAUSE_NS 1000000000ll
+#define COPY_RATE 1500000000ull
 
 static double now(clockid_t clock)
 {
@@ -189,6 +193,8 @@ struct taking {
 	unsigned what, attempts;
 	struct freeze_opts freeze;
 	int64_t paused_us;
+	int64_t pause_ns;        /* the longest it may be, all attempts together */
+	uint64_t left;           /* bytes not copied for want of time, by the last */
 	bool clocked;            /* its clock is ours */
 	double clock;            /* at the stop; 0: unknown */
 	double t_rehearse, t_freeze, t_walk;
@@ -203,6 +209,17 @@ static bool affordable(uint64_t whole)
 	return whole <= memory_room("") / 2;
 }
 
+static bool in_time(const struct taking *k, uint64_t whole)
+{
+	return k->freeze.no_pause || whole <= COPY_RATE / 1000 * (uint64_t)(k->pause_ns / 1000000);
+}
+
+/* Done tasks that only the collector's lists know: those go through all of the heap. */
+static bool through_heap(const struct taking *k)
+{
+	return k->what & SNAPSHOT_DONE && k->py->layout.task_node >= 0 && !k->py->layout.free_threaded;
+}
+
 /* Which way to copy, learnt by walking live memory. */
 static err_t rehearse(struct taking *k)
 {
@@ -213,10 +230,15 @@ static err_t rehearse(struct taking *k)
 	struct walk_limit limit = { REHEARSE_BYTES, REHEARSE_TASKS };
 	if (whole > SMALL)
 		limit = (struct walk_limit){ whole / REHEARSE_PART, whole / REHEARSE_PART / TASK_BYTES };
-	if (!affordable(whole))
+	bool fits = affordable(whole) && in_time(k, whole);
+	if (!fits)
 		limit = (struct walk_limit){ 0, 0 };
 	struct snapshot *s = walk_once(k->py, &w, k->what | WALK_REHEARSAL, limit, start);
 	k->freeze.whole = w.over_limit;
+	if (through_heap(k) && fits)
+		k->freeze.whole = true;
+	else if (through_heap(k))
+		k->what |= WALK_NO_HEAP;
 	bool nomem = !s;
 	walk_free(&w);
 	snapshot_free(s);
@@ -229,11 +251,13 @@ static err_t freeze(struct taking *k)
 	struct freeze_stats st = { .paused_us = -1 };
 	double start = now(CLOCK_MONOTONIC);
 	k->clock = k->clocked ? start : 0;
+	k->freeze.pause_ns = k->pause_ns - (k->paused_us > 0 ? k->paused_us * 1000 : 0);
 	TRY(target_freeze(k->py->target, &k->freeze, &st));
 	k->t_freeze += now(CLOCK_MONOTONIC) - start;
 	if (st.paused_us >= 0)
 		k->paused_us = (k->paused_us < 0 ? 0 : k->paused_us) + st.paused_us;
 	k->copied += st.bytes;
+	k->left = st.left;
 	k->threads = st.threads;
 	return NULL;
 }
@@ -258,6 +282,28 @@ static err_t attempt(struct taking *k, struct walk *w, struct snapshot **out, bo
 	return NULL;
 }
 
+/* Nothing is left of the pause that could help. */
+static bool out_of_time(const struct taking *k)
+{
+	return k->left || k->pause_ns - k->paused_us * 1000 < k->pause_ns / 10;
+}
+
+/* What the limit on the pause cost. */
+static void say_pause(const struct taking *k, struct snapshot *s)
+{
+	double most = (double)k->pause_ns / 1e9;
+	if (k->left)
+		snapshot_lacks(s, "The copy ended when the target had been stopped for %.3g s (--max-pause): %llu MB "
+			       "of it are missing.", most, (unsigned long long)(k->left >> 20) + 1);
+	else if (!s->complete && k->paused_us >= 0 && out_of_time(k))
+		snapshot_note(s, "No further try was made: the target has been stopped for %.3g s (--max-pause).", most);
+	if (k->what & WALK_NO_HEAP)
+		snapshot_lacks(s, "Tasks that are done are not listed: to find them its memory of %llu MB would have to be "
+			       "copied, %s.", (unsigned long long)(k->py->target->ops->whole_size(k->py->target) >> 20),
+			       in_time(k, k->py->target->ops->whole_size(k->py->target)) ?
+			       "for which there is not enough here" : "which may take longer than --max-pause allows");
+}
+
 static err_t no_asyncio(const struct python *py)
 {
 	return err_new(E_NOASYNCIO, "process %d runs Python %u.%u.%u, which has not imported asyncio",
@@ -270,7 +316,7 @@ static err_t no_asyncio(const struct python *py)
 static void look_further(struct taking *k)
 {
 	uint64_t whole = k->py->target->ops->whole_size(k->py->target), around = k->freeze.around;
-	if (whole <= SMALL && affordable(whole))
+	if (whole <= SMALL && affordable(whole) && in_time(k, whole))
 		k->freeze.whole = true;
 	else
 		k->freeze.around = !around ? AROUND_FIRST : around < AROUND_MOST ? around * AROUND_TIMES : around;
@@ -280,6 +326,7 @@ err_t snapshot_take(struct python *py, unsigned what, struct snapshot **out)
 {
 	bool core = py->target->kind == TARGET_CORE;
 	struct taking k = { .py = py, .what = what, .paused_us = -1 };
+	k.pause_ns = py->target->pause_ns ? py->target->pause_ns : PAUSE_NS;
 	k.clocked = !core && same_clock(py->target->pid);
 	k.freeze.no_pause = what & SNAPSHOT_NO_PAUSE;
 	k.freeze.stack_bytes = what & SNAPSHOT_NATIVE ? STACK_BYTES : 0;
@@ -307,8 +354,11 @@ err_t snapshot_take(struct python *py, unsigned what, struct snapshot **out)
 		}
 		uint64_t misses = py->target->image->misses;
 		bool asyncio = w.asyncio || what & SNAPSHOT_NO_TASKS;
-		if (good || core || k.attempts == ATTEMPTS) {
+		if (good || core || k.attempts == ATTEMPTS || out_of_time(&k)) {
+			if (k.left) /* that is why */
+				w.torn = 0;
 			say_missing(s, &w, misses);
+			say_pause(&k, s);
 			walk_free(&w);
 			if (!core)
 				peers_ask(s);

@@ -11,6 +11,8 @@
 
 /* Among `what`: a look at running memory, to learn what the walk will read. */
 #define WALK_REHEARSAL (1u << 31)
+/* The heap is not copied, so it is not looked through. */
+#define WALK_NO_HEAP (1u << 30)
 
 struct pythread {                /* one PyThreadState */
 	uint64_t tstate, interp;

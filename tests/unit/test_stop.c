@@ -272,7 +272,7 @@ static void exec_under_our_hands(void **state)
 			struct freeze_stats st;
 			err_t e = freeze_once(&c, &st);
 			if (e && e->code != E_GONE)
-				fail_msg("%s", e->msg);
+				fail_msg("%s: %s", err_code_name(e->code), e->msg);
 			*(e ? &gone : &whole) += 1;
 			err_free(e);
 		}
