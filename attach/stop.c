@@ -64,6 +64,16 @@ static err_t held_add(struct stop *s, pid_t tid, enum held_phase phase)
 	return NULL;
 }
 
+/* It could be opened, so reading it is allowed. */
+static err_t no_stop(err_t e)
+{
+	if (err_code(e) != E_PERM)
+		return e;
+	err_t out = err_new(E_PERM, "%s; it may be read without stopping (--no-pause)", e->msg);
+	err_free(e);
+	return out;
+}
+
 /* PTRACE_O_TRACEEXEC alone: an exec must halt and be seen, for the address space
  * that was looked at is gone then. Everything else goes its way untraced. */
 static err_t seize(struct stop *s, pid_t tid)
@@ -80,7 +90,7 @@ static err_t seize(struct stop *s, pid_t tid)
 		proc_status_read(tid, &st);
 		bool ours = st.tracer && proc_state(getpid(), st.tracer);
 		if (!ours && (st.tracer || try > 0))
-			return refusal(s->pid, err);
+			return no_stop(refusal(s->pid, err));
 		if (try > 100)
 			return err_new(E_BUSY, "thread %d is still held by an earlier attempt", (int)tid);
 		nanosleep(&(struct timespec){ .tv_nsec = 100000 }, NULL);

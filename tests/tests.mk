@@ -33,6 +33,11 @@ $(B)/bench/bulkcopy: tests/bench/bulkcopy.c
 	@mkdir -p $(@D)
 	$(CC) -O2 -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -o $@ $<
 
+# Runs a command as on a system that refuses some calls.
+$(B)/refuse: tests/tools/refuse.c
+	@mkdir -p $(@D)
+	$(CC) -O1 -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -o $@ $<
+
 .PHONY: bench
 bench: all $(B)/bench/bulkcopy
 	@/usr/bin/python3 tests/bench/bench.py

@@ -9,6 +9,8 @@
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 
+#include "attach/hands.h"
+
 #define P IMAGE_PAGE
 #define MS 1000000ll
 
@@ -73,6 +75,34 @@ static void a_page_that_never_comes_does_not_hold_it(void **state)
 	assert_int_equal(v, 1);
 	assert_int_equal(child_ask(&c, 'y'), 'y');
 	target_close(t);
+	child_kill(&c);
+}
+
+static int said_so(const char *message)
+{
+	return strstr(message, "does not come back") ? 42 : 43;
+}
+
+/* Nor us, while it runs: there is an end to it. */
+static void a_page_that_never_comes_ends_the_look(void **state)
+{
+	(void)state;
+	struct child c = child_start(unserved);
+	if (c.first == 'n')
+		skip();
+	pid_t looker = fork();
+	if (looker == 0) {
+		uint8_t v;
+		struct target *t = target_of(&c);
+		hang_watch(said_so);
+		image_u8(t->image, (uintptr_t)memory + 8 * P, &v);
+		_exit(1);
+	}
+	int status = 0;
+	assert_int_equal(waitpid(looker, &status, 0), looker);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 42);
+	assert_int_equal(child_ask(&c, 'x'), 'x');
 	child_kill(&c);
 }
 
@@ -207,6 +237,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, memory_new, memory_free)
 	const struct CMUnitTest tests[] = {
 		T(a_page_that_never_comes_does_not_hold_it),
+		T(a_page_that_never_comes_ends_the_look),
 		T(a_copy_ends_when_the_time_is_up),
 		T(who_holds_it_too_long_loses_it),
 		T(a_thread_that_gets_no_processor_stands_still),
