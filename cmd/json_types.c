@@ -229,6 +229,8 @@ void json_task(struct json *j, const struct task *t, bool open)
 	kid(j, "group", t->group);
 	json_key(j, "stack");
 	json_stack(j, &t->stack);
+	json_key(j, "stack_beyond");
+	json_str(j, t->stack.beyond);
 	json_key(j, "created");
 	json_created(j, t->created);
 	json_key(j, "cancels");

@@ -115,6 +115,12 @@ void page_stack(struct page *p, const struct stack *st, unsigned indent, bool lo
 		page_put(p, "33");
 		strbuf_char(&p->c->out->b, '\n');
 	}
+	if (st->beyond) {
+		blanks(p, indent);
+		strbuf_fmt(&p->text, "(it goes on in a %s, which shows no frames)", st->beyond);
+		page_put(p, "33");
+		strbuf_char(&p->c->out->b, '\n');
+	}
 }
 
 void page_past_stack(struct page *p, const struct stack *st, unsigned indent)

@@ -149,7 +149,7 @@ static void task_page(struct page *p, const struct snapshot *s, const struct tas
 	if (t->nnative && !locals) {
 		strbuf_str(&p->c->out->b, "  stack (most recent call last):\n");
 		page_thread_frames(p, t->native, t->nnative, 4);
-	} else if (t->stack.n || t->stack.broken) {
+	} else if (t->stack.n || t->stack.broken || t->stack.beyond) {
 		strbuf_str(&p->c->out->b, "  stack (most recent call last):\n");
 		page_stack(p, &t->stack, 4, locals);
 	}

@@ -45,6 +45,8 @@ struct stack {
 	const struct frame *const *frames; /* outermost first, most recent call last */
 	size_t n;
 	const char *broken;      /* why it ends early, or NULL */
+	const char *beyond;      /* of what type the object is that its last frame awaits, where that
+				  * has frames of its own that are not CPython's; or NULL */
 };
 
 enum frame_kind { FRAME_PYTHON, FRAME_NATIVE };

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #define DEPTH_MAX (1u << 24)
-#define LOCALS_MAX 256
+#define LOCALS_MAX 4096
 
 static void add_locals(struct walk *w, const struct pyframe *pf, struct frame *f)
 {
@@ -95,7 +95,7 @@ static void chain_push(struct walk *w, const struct pyframe *f)
 
 static struct stack keep(struct walk *w, struct frames *fs, const char *broken)
 {
-	struct stack s = { arena_dup(w->arena, fs->v, fs->n * sizeof *fs->v), fs->n, broken };
+	struct stack s = { arena_dup(w->arena, fs->v, fs->n * sizeof *fs->v), fs->n, broken, NULL };
 	free(fs->v);
 	*fs = (struct frames){ 0 };
 	if (!s.frames) {
@@ -172,10 +172,17 @@ static uint64_t behind(struct walk *w, uint64_t obj, enum type_kind kind)
 	}
 }
 
+/* Awaitables of C, Cython or an iterator class go on in their own way. */
+static const char *foreign(struct walk *w, uint64_t obj, enum type_kind kind)
+{
+	const struct type_info *t = is_future(kind) ? NULL : object_type(&w->r, obj);
+	return t ? type_short_name(&w->r, t) : NULL;
+}
+
 struct stack walk_coroutine(struct walk *w, uint64_t coro, struct stack_end *end)
 {
 	struct frames fs = { 0 };
-	const char *broken = NULL;
+	const char *broken = NULL, *beyond = NULL;
 	uint64_t mark = 0;
 	*end = (struct stack_end){ 0 };
 	w->nchain = 0;
@@ -195,6 +202,7 @@ struct stack walk_coroutine(struct walk *w, uint64_t coro, struct stack_end *end
 		}
 		if (kind != KIND_CORO && kind != KIND_GEN && kind != KIND_ASYNCGEN) {
 			end->awaited = is_none(&w->r, coro) ? 0 : coro;
+			beyond = end->awaited ? foreign(w, coro, kind) : NULL;
 			break;
 		}
 		uint64_t at;
@@ -219,7 +227,9 @@ struct stack walk_coroutine(struct walk *w, uint64_t coro, struct stack_end *end
 	w->chain_end = end->awaited;
 	if (broken)
 		w->broken_stacks++;
-	return keep(w, &fs, broken);
+	struct stack s = keep(w, &fs, broken);
+	s.beyond = beyond;
+	return s;
 }
 
 uint64_t walk_root_frame(struct walk *w, uint64_t coro)
