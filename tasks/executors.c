@@ -9,8 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WORKERS_MAX 65536
-#define ITEMS_LIMIT (1 << 20)
+#define ITEMS_LIMIT (1 << 24)
 #define CALL_DEPTH 6
 
 const char *callable_name(struct walk *w, uint64_t fn)
@@ -53,8 +52,12 @@ const char *callable_name(struct walk *w, uint64_t fn)
 static void job_add(struct walk *w, uint64_t item, size_t executor, bool running)
 {
 	uint64_t future = attr_get(&w->r, item, "future");
-	if (is_none(&w->r, future) || w->njobs == ITEMS_LIMIT)
+	if (is_none(&w->r, future))
 		return;
+	if (w->njobs == ITEMS_LIMIT) {
+		w->cut_lists += !w->cut_lists;
+		return;
+	}
 	if (w->njobs == w->jobs_cap) {
 		size_t cap = w->jobs_cap ? w->jobs_cap * 2 : 64;
 		struct job *p = realloc(w->jobs, cap * sizeof *p);
@@ -213,7 +216,7 @@ static void thread_pools(struct walk *w, size_t interp)
 	uint64_t key, queue, known;
 	if (!weak_begin(w, interp, "concurrent.futures.thread", "_threads_queues", &it))
 		return;
-	for (int n = 0; n < WORKERS_MAX && !walk_stop(w) && dict_next(&w->r, &it, &key, &queue); n++) {
+	while (!walk_stop(w) && dict_next(&w->r, &it, &key, &queue)) {
 		uint64_t thread = weakref_get(&w->r, key);
 		if (!thread)
 			continue;
@@ -237,7 +240,7 @@ static void process_pools(struct walk *w, size_t interp)
 	uint64_t key, value, id, item;
 	if (!weak_begin(w, interp, "concurrent.futures.process", "_threads_wakeups", &it))
 		return;
-	for (int n = 0; n < WORKERS_MAX && !walk_stop(w) && dict_next(&w->r, &it, &key, &value); n++) {
+	while (!walk_stop(w) && dict_next(&w->r, &it, &key, &value)) {
 		uint64_t executor = executor_of(w, weakref_get(&w->r, key));
 		if (!executor)
 			continue;

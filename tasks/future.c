@@ -55,6 +55,8 @@ void callbacks_begin(struct walk *w, uint64_t f, struct callback_iter *it)
 	it->list = future_field(w, f, w->r.l->future_callbacks, "_callbacks");
 	it->n = seq_len(&w->r, it->list);
 	if (it->n > CALLBACKS_MAX)
+		w->cut_lists++;
+	if (it->n > CALLBACKS_MAX)
 		it->n = CALLBACKS_MAX;
 }
 

@@ -6,15 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CALLBACKS_MAX 64
-
 static uint64_t group_of(struct walk *w, uint64_t task)
 {
 	const struct py_layout *l = w->r.l;
 	struct callback_iter it;
 	uint64_t cb;
 	callbacks_begin(w, task, &it);
-	for (int n = 0; n < CALLBACKS_MAX && callbacks_next(w, &it, &cb); n++) {
+	while (callbacks_next(w, &it, &cb)) {
 		if (object_kind(&w->r, cb) != KIND_METHOD)
 			continue;
 		uint64_t fn = field_at(&w->r, cb, l->method_function);

@@ -61,10 +61,14 @@ static void ask(struct arena *a, struct wait *w, int fd)
 void peers_ask(struct snapshot *s)
 {
 	int pidfd = -1;
-	for (size_t i = 0, n = 0; i < s->ntasks && n < ASK_MAX; i++) {
+	for (size_t i = 0, n = 0; i < s->ntasks; i++) {
 		const struct wait *known = s->tasks[i].wait;
 		if (!known || known->fd < 0 || known->peer)
 			continue;
+		if (n == ASK_MAX) {
+			snapshot_note(s, "Of more than %d sockets it was not asked who is at the other end.", ASK_MAX);
+			break;
+		}
 		if (pidfd < 0 && (pidfd = (int)syscall(SYS_pidfd_open, s->pid, 0)) < 0)
 			return;
 		int fd = (int)syscall(SYS_pidfd_getfd, pidfd, known->fd, 0);

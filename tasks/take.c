@@ -145,6 +145,9 @@ static void say_missing(struct snapshot *s, const struct walk *w, uint64_t misse
 		snapshot_lacks(s, "%zu C stacks end early: not enough of their memory was captured.", w->cut_stacks);
 	if (w->cut_awaits)
 		snapshot_lacks(s, "Not all awaiters are known: there are too many futures between the tasks.");
+	if (w->cut_lists)
+		snapshot_lacks(s, "%zu lists (of timers, callbacks, calls or tasks) are longer than what was read of them.",
+			       w->cut_lists);
 	if (w->no_heap)
 		snapshot_lacks(s, "Tasks that are done but alive cannot be found in this build of Python: only live ones are listed.");
 	if (misses && s->complete)

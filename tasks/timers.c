@@ -8,7 +8,6 @@
 #include <string.h>
 
 #define TIMERS_MAX (1 << 22)
-#define SCOPE_MAX 4096
 
 /* The handle class's slots, looked up once a class. */
 struct handle_slots { uint64_t type; int32_t when, cancelled, callback, args; };
@@ -49,10 +48,10 @@ static void tasks_of(struct walk *w, uint64_t container, double when)
 	struct set_iter it;
 	uint64_t key;
 	int64_t n = seq_len(&w->r, container);
-	for (int64_t i = 0; i < n && i < SCOPE_MAX; i++)
+	for (int64_t i = 0; i < n; i++)
 		earliest(w, seq_item(&w->r, container, i), when);
 	if (n < 0 && set_begin(&w->r, container, &it))
-		for (int i = 0; i < SCOPE_MAX && set_next(&w->r, &it, &key); i++)
+		while (set_next(&w->r, &it, &key))
 			earliest(w, key, when);
 }
 
@@ -71,7 +70,7 @@ static void method_timer(struct walk *w, uint64_t self, double when)
 		tasks_of(w, attr_get(r, self, "_tasks"), when);
 	uint64_t callbacks = attr_get(r, self, "_callbacks");
 	int64_t n = seq_len(r, callbacks);
-	for (int64_t i = 0; i < n && i < SCOPE_MAX; i++) {
+	for (int64_t i = 0; i < n; i++) {
 		uint64_t cb = seq_item(r, seq_item(r, callbacks, i), 0);
 		if (object_kind(r, cb) == KIND_METHOD)
 			tasks_of(w, attr_get(r, field_at(r, cb, r->l->method_self), "_tasks"), when);
@@ -130,6 +129,7 @@ void walk_timers(struct walk *w, struct loop *l, uint64_t scheduled)
 	int64_t n = seq_len(&w->r, scheduled);
 	if (n < 0)
 		uvloop_timers(w, l, timer_calls);
+	w->cut_lists += n > TIMERS_MAX;
 	for (int64_t i = 0; i < n && i < TIMERS_MAX && !walk_stop(w); i++)
 		timer(w, l, seq_item(&w->r, scheduled, i), &slots);
 }

@@ -131,7 +131,11 @@ void uvloop_timers(struct walk *w, struct loop *l,
 		uint64_t set = word(w, l->id, i);
 		if (!set || object_kind(&w->r, set) != KIND_SET || !set_begin(&w->r, set, &it))
 			continue;
-		for (int k = 0; k < TIMERS_MAX && set_next(&w->r, &it, &key); k++) {
+		for (int k = 0; set_next(&w->r, &it, &key); k++) {
+			if (k == TIMERS_MAX) {
+				w->cut_lists++;
+				break;
+			}
 			kt = object_type(&w->r, key);
 			if (!kt || !is_class(w, kt, "uvloop.loop.TimerHandle"))
 				break;

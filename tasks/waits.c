@@ -56,6 +56,7 @@ void tasks_among(struct waiting *x, uint64_t container)
 	else if (n < 0 && dict_begin(&w->r, container, &dict))
 		while (a.n < TASKS_MAX && dict_next(&w->r, &dict, &key, &value))
 			add_if_pending(x, &a, key);
+	w->cut_lists += n > TASKS_MAX || a.n == TASKS_MAX;
 	add_tasks(x, &a);
 	free(a.v);
 }
@@ -285,7 +286,7 @@ void walk_waits_finish(struct walk *w)
 		if (!t->wait || t->wait->kind != WAIT_WAIT || t->wait->ntasks || t->wait->detail)
 			continue;
 		struct addrs a = { 0 };
-		for (size_t k = 0; k < s->ntasks && a.n < TASKS_MAX; k++)
+		for (size_t k = 0; k < s->ntasks; k++)
 			for (size_t b = 0; b < s->tasks[k].nawaited_by; b++)
 				if (s->tasks[k].awaited_by[b] == t->id)
 					addrs_add(&a, s->tasks[k].id);

@@ -67,6 +67,7 @@ struct walk {
 	struct walk_limit limit;
 	bool over_limit, nomem;
 	bool no_heap;            /* done tasks could not be looked for */
+	size_t cut_lists;        /* longer than what is read of them */
 	bool cut_awaits;         /* who awaits whom was too much to follow */
 };
 
