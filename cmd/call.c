@@ -136,7 +136,8 @@ err_t call_snapshot(struct call *c, unsigned what, struct snapshot **out)
 	TRY(longest_pause(c, &pause));
 	if (!c->cap)
 		TRY(opened(capture_open(c->target, &o, &c->cap)));
-	c->cap->target->pause_ns = pause;
+	if (c->cap->target)
+		c->cap->target->pause_ns = pause;
 	if (opt_given(&c->args, "no-pause"))
 		what |= SNAPSHOT_NO_PAUSE;
 	TRY(opened(capture_take(c->cap, what, out)));

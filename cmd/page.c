@@ -126,7 +126,9 @@ void page_stack(struct page *p, const struct stack *st, unsigned indent, bool lo
 void page_past_stack(struct page *p, const struct stack *st, unsigned indent)
 {
 	size_t folded = opt_given(&p->c->args, "verbose") ? 0 : fold_loop_frames(st);
-	struct stack rest = { st->frames + folded, st->n - folded, st->broken };
+	struct stack rest = *st;
+	rest.frames += folded;
+	rest.n -= folded;
 	if (folded) {
 		blanks(p, indent);
 		strbuf_fmt(&p->text, "(%zu frame%s that ran the loop: -v shows %s)", folded, folded == 1 ? "" : "s",

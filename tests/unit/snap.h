@@ -52,7 +52,7 @@ static inline struct stack snap_stack(struct snapshot *s, size_t n)
 				     .file = "/srv/app/handlers.py", .line = (int)i + 10 };
 		v[i] = f;
 	}
-	return (struct stack){ v, n, NULL };
+	return (struct stack){ .frames = v, .n = n };
 }
 
 static inline void snap_awaited_by(struct snapshot *s, size_t task, size_t by)
@@ -79,7 +79,7 @@ static inline void snap_created(struct snapshot *s, size_t task, double age, con
 	const struct frame **v = arena_array(s->arena, 1, sizeof *v);
 	*f = (struct frame){ .function = "maker", .file = file, .line = line };
 	v[0] = f;
-	*c = (struct created){ .at = 1700000000.25, .age = age, .stack = { v, 1, NULL } };
+	*c = (struct created){ .at = 1700000000.25, .age = age, .stack = { .frames = v, .n = 1 } };
 	s->tasks[task].created = c;
 }
 

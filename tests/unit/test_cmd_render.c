@@ -17,7 +17,7 @@ static struct snapshot *hostile(void)
 	w->detail = HOSTILE;
 	s->tasks[0].name = s->tasks[0].coro = s->tasks[0].type = HOSTILE;
 	s->tasks[0].wait = w;
-	s->tasks[0].stack = (struct stack){ v, 1, HOSTILE };
+	s->tasks[0].stack = (struct stack){ .frames = v, .n = 1, .broken = HOSTILE };
 	s->tasks[1].name = s->tasks[1].coro = s->tasks[1].type = NULL;
 	s->tasks[2].name = "";
 	s->exe = HOSTILE;
@@ -168,7 +168,7 @@ static struct snapshot *past_stacks(void)
 	s->tasks[0].nchain = 0;
 	s->tasks[0].stack.n = 0;
 	c->has_by = false;
-	c->stack = (struct stack){ v, 6, NULL };
+	c->stack = (struct stack){ .frames = v, .n = 6 };
 	snap_created(s, 1, 1, "/srv/main.py", 9);
 	return s;
 }
