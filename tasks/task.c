@@ -2,9 +2,18 @@
 #include "base/pages.h"
 #include "tasks/walk.h"
 
+/* Classes derived from _asyncio.Future are futures in C and tasks in Python. */
+static uint64_t task_field(struct walk *w, uint64_t task, int32_t offset, const char *name)
+{
+	if (object_kind(&w->r, task) != KIND_FUTURE)
+		return future_field(w, task, offset, name);
+	uint64_t v = attr_get(&w->r, task, name);
+	return is_none(&w->r, v) ? 0 : v;
+}
+
 static const char *task_name(struct walk *w, uint64_t task)
 {
-	uint64_t name = future_field(w, task, w->r.l->task_name, "_name");
+	uint64_t name = task_field(w, task, w->r.l->task_name, "_name");
 	const char *s = str_once(&w->r, name);
 	int64_t n;
 	/* 3.12 and later make the default name when it is first asked for. */
@@ -121,13 +130,13 @@ void walk_task(struct walk *w, uint64_t addr)
 	t->serial = -1;
 	t->type = type_full_name(&w->r, type);
 	t->name = task_name(w, addr);
-	t->coro_id = future_field(w, addr, l->task_coro, "_coro");
+	t->coro_id = task_field(w, addr, l->task_coro, "_coro");
 	t->coro = coro_name(w, t->coro_id);
 	if ((in_c && !t->name) || (t->coro_id && !t->coro))
 		w->lost_fields++;
 	t->loop = future_field(w, addr, l->future_loop, "_loop");
 	task_cancelling(w, t, in_c);
-	t->fut_waiter = future_field(w, addr, l->task_fut_waiter, "_fut_waiter");
+	t->fut_waiter = task_field(w, addr, l->task_fut_waiter, "_fut_waiter");
 
 	struct loop *loop = t->loop ? walk_loop(w, t->loop) : NULL;
 	t->thread = loop ? loop->thread : 0;
