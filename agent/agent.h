@@ -112,9 +112,9 @@ struct raw_stack {               /* innermost first */
 	bool cut;                /* there were more, further out */
 	struct raw_frame frames[STACK_DEPTH];
 };
-/* The running thread's frames, and those of a traceback. */
+/* The running thread's frames, and those of a traceback up to one of its entries. */
 void stack_of_thread(struct raw_stack *s);
-void stack_of_traceback(PyObject *tb, struct raw_stack *s);
+void stack_of_traceback(PyObject *tb, const PyObject *end, struct raw_stack *s);
 /* The node of a stack, with one reference for the caller; 0 when it is empty or there
  * is no room. Under the lock. */
 uint32_t stack_keep(const struct raw_stack *s);
@@ -123,6 +123,8 @@ void stack_drop(uint32_t node);
 void stack_release_codes(void);
 /* Forgets what was remembered beside the region, which is about to be emptied. */
 void stacks_reset(void);
+/* Of this thread; 0: the main one. */
+int64_t interpreter_id(void);
 
 /* tasks.c: the life of records; under the lock. */
 struct agent_task *task_find(const void *task, uint32_t *index);
@@ -144,6 +146,8 @@ struct task_end {
 	uint32_t name, coro, exc_type, exc_message, stack; /* kept already; now the record's */
 };
 void task_finish(struct agent_task *t, const struct task_end *end);
+/* Another name, of one that ended. */
+void task_rename(struct agent_task *t, PyObject *name);
 /* A cancel request; strings and stack are kept already. */
 struct cancel_request {
 	uint64_t at, by, by_serial;
@@ -156,8 +160,9 @@ enum hook {
 	HOOK_INIT, HOOK_DEALLOC,           /* slots of _asyncio.Task */
 	HOOK_STEP, HOOK_WAKEUP_TYPE,       /* tp_call of the wrappers a loop is given */
 	HOOK_WAKEUP,                       /* PyMethodDef, 3.10+ */
-	HOOK_CANCEL, HOOK_THROW,           /* PyMethodDef */
-	HOOK_REGISTER, HOOK_ENTER, HOOK_LEAVE, HOOK_SWAP, /* PyMethodDef: pure-Python tasks */
+	HOOK_CANCEL, HOOK_SET_NAME, HOOK_THROW, /* PyMethodDef */
+	HOOK_REGISTER, HOOK_ENTER, HOOK_LEAVE, HOOK_SWAP, /* PyMethodDef: tasks of other makes */
+	HOOK_SIGNAL,                       /* PyMethodDef: signal.signal */
 	HOOKS
 };
 /* The functions as they were; set before a hook is. */
@@ -167,19 +172,54 @@ extern void *hook_original[HOOKS];
 void *hook_function(enum hook h, int flags);
 /* Coroutines of this code object are preserved from now on; false: no room. */
 bool hooks_preserve(PyObject *code);
+/* The agent starts: what threads were in when it was switched off is void. */
+void hooks_begin(void);
 /* Nothing that this thread does is recorded until it is called again. */
 void hooks_mute(bool yes);
 /* Names of arguments, and of attributes of pure-Python tasks; kept for ever. */
-struct agent_names { PyObject *coro, *eager_start, *state_, *exception_, *coro_, *name_; };
+struct agent_names { PyObject *coro, *eager_start, *state_, *exception_, *coro_, *name_, *cancel; };
 extern struct agent_names agent_names;
+
+/* cancels.c: a task that may have had its cancel replaced before the agent came. */
+void cancel_follow_known(PyObject *task);
+/* Gives tasks their cancel back where a stand-in was put before it. */
+void cancel_unfollow_all(void);
+
+/* wraps.c: what stands in for functions in Python, which is slower than a hook and only
+ * good enough for what is rare. Called like the function, calls it, says so. */
+enum wrap {
+	WRAP_REGISTER, WRAP_ENTER, WRAP_LEAVE, WRAP_SWAP, /* of asyncio.tasks */
+	WRAP_CANCEL, WRAP_DEL,             /* methods of tasks in Python */
+	WRAP_SIGNALLED,                    /* what a signal's handler had called soon */
+	WRAPS
+};
+/* A new reference, or NULL with an error. A method is to be put into a class. */
+PyObject *wrap_function(enum wrap w, PyObject *function);
+
+/* signals.c */
+struct signal_watch {
+	PyObject *changed;       /* called with what signal.signal() was given */
+	PyObject *marker;        /* a ContextVar: set while a handler runs */
+	PyObject *after;         /* called with its value when one has run */
+};
+/* Kept until the process ends. */
+void signals_watch(const struct signal_watch *w);
+/* Calls of that Python function from C, with a signal's number and a frame, are a signal's. */
+void signals_handler(PyObject *function);
+void signals_off(void);
+/* Around what runs because a signal came. */
+struct in_signal { bool yes; const void *task; };
+struct in_signal signal_begin(void);
+void signal_end(const struct in_signal *before);
 
 /* patch.c: putting them there and taking them away. */
 struct patch_targets {
 	PyObject *task_type;     /* _asyncio.Task */
 	PyObject *subclasses;    /* list: its subclasses, all levels */
 	PyObject *step, *wakeup; /* the two callables a loop is given to run a task */
-	PyObject *cancel, *init, *throw_; /* descriptors of Task.cancel, Task.__init__, coroutine.throw */
+	PyObject *cancel, *set_name, *init, *throw_; /* descriptors: of Task, coroutine.throw */
 	PyObject *register_, *enter, *leave, *swap; /* builtins of _asyncio, or None */
+	PyObject *signal;        /* _signal.signal, or None */
 };
 /* NULL, or why the objects are not what they should be (then nothing was changed). */
 const char *patch_on(const struct patch_targets *p);
@@ -187,5 +227,7 @@ const char *patch_on(const struct patch_targets *p);
 static inline int32_t slot_dealloc(void) { return agent_layout.type_name + 24; }
 /* Puts back all that is still the agent's. */
 void patch_off(void);
+/* An interpreter ends, and what is in its memory with it. */
+void patch_forget(int64_t interpreter);
 
 #endif

@@ -10,12 +10,18 @@ It has no thread, no socket and no port; `asyncmon` reads what it wrote from out
 """
 import operator
 import sys
+import weakref
 
 __all__ = ["start", "stop", "preserve", "running"]
 
 _native = None
 _started = False
 _waiting = []
+_replaced = []  # (owner, name, what it was, what stands in for it)
+_classes = weakref.WeakSet()  # those that were looked at for a cancel of their own
+_watched = None
+# As enum wrap in agent.h has them.
+_REGISTER, _ENTER, _LEAVE, _SWAP, _CANCEL, _DEL, _SIGNALLED = range(7)
 
 
 def _load():
@@ -122,6 +128,134 @@ def _subclasses(cls, found):
     return found
 
 
+def _replace_functions():
+    """Stands in for functions of asyncio.tasks that tasks in Python are made of; False
+    when that module is not there, or not all of it yet."""
+    names = vars(sys.modules["asyncio.tasks"]) if "asyncio.tasks" in sys.modules else {}
+    # Of all that is needed this is defined last.
+    if "_c_leave_task" not in names:
+        return False
+    if _replaced:
+        return True
+    Task = names["_PyTask"]
+    places = [(Task, "cancel", _CANCEL), (Task, "__del__", _DEL)]
+    if sys.version_info >= (3, 14):
+        module = sys.modules["asyncio.tasks"]
+        places += [(module, "_py_register_task", _REGISTER), (module, "_py_enter_task", _ENTER),
+                   (module, "_py_leave_task", _LEAVE), (module, "_py_swap_current_task", _SWAP)]
+    for owner, name, kind in places:
+        function = vars(owner).get(name)
+        if callable(function):
+            _replace(owner, name, kind, function)
+    return True
+
+
+def _replace(owner, name, kind, function):
+    setattr(owner, name, _native.wrap(kind, function))
+    _replaced.append((owner, name, function, vars(owner)[name]))
+
+
+def _look_at_class(cls):
+    """A class of tasks that is neither asyncio's nor derived from it: its cancel is its own."""
+    if cls in _classes:
+        return
+    _classes.add(cls)
+    if issubclass(cls, sys.modules["asyncio.tasks"]._PyTask):
+        return
+    for owner in cls.__mro__:
+        function = vars(owner).get("cancel")
+        if function is not None:
+            if type(function) is type(_look_at_class):
+                _replace(owner, "cancel", _CANCEL, function)
+            return
+
+
+def _put_back_functions():
+    _classes.clear()
+    while _replaced:
+        owner, name, function, ours = _replaced.pop()
+        if vars(owner).get(name) is ours:
+            setattr(owner, name, function)
+
+
+class _Later:
+    """The agent may come while asyncio is imported, of which the tasks are a late part:
+    looks whether they are there now each time that something else is imported."""
+
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if not _replace_functions():
+            return None
+        # Who asks goes through the list by number: one that goes out of it hides the next.
+        sys.meta_path.remove(cls)
+        for finder in list(sys.meta_path):
+            find = getattr(finder, "find_spec", None)
+            spec = find(name, path, target) if find else None
+            if spec is not None:
+                return spec
+        return None
+
+
+def _handler_set(handler):
+    """The function that a signal's handler comes down to."""
+    import functools
+    import types
+    for _ in range(8):
+        if isinstance(handler, types.FunctionType):
+            _native.handler(handler)
+            return
+        if isinstance(handler, functools.partial):
+            handler = handler.func
+        elif isinstance(handler, types.MethodType):
+            handler = handler.__func__
+        else:
+            handler = getattr(type(handler), "__call__", None)
+
+
+def _handler_ran(marker):
+    """What a handler has the running loop call soon is the signal's doing as well; the
+    steps of tasks that it makes are theirs."""
+    import _asyncio
+    ready = getattr(_asyncio._get_running_loop(), "_ready", None)
+    if not hasattr(ready, "copy"):
+        return
+    for handle in list(ready.copy())[-64:]:
+        context = getattr(handle, "_context", None)
+        callback = getattr(handle, "_callback", None)
+        if callback is None or context is None or context.get(_watched) != marker:
+            continue
+        name = getattr(callback, "__name__", type(callback).__name__)
+        if not name.endswith(("__step", "__wakeup", "MethWrapper")):
+            handle._callback = _native.wrap(_SIGNALLED, callback)
+
+
+def _watch_signals():
+    """Handlers are the main interpreter's. Gives the builtin that sets them, or None."""
+    global _watched
+    if _native.interpreter() != 0:
+        return None
+    import _signal
+    if _watched is None:
+        import contextvars
+        _watched = contextvars.ContextVar("asyncmon_signal", default=None)
+        _native.watch(_handler_set, _watched, _handler_ran)
+    return _signal.signal
+
+
+def _look_at_what_is_there(loop):
+    """Handlers that are set, and tasks that have a cancel of their own by now."""
+    import _signal
+    if _watched is not None:
+        for number in range(1, _signal.NSIG):
+            handler = _signal.getsignal(number)
+            if handler is not None and not isinstance(handler, int):
+                _handler_set(handler)
+    tasks = sys.modules.get("asyncio.tasks")
+    if loop is not None and hasattr(tasks, "all_tasks"):
+        for task in tasks.all_tasks(loop):
+            _native.follow(task)
+
+
 def start(history=None, memory=None, preserved=None):
     """Starts the agent in this process (once; again does nothing). `history` is how many
     ended tasks to remember, `preserved` the same for preserved coroutines, `memory` the
@@ -147,12 +281,19 @@ def start(history=None, memory=None, preserved=None):
     coro.close()
     why = native.start(
         memory or 0, history or 0, preserved or 0, Task, _subclasses(Task, []), step, wakeup,
-        Task.__dict__["cancel"], Task.__dict__["__init__"], type(coro).__dict__["throw"],
+        Task.__dict__["cancel"], Task.__dict__["set_name"], Task.__dict__["__init__"], type(coro).__dict__["throw"],
         *(getattr(_asyncio, name, None) for name in
-          ("_register_task", "_enter_task", "_leave_task", "_swap_current_task")))
+          ("_register_task", "_enter_task", "_leave_task", "_swap_current_task")),
+        _watch_signals())
     if why:
         raise RuntimeError(why)
+    if native.interpreter() != 0 and not _started:
+        import atexit
+        atexit.register(native.forget)
     _started = True
+    if not _replace_functions() and _Later not in sys.meta_path:
+        sys.meta_path.insert(0, _Later)
+    _look_at_what_is_there(_asyncio._get_running_loop())
     while _waiting:
         native.preserve(_waiting.pop())
 
@@ -161,6 +302,9 @@ def stop():
     """Switches the agent off; its memory stays as it is and is not added to."""
     if _native is not None:
         _native.stop()
+    _put_back_functions()
+    if _Later in sys.meta_path:
+        sys.meta_path.remove(_Later)
 
 
 def running():

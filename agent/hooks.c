@@ -11,6 +11,7 @@ struct agent_names agent_names;
 extern __attribute__((weak)) char PyGen_Type;
 
 __thread struct current current;
+uint16_t agent_era;
 /* The traceback of the exception that came out of a coroutine's throw() last. */
 static __thread struct { const void *coro; uint32_t stack; unsigned epoch; } thrown;
 
@@ -19,6 +20,11 @@ __thread bool hooks_muted;
 void hooks_mute(bool yes)
 {
 	hooks_muted = yes;
+}
+
+void hooks_begin(void)
+{
+	agent_era++;
 }
 
 #define PRESERVED_MAX 1024
@@ -89,7 +95,7 @@ void task_end_describe(struct end_texts *e, int state, PyObject *exc, PyObject *
 		e->has_message = text_of_exception(exc, &e->message);
 		PyObject *tb = exception_traceback(exc);
 		if (tb)
-			stack_of_traceback(tb, &e->stack);
+			stack_of_traceback(tb, NULL, &e->stack);
 	}
 }
 
@@ -127,7 +133,7 @@ bool task_born(const void *task, const void *coro, unsigned flags, struct curren
 	struct task_birth b = {
 		.task = task,
 		.parent = current.index,
-		.parent_serial = current.serial,
+		.parent_serial = current_holds() ? current.serial : 0,
 		.flags = flags | (n_preserved && is_preserved(coro) ? AGENT_PERSISTENT : 0),
 	};
 	struct raw_stack s;
@@ -139,6 +145,7 @@ bool task_born(const void *task, const void *coro, unsigned flags, struct curren
 	c->task = task;
 	c->serial = t ? t->serial : 0;
 	c->foreign = flags & AGENT_FOREIGN;
+	c->era = agent_era;
 	agent_unlock();
 	return t != NULL;
 }
@@ -166,6 +173,12 @@ void task_stepped(struct agent_task *t, uint64_t from, uint64_t to)
 		t->longest = took;
 }
 
+bool coroutine_is_new(const void *coro)
+{
+	return coro && is_generator(coro) && agent_layout.gen_state >= 0 &&
+	       *((const int8_t *)coro + agent_layout.gen_state) == agent_layout.genstate_created;
+}
+
 static void undo(const struct current *c)
 {
 	agent_lock();
@@ -175,6 +188,10 @@ static void undo(const struct current *c)
 	agent_unlock();
 }
 
+/* The task that ended before its constructor did: loops give it its name only then
+ * (create_task() up to 3.13). */
+static __thread struct current ended_early;
+
 /* An eager task takes its first step, and may end, inside its constructor. */
 static int init_eager(PyObject *self, PyObject *args, PyObject *kwargs, PyObject *coro,
 		      struct current *c)
@@ -182,6 +199,11 @@ static int init_eager(PyObject *self, PyObject *args, PyObject *kwargs, PyObject
 	int (*original)(PyObject *, PyObject *, PyObject *) = hook_original[HOOK_INIT];
 	struct current before = current;
 	uint64_t from = agent_now();
+	agent_lock();
+	struct agent_task *t = current_record(c);
+	if (t)
+		t->step_start = from;
+	agent_unlock();
 	current = *c;
 	int r = original(self, args, kwargs);
 	current = before;
@@ -194,14 +216,31 @@ static int init_eager(PyObject *self, PyObject *args, PyObject *kwargs, PyObject
 	bool done = future_state(self) != FUTURE_PENDING;
 	if (done)
 		describe_c_task(&e, self, coro);
-	bool started = done || !is_generator(coro) || agent_layout.gen_state < 0 ||
-		       *((int8_t *)coro + agent_layout.gen_state) != agent_layout.genstate_created;
+	bool started = done || !coroutine_is_new(coro);
 	agent_lock();
-	struct agent_task *t = current_record(c);
+	t = current_record(c);
 	if (t && started)
 		task_stepped(t, from, to);
-	if (t && done)
+	if (t)
+		t->step_start = 0;
+	if (t && done) {
 		task_end(t, &e, coro, to);
+		ended_early = *c;
+	}
+	agent_unlock();
+	return r;
+}
+
+static PyObject *hook_set_name(PyObject *self, PyObject *name)
+{
+	PyObject *r = ((PyCFunction)hook_original[HOOK_SET_NAME])(self, name);
+	struct current c = ended_early;
+	if (likely(c.task != self) || c.era != agent_era || !r || !hooks_active())
+		return r;
+	agent_lock();
+	struct agent_task *t = task_at(c.index);
+	if (t->serial == c.serial && t->state == AGENT_DONE)
+		task_rename(t, field(self, agent_layout.task_name));
 	agent_unlock();
 	return r;
 }
@@ -262,7 +301,7 @@ struct agent_task *task_find_or_adopt(const void *task, uint64_t now, unsigned f
 
 void step_begin(struct step *s, PyObject *task, unsigned flags)
 {
-	struct current c = { .task = task, .foreign = flags & AGENT_FOREIGN };
+	struct current c = { .task = task, .era = agent_era, .foreign = flags & AGENT_FOREIGN };
 	s->before = current;
 	s->from = agent_now();
 	agent_lock();
@@ -302,6 +341,8 @@ static void step_end(const struct step *s, PyObject *task, bool error)
 			task_end(t, &e, coro, to);
 	}
 	agent_unlock();
+	if (unlikely(has_attributes(task)) && !done && !error)
+		cancel_follow(task);
 }
 
 static PyObject *run_wrapper(enum hook h, PyObject *self, PyObject *args, PyObject *kwargs)
@@ -339,16 +380,25 @@ static PyObject *hook_wakeup(PyObject *task, PyObject *future)
 	return r;
 }
 
+/* Where an exception went before it was thrown in: a task in Python has raised it once. */
+static const PyObject *went_already(PyObject *exc)
+{
+	enum { BASE_EXC_SUBCLASS = 1 << 30 };
+	if (!exc || !((uintptr_t)field(type_of(exc), agent_layout.type_flags) & BASE_EXC_SUBCLASS))
+		return NULL;
+	return exception_traceback(exc);
+}
+
 /* An exception that came out of a coroutine by throw(): a cancellation, mostly, whose
  * traceback the task does not keep. */
-static void note_thrown(PyObject *coro)
+static void note_thrown(PyObject *coro, const PyObject *already)
 {
 	PyObject *type, *value, *tb;
 	struct raw_stack s = { .n = 0 };
 	PyErr_Fetch(&type, &value, &tb);
 	if (type && type != PyExc_StopIteration) {
 		if (tb)
-			stack_of_traceback(tb, &s);
+			stack_of_traceback(tb, already, &s);
 		agent_lock();
 		if (thrown.epoch == memory_epoch)
 			stack_drop(thrown.stack);
@@ -362,9 +412,10 @@ static void note_thrown(PyObject *coro)
 
 static PyObject *hook_throw_varargs(PyObject *self, PyObject *args)
 {
+	const PyObject *already = went_already(PyTuple_Size(args) > 0 ? PyTuple_GetItem(args, 0) : NULL);
 	PyObject *r = ((PyCFunction)hook_original[HOOK_THROW])(self, args);
 	if (!r && hooks_active())
-		note_thrown(self);
+		note_thrown(self, already);
 	return r;
 }
 
@@ -372,9 +423,10 @@ typedef PyObject *(*fastcall)(PyObject *, PyObject *const *, Py_ssize_t);
 
 static PyObject *hook_throw_fastcall(PyObject *self, PyObject *const *args, Py_ssize_t n)
 {
+	const PyObject *already = went_already(n > 0 ? args[0] : NULL);
 	PyObject *r = ((fastcall)hook_original[HOOK_THROW])(self, args, n);
 	if (!r && hooks_active())
-		note_thrown(self);
+		note_thrown(self, already);
 	return r;
 }
 
@@ -390,6 +442,8 @@ void *hook_function(enum hook h, int flags)
 	case HOOK_THROW:
 		return flags == METH_VARARGS ? (void *)hook_throw_varargs
 		       : flags == METH_FASTCALL ? (void *)hook_throw_fastcall : NULL;
+	case HOOK_SET_NAME: return flags == METH_O ? (void *)hook_set_name : NULL;
+	case HOOK_SIGNAL: return hook_function_signal(flags);
 	default: return hook_function_foreign(h, flags);
 	}
 }

@@ -1,15 +1,22 @@
 /* What the hooks share: the task this thread is in, the life of its record.
  *
  * hooks.c has tasks of _asyncio (creation, steps, end), cancels.c the requests to cancel
- * them, foreign.c tasks of other makes. Inside this folder. */
+ * them, foreign.c tasks of other makes, wraps.c what stands in for functions in Python,
+ * signals.c the handlers of signals. Inside this folder. */
 #ifndef ASYNCMON_AGENT_HOOKS_H
 #define ASYNCMON_AGENT_HOOKS_H
 
 #include "agent/agent.h"
 
 /* The task this thread's loop is in. */
-struct current { const void *task; uint64_t serial; uint32_t index; bool foreign; };
+struct current { const void *task; uint64_t serial; uint32_t index; uint16_t era; bool foreign; };
 extern __thread struct current current;
+/* How often the agent was started: what a thread was in before is left over. */
+extern uint16_t agent_era;
+static inline bool current_holds(void)
+{
+	return current.era == agent_era;
+}
 /* While the agent runs a task of its own. */
 extern __thread bool hooks_muted;
 
@@ -48,6 +55,54 @@ void task_end_describe(struct end_texts *e, int state, PyObject *exc, PyObject *
 /* Under the lock. */
 void task_end(struct agent_task *t, struct end_texts *e, const void *coro, uint64_t now);
 
+/* Whether a coroutine has not begun. */
+bool coroutine_is_new(const void *coro);
+
+/* foreign.c: tasks of other makes, told by what asyncio is told of them. `result` is what
+ * the function that was told gave; NULL: it failed. */
+bool is_c_task(PyObject *task);
+void foreign_registered(PyObject *task, PyObject *result);
+void foreign_entered(PyObject *task, PyObject *result);
+void foreign_left(PyObject *task, PyObject *result);
+void foreign_swapped(PyObject *task, PyObject *result);
+void foreign_gone(PyObject *task);
+int foreign_state(PyObject *task);
+/* A new reference, or NULL; no error is left set. */
+PyObject *foreign_attribute(PyObject *obj, PyObject *name);
+
+/* cancels.c: calls a function in Python that asks a task to cancel, and records that. What
+ * it asks of the same task in turn is the same request. */
+struct cancel_call {
+	PyObject *task, *message, *function, *args, *kwargs;
+	bool pending;
+	unsigned flags;          /* of a record that is begun for it */
+};
+PyObject *cancel_through(const struct cancel_call *c);
+/* A function that was put in the place of cancel on a task of _asyncio: what is asked of
+ * it is recorded too, from the end of that task's step on. */
+void cancel_follow(PyObject *task);
+/* Where a task of _asyncio has its dict of attributes; -1: as CPython manages it. */
+extern int32_t future_dict;
+/* Whether it may have attributes of its own: almost none has. Managed ones (3.13+,
+ * Include/internal/pycore_object.h, pycore_dict.h) are in a dict before the object or
+ * in values behind it: PyDictValues begins with a capacity and a size of a byte each. */
+static inline bool has_attributes(const void *task)
+{
+	enum { INLINE_VALUES = 1 << 2 };
+	const struct py_layout *l = &agent_layout;
+	if (future_dict >= 0)
+		return future_dict && field(task, future_dict);
+	if (field(task, l->free_threaded ? -8 : -24))
+		return true;
+	const void *type = type_of(task);
+	if (!((uintptr_t)field(type, l->type_flags) & INLINE_VALUES) || l->dictvalues_valid < 0)
+		return false;
+	const uint8_t *values = (const uint8_t *)task + (intptr_t)field(type, l->type_basicsize);
+	return values[l->dictvalues_valid] && values[1];
+}
+/* The i-th argument of a call, or the first by name; borrowed, or NULL. */
+PyObject *argument(PyObject *args, PyObject *kwargs, Py_ssize_t i);
+
 typedef PyObject *(*fastcall_keywords)(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 typedef PyObject *(*method_call)(PyObject *, PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 
@@ -55,7 +110,12 @@ typedef PyObject *(*method_call)(PyObject *, PyObject *, PyObject *const *, Py_s
 void *hook_function_cancel(int flags);
 void *hook_function_foreign(enum hook h, int flags);
 
-extern __attribute__((weak)) char _Py_TrueStruct;
+/* signals.c: handlers of signal.signal(). Whether it is a signal's handler that runs, and not something it started. */
+bool in_signal(void);
+void *hook_function_signal(int flags);
+
+extern __attribute__((weak)) char _Py_TrueStruct, _Py_FalseStruct;
 extern __attribute__((weak)) PyObject *PyObject_GenericGetAttr(PyObject *, PyObject *);
+extern __attribute__((weak)) int PyObject_GenericSetAttr(PyObject *, PyObject *, PyObject *);
 
 #endif

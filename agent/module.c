@@ -48,6 +48,7 @@ static PyObject *configure(PyObject *self, PyObject *args)
 		.exception_ = PyUnicode_InternFromString("_exception"),
 		.coro_ = PyUnicode_InternFromString("_coro"),
 		.name_ = PyUnicode_InternFromString("_name"),
+		.cancel = PyUnicode_InternFromString("cancel"),
 	};
 	return result(NULL);
 }
@@ -94,7 +95,7 @@ static PyObject *verify_stack(PyObject *self, PyObject *args)
 	if (tb == Py_None)
 		stack_of_thread(&s);
 	else
-		stack_of_traceback(tb, &s);
+		stack_of_traceback(tb, NULL, &s);
 	Py_ssize_t n = PyList_Size(list);
 	unsigned at = 0;
 	for (Py_ssize_t i = 0; i < n && at < s.n; i++, at++) {
@@ -114,22 +115,24 @@ static PyObject *verify_stack(PyObject *self, PyObject *args)
 	return result(NULL);
 }
 
-/* start(memory, ended, preserved, Task, subclasses, step, wakeup, cancel, init, throw,
- *       register, enter, leave, swap) -> None, or why not */
+/* start(memory, ended, preserved, Task, subclasses, step, wakeup, cancel, set_name, init,
+ *       throw, register, enter, leave, swap, signal) -> None, or why not */
 static PyObject *start(PyObject *self, PyObject *args)
 {
 	(void)self;
 	struct patch_targets p;
 	struct agent_limits limits = { 0 };
 	unsigned long long memory;
-	if (!PyArg_ParseTuple(args, "KIIOOOOOOOOOOO", &memory, &limits.ended, &limits.preserved,
-			      &p.task_type, &p.subclasses, &p.step, &p.wakeup, &p.cancel, &p.init,
-			      &p.throw_, &p.register_, &p.enter, &p.leave, &p.swap))
+	if (!PyArg_ParseTuple(args, "KIIOOOOOOOOOOOOO", &memory, &limits.ended, &limits.preserved,
+			      &p.task_type, &p.subclasses, &p.step, &p.wakeup, &p.cancel, &p.set_name,
+			      &p.init, &p.throw_, &p.register_, &p.enter, &p.leave, &p.swap, &p.signal))
 		return NULL;
 	limits.memory = memory;
 	const char *e = NULL;
-	if (!agent || !agent->on)
+	if (!agent || !agent->on) {
+		hooks_begin();
 		e = memory_begin(&limits);
+	}
 	return result(e ? e : patch_on(&p));
 }
 
@@ -139,6 +142,8 @@ static PyObject *stop(PyObject *self, PyObject *unused)
 	if (agent && agent->on) {
 		agent->on = 0;
 		patch_off();
+		signals_off();
+		cancel_unfollow_all();
 	}
 	return result(NULL);
 }
@@ -159,6 +164,66 @@ static PyObject *mute(PyObject *self, PyObject *args)
 	if (!PyArg_ParseTuple(args, "p", &yes))
 		return NULL;
 	hooks_mute(yes);
+	return result(NULL);
+}
+
+/* wrap(kind, function) -> what stands in for it */
+static PyObject *wrap(PyObject *self, PyObject *args)
+{
+	(void)self;
+	int kind;
+	PyObject *function;
+	if (!PyArg_ParseTuple(args, "iO", &kind, &function))
+		return NULL;
+	if (kind < 0 || kind >= WRAPS) {
+		PyErr_SetString(PyExc_RuntimeError, "no such kind of function");
+		return NULL;
+	}
+	return wrap_function((enum wrap)kind, function);
+}
+
+/* watch(changed, marker, after): see struct signal_watch */
+static PyObject *watch(PyObject *self, PyObject *args)
+{
+	(void)self;
+	struct signal_watch w;
+	if (!PyArg_ParseTuple(args, "OOO", &w.changed, &w.marker, &w.after))
+		return NULL;
+	signals_watch(&w);
+	return result(NULL);
+}
+
+static PyObject *handler(PyObject *self, PyObject *args)
+{
+	(void)self;
+	PyObject *function;
+	if (!PyArg_ParseTuple(args, "O", &function))
+		return NULL;
+	signals_handler(function);
+	return result(NULL);
+}
+
+/* follow(task): where its cancel is another's function already */
+static PyObject *follow(PyObject *self, PyObject *args)
+{
+	(void)self;
+	PyObject *task;
+	if (!PyArg_ParseTuple(args, "O", &task))
+		return NULL;
+	cancel_follow_known(task);
+	return result(NULL);
+}
+
+static PyObject *interpreter(PyObject *self, PyObject *unused)
+{
+	(void)self, (void)unused;
+	return Py_BuildValue("L", (long long)interpreter_id());
+}
+
+static PyObject *forget(PyObject *self, PyObject *unused)
+{
+	(void)self, (void)unused;
+	patch_forget(interpreter_id());
 	return result(NULL);
 }
 
@@ -185,6 +250,12 @@ static struct PyMethodDef methods[] = {
 	{ "preserve", (void *)preserve, METH_VARARGS, NULL },
 	{ "mute", (void *)mute, METH_VARARGS, NULL },
 	{ "running", (void *)running, METH_NOARGS, NULL },
+	{ "wrap", (void *)wrap, METH_VARARGS, NULL },
+	{ "watch", (void *)watch, METH_VARARGS, NULL },
+	{ "handler", (void *)handler, METH_VARARGS, NULL },
+	{ "follow", (void *)follow, METH_VARARGS, NULL },
+	{ "interpreter", (void *)interpreter, METH_NOARGS, NULL },
+	{ "forget", (void *)forget, METH_NOARGS, NULL },
 	{ NULL, NULL, 0, NULL },
 };
 

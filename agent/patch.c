@@ -1,7 +1,7 @@
 /* Puts the hooks in and takes them out: function pointers in types, in the method tables
  * of _asyncio and of coroutines, nothing else. All is looked at before anything is
  * changed, so that a Python the agent does not understand is left as it was. */
-#include "agent/agent.h"
+#include "agent/hooks.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -9,7 +9,8 @@
 #include <unistd.h>
 
 #define PATCHES_MAX 1024
-static struct patch { void **at; void *old, *now; } patches[PATCHES_MAX];
+/* Types are the interpreter's that it was put in, method tables everybody's (-1). */
+static struct patch { void **at; void *old, *now; int64_t interpreter; } patches[PATCHES_MAX];
 static unsigned n_patches;
 
 static char reason[160];
@@ -71,7 +72,7 @@ static const char *add(struct patch *todo, unsigned *n, enum hook h, void **at, 
 	if (!writable(at))
 		return why("in memory that is read-only", name);
 	hook_original[h] = *at;
-	todo[(*n)++] = (struct patch){ at, *at, now };
+	todo[(*n)++] = (struct patch){ at, *at, now, flags ? -1 : interpreter_id() };
 	return NULL;
 }
 
@@ -111,7 +112,8 @@ static const char *collect_task(const struct patch_targets *p, struct patch *tod
 	if ((e = add(todo, n, HOOK_INIT, slot(p->task_type, SLOT_INIT), 0, "Task.__init__")) ||
 	    (e = add(todo, n, HOOK_INIT, slot(p->init, DESCR_WRAPPED), 0, "Task.__init__")) ||
 	    (e = add(todo, n, HOOK_DEALLOC, slot(p->task_type, slot_dealloc()), 0, "Task's dealloc")) ||
-	    (e = add_def(todo, n, HOOK_CANCEL, field(p->cancel, DESCR_METHOD), "cancel")))
+	    (e = add_def(todo, n, HOOK_CANCEL, field(p->cancel, DESCR_METHOD), "cancel")) ||
+	    (e = add_def(todo, n, HOOK_SET_NAME, field(p->set_name, DESCR_METHOD), "set_name")))
 		return e;
 	/* Subclasses that exist have copies of the slot, unless they define __init__. */
 	for (Py_ssize_t i = 0; i < PyList_Size(p->subclasses); i++) {
@@ -138,13 +140,14 @@ static const char *collect_steps(const struct patch_targets *p, struct patch *to
 	return add(todo, n, HOOK_WAKEUP, &def->meth, def->flags & ~METH_METHOD, "task_wakeup");
 }
 
-static const char *collect_foreign(const struct patch_targets *p, struct patch *todo, unsigned *n)
+static const char *collect_functions(const struct patch_targets *p, struct patch *todo, unsigned *n)
 {
 	const struct { PyObject *f; enum hook h; const char *name; } fs[] = {
 		{ p->register_, HOOK_REGISTER, "_register_task" },
 		{ p->enter, HOOK_ENTER, "_enter_task" },
 		{ p->leave, HOOK_LEAVE, "_leave_task" },
 		{ p->swap, HOOK_SWAP, "_swap_current_task" },
+		{ p->signal, HOOK_SIGNAL, "signal" },
 	};
 	for (size_t i = 0; i < sizeof fs / sizeof *fs; i++) {
 		const char *e = fs[i].f == Py_None ? NULL
@@ -164,8 +167,9 @@ const char *patch_on(const struct patch_targets *p)
 		return why("types are laid out otherwise", "PyTypeObject");
 	if ((e = collect_task(p, todo, &n)) || (e = collect_steps(p, todo, &n)) ||
 	    (e = add_def(todo, &n, HOOK_THROW, field(p->throw_, DESCR_METHOD), "throw")) ||
-	    (e = collect_foreign(p, todo, &n)))
+	    (e = collect_functions(p, todo, &n)))
 		return e;
+	future_dict = (int32_t)(intptr_t)*slot(p->task_type, agent_layout.type_dictoffset);
 	/* A type that a patch lies in must outlive it. */
 	Py_IncRef(p->task_type);
 	Py_IncRef(type_of(p->step));
@@ -174,6 +178,15 @@ const char *patch_on(const struct patch_targets *p)
 		__atomic_store_n(todo[i].at, todo[i].now, __ATOMIC_RELEASE);
 	}
 	return NULL;
+}
+
+void patch_forget(int64_t interpreter)
+{
+	unsigned n = 0;
+	for (unsigned i = 0; i < n_patches; i++)
+		if (patches[i].interpreter != interpreter)
+			patches[n++] = patches[i];
+	n_patches = n;
 }
 
 void patch_off(void)

@@ -30,11 +30,15 @@ static PyThreadState *this_thread(void)
 					     : PyThreadState_Get();
 }
 
+int64_t interpreter_id(void)
+{
+	return PyInterpreterState_GetID(PyInterpreterState_Get ? PyInterpreterState_Get()
+								: _PyInterpreterState_Get());
+}
+
 static uint64_t interpreter_tag(void)
 {
-	PyInterpreterState *i = PyInterpreterState_Get ? PyInterpreterState_Get()
-						       : _PyInterpreterState_Get();
-	return (uint64_t)(PyInterpreterState_GetID(i) & 0xffff) << 48;
+	return (uint64_t)(interpreter_id() & 0xffff) << 48;
 }
 
 static bool push(struct raw_stack *s, uint64_t code, int64_t lasti)
@@ -115,13 +119,13 @@ void stack_of_thread(struct raw_stack *s)
 }
 
 /* PyTracebackObject: tb_next, tb_frame, int tb_lasti (Include/cpython/traceback.h). */
-void stack_of_traceback(PyObject *tb, struct raw_stack *s)
+void stack_of_traceback(PyObject *tb, const PyObject *end, struct raw_stack *s)
 {
 	const struct py_layout *l = &agent_layout;
 	unsigned depth = 0;
 	s->n = 0;
 	s->cut = false;
-	for (PyObject *t = tb; t && t != Py_None; t = field(t, l->object_size))
+	for (PyObject *t = tb; t && t != Py_None && t != end; t = field(t, l->object_size))
 		depth++;
 	/* Outermost first here; the innermost STACK_DEPTH frames count. */
 	for (; depth > STACK_DEPTH; depth--, s->cut = true)

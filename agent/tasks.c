@@ -231,6 +231,13 @@ void task_finish(struct agent_task *t, const struct task_end *end)
 		evict(&agent_private->preserved, AGENT_PRESERVED, AGENT_DROPPED_PRESERVED);
 }
 
+void task_rename(struct agent_task *t, PyObject *name)
+{
+	uint32_t old = t->name;
+	__atomic_store_n(&t->name, string_keep_name(name), __ATOMIC_RELEASE);
+	string_drop(old);
+}
+
 /* The middle ones go when there are too many: the first says how it began, the last
  * how it ended. */
 static uint32_t oldest_but_one(struct agent_task *t)

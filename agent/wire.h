@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 #define AGENT_MAGIC 0x6e6f6d636e797361ull /* "asyncmon" */
-#define AGENT_VERSION 1u
+#define AGENT_VERSION 2u
 #define AGENT_SYMBOL "asyncmon_agent_header"
 #define AGENT_SONAME "libasyncmon-agent.so"
 
@@ -86,6 +86,8 @@ enum agent_outcome {
 #define AGENT_BEFORE 2u          /* it was made before the agent came */
 #define AGENT_FOREIGN 4u         /* no _asyncio.Task: followed through _register_task */
 #define AGENT_CANCELS_CUT 8u     /* it had more cancel requests than are kept */
+#define AGENT_FOLLOWED 16u       /* the agent's own: its cancel was replaced, and is followed */
+#define AGENT_SWAPPED 32u        /* the agent's own: its step began by _swap_current_task */
 
 /* A string is 0 (none), AGENT_EMPTY, "Task-N" in the low 31 bits with the top bit set, or
  * the index of its first cell. */
@@ -123,8 +125,9 @@ struct agent_cancel {
 	uint32_t by_name, message;
 	uint32_t stack;
 	uint32_t next;           /* older request, or next free */
-	uint64_t by;             /* the task object's address */
+	uint64_t by;             /* the task object's address, or AGENT_BY_SIGNAL */
 };
+#define AGENT_BY_SIGNAL 1ull     /* a handler of signal.signal() did, or what it had called soon */
 
 /* A node of the tree of stacks: a stack is its innermost frame's node. */
 struct agent_node {

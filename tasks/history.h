@@ -38,6 +38,12 @@ struct stack history_stack(struct history *hi, uint32_t node);
 /* Seconds since the epoch of one of the agent's times. */
 double history_time(const struct history *hi, uint64_t ns);
 
+/* A task asked, known or not. */
+static inline bool history_by_task(const struct agent_cancel *c)
+{
+	return c->by_serial || (c->by && c->by != AGENT_BY_SIGNAL);
+}
+
 /* history_origin.c: what kind of thing asked, by the stack it asked from. */
 enum cancel_origin history_origin(struct history *hi, const struct agent_cancel *c,
 				  const struct stack *s, bool by_was_asked);

@@ -110,7 +110,7 @@ static const struct chain_link *cancellers(struct history *hi, const struct agen
 	struct agent_cancel c;
 	uint64_t until = UINT64_MAX;
 	while (l.n < CHAIN_MAX && last_cancel(hi, &t, until, &c)) {
-		if (!c.by_serial && !c.by)
+		if (!history_by_task(&c))
 			break;
 		bool again = c.by_serial == task->serial || in_links(&l, c.by_serial);
 		struct chain_link *k = &l.v[l.n++];
@@ -129,7 +129,7 @@ static struct cancel cancel(struct history *hi, const struct agent_cancel *c)
 	struct agent_cancel asked;
 	struct cancel out = {
 		.at = history_time(hi, c->at),
-		.has_by = c->by_serial || c->by,
+		.has_by = history_by_task(c),
 		.message = history_string(hi, c->message),
 		.stack = history_stack(hi, c->stack),
 	};

@@ -96,6 +96,8 @@ enum cancel_origin history_origin(struct history *hi, const struct agent_cancel 
 				  const struct stack *s, bool by_was_asked)
 {
 	enum cancel_origin o;
+	if (c->by == AGENT_BY_SIGNAL)
+		return CANCEL_SIGNAL;
 	for (size_t i = s->n; i-- > 0 && s->n - i <= 3; ) {
 		if (!s->frames[i] || !known_asker(s->frames[i], &o))
 			continue;
@@ -106,7 +108,7 @@ enum cancel_origin history_origin(struct history *hi, const struct agent_cancel 
 			return CANCEL_TASK;
 		return o;
 	}
-	if (c->by_serial || c->by)
+	if (history_by_task(c))
 		return CANCEL_TASK;
 	for (size_t i = s->n; i-- > 0; ) {
 		const struct frame *f = s->frames[i];
