@@ -60,22 +60,30 @@ static uint64_t code_of_callable(struct reader *r, uint64_t f)
 	return 0;
 }
 
+static void know_handler(struct history *hi, uint64_t callable)
+{
+	uint64_t code = code_of_callable(&hi->w->r, callable);
+	if (code && !map_set(&hi->signal_codes, code, 1))
+		hi->w->nomem = true;
+}
+
 /* loop._signal_handlers: {number: Handle}; what runs them is a Handle like any other. */
 static void know_signals(struct history *hi)
 {
+	enum { SIGNALS_MAX = 64 };
 	struct walk *w = hi->w;
 	hi->signals_known = true;
 	for (size_t i = 0; i < w->s->nloops; i++) {
 		struct dict_iter it;
-		uint64_t key, handle;
-		uint64_t dict = attr_get(&w->r, w->s->loops[i].id, "_signal_handlers");
+		uint64_t key, handle, callables[SIGNALS_MAX], loop = w->s->loops[i].id;
+		uint64_t dict = attr_get(&w->r, loop, "_signal_handlers");
+		size_t found = uvloop_signals(w, loop, callables, SIGNALS_MAX);
+		while (found-- > 0)
+			know_handler(hi, callables[found]);
 		if (!dict || !dict_begin(&w->r, dict, &it))
 			continue;
-		for (int n = 0; n < 64 && dict_next(&w->r, &it, &key, &handle); n++) {
-			uint64_t code = code_of_callable(&w->r, attr_get(&w->r, handle, "_callback"));
-			if (code && !map_set(&hi->signal_codes, code, 1))
-				w->nomem = true;
-		}
+		for (int n = 0; n < SIGNALS_MAX && dict_next(&w->r, &it, &key, &handle); n++)
+			know_handler(hi, attr_get(&w->r, handle, "_callback"));
 	}
 }
 
@@ -118,9 +126,9 @@ enum cancel_origin history_origin(struct history *hi, const struct agent_cancel 
 	/* uvloop's callbacks have no frame of a loop but the one that started it. */
 	for (size_t i = s->n; i-- > 0; ) {
 		const char *name = s->frames[i] ? last_part(s->frames[i]->function) : "";
-		if (ends_with(s->frames[i]->file, "asyncio/runners.py") &&
+		if (s->frames[i] && ends_with(s->frames[i]->file, "asyncio/runners.py") &&
 		    (strcmp(name, "run") == 0 || strcmp(name, "_run_until_complete") == 0))
-			return CANCEL_CALLBACK;
+			return ran_by_signal(hi, c, i, s->n) ? CANCEL_SIGNAL : CANCEL_CALLBACK;
 	}
 	return CANCEL_UNKNOWN;
 }

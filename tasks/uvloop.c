@@ -146,6 +146,45 @@ void uvloop_timers(struct walk *w, struct loop *l,
 	}
 }
 
+/* A Handle made of a Python callable: new_Handle() has it among the handle's words. */
+static uint64_t callable_of(struct walk *w, uint64_t handle)
+{
+	int64_t n = words_of(w, handle);
+	for (int64_t i = 2; i < n; i++) {
+		uint64_t p = word(w, handle, i);
+		enum type_kind kind = p ? object_kind(&w->r, p) : KIND_OTHER;
+		if (kind == KIND_FUNCTION || kind == KIND_METHOD)
+			return p;
+	}
+	return 0;
+}
+
+/* Loop._signal_handlers: the dict of Handles by small numbers. */
+size_t uvloop_signals(struct walk *w, uint64_t loop, uint64_t *callables, size_t max)
+{
+	const struct type_info *t = object_type(&w->r, loop);
+	int64_t n = words_of(w, loop), number;
+	size_t found = 0;
+	struct dict_iter it;
+	uint64_t key, value;
+	if (!t || !is_class(w, t, "uvloop.loop.Loop"))
+		return 0;
+	for (int64_t i = 2; i < n; i++) {
+		uint64_t dict = word(w, loop, i);
+		if (!dict || object_kind(&w->r, dict) != KIND_DICT || !dict_begin(&w->r, dict, &it))
+			continue;
+		while (found < max && dict_next(&w->r, &it, &key, &value)) {
+			const struct type_info *vt = object_type(&w->r, value);
+			if (!int_at(&w->r, key, &number) || number < 1 || number > 64 || !vt ||
+			    !is_class(w, vt, "uvloop.loop.Handle"))
+				break;
+			callables[found] = callable_of(w, value);
+			found += callables[found] != 0;
+		}
+	}
+	return found;
+}
+
 static bool ends_with(const char *s, const char *end)
 {
 	size_t n = strlen(s), m = strlen(end);

@@ -2,6 +2,7 @@
 until the agent is in (injected, or from the start), does it all, and prints what it knows
 of it: one line when it waits, one with the truth."""
 import asyncio
+import functools
 import json
 import os
 import signal
@@ -123,6 +124,39 @@ async def signals(loop):
     await asyncio.wait([task])
 
 
+class Handlers:
+    """Of signal.signal(), as functions and methods; the loop's own by the side."""
+
+    def __init__(self, direct, soon):
+        self.direct, self.soon = direct, soon
+
+    def direct_one(self, number, frame):
+        cancel(self.direct, "signal", None)
+
+    def soon_one(self, number, frame):
+        asyncio.get_running_loop().call_soon_threadsafe(cancel, self.soon, "signal", None)
+
+
+async def plain_signals(loop):
+    direct, soon, later, called = [make(sleeper(), name) for name in (
+        "signalled directly", "signalled soon", "signalled later", "called like a handler")]
+    handlers = Handlers(direct, soon)
+
+    def later_one(number, frame):
+        loop.call_later(0.01, cancel, later, "callback", None)
+
+    def called_one(number, frame):
+        cancel(called, "task", "main")
+    for handler in (functools.partial(handlers.direct_one), handlers.soon_one, later_one, called_one):
+        signal.signal(signal.SIGUSR2, handler)
+        if handler is called_one:
+            handler(signal.SIGUSR2, None)
+        else:
+            # It interrupts this task, whose doing it is not.
+            os.kill(os.getpid(), signal.SIGUSR2)
+    await asyncio.wait([direct, soon, later, called])
+
+
 async def groups():
     if not hasattr(asyncio, "TaskGroup"):
         return
@@ -177,6 +211,7 @@ async def everything():
     await asyncio.wait([last])
     await timeouts()
     await signals(loop)
+    await plain_signals(loop)
     await groups()
     return keep
 
