@@ -114,6 +114,7 @@ void json_ref(struct json *j, const struct task_ref *r)
 	kid(j, "id", r->id);
 	kcount(j, "serial", r->serial);
 	kstr(j, "name", r->name);
+	kbool(j, "remembered", !r->forgotten);
 	json_object_end(j);
 }
 

@@ -147,7 +147,7 @@ void page_ref(struct page *p, const struct task_ref *r)
 		strbuf_str(&p->text, "a task");
 	if (r->serial < 0)
 		return;
-	strbuf_fmt(&p->text, " (#%lld%s)", (long long)r->serial, r->name ? "" : ", no longer remembered");
+	strbuf_fmt(&p->text, " (#%lld%s)", (long long)r->serial, r->forgotten ? ", no longer remembered" : "");
 }
 
 void page_chain(struct page *p, const struct chain_link *links, size_t n, const char *did)

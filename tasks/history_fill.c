@@ -24,7 +24,8 @@ static struct task_ref ref(struct history *hi, uint64_t serial, uint64_t id, uin
 		.serial = serial ? (int64_t)serial : -1,
 		.name = history_string(hi, name),
 	};
-	if (!history_serial(hi, serial, &t))
+	r.forgotten = !history_serial(hi, serial, &t);
+	if (r.forgotten)
 		return r;
 	r.id = t.task;
 	if (t.state == AGENT_ALIVE || t.state == AGENT_ENDING) {

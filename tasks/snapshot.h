@@ -63,6 +63,7 @@ struct task_ref {            /* a task by name, which may be gone */
 	uint64_t id;
 	int64_t serial;          /* -1: unknown */
 	const char *name;
+	bool forgotten;          /* the agent has no more than this of it */
 };
 
 enum wait_kind {
