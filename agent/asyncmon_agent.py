@@ -216,14 +216,14 @@ def _handler_ran(marker):
     """What a handler has the running loop call soon is the signal's doing as well; the
     steps of tasks that it makes are theirs."""
     import _asyncio
-    ready = getattr(_asyncio._get_running_loop(), "_ready", None)
-    if not hasattr(ready, "copy"):
-        return
-    for handle in list(ready.copy())[-64:]:
+    ready = getattr(_asyncio._get_running_loop(), "_ready", ())
+    # Appended last; handlers may run very often, and queues be long.
+    for i in range(1, min(len(ready), 64) + 1):
+        handle = ready[-i]
         context = getattr(handle, "_context", None)
         callback = getattr(handle, "_callback", None)
         if callback is None or context is None or context.get(_watched) != marker:
-            continue
+            break
         name = getattr(callback, "__name__", type(callback).__name__)
         if not name.endswith(("__step", "__wakeup", "MethWrapper")):
             handle._callback = _native.wrap(_SIGNALLED, callback)

@@ -1,5 +1,13 @@
 """The agent and tasks that are made in Python, and a cancel that was replaced."""
 import json
+import os
+import shutil
+import subprocess
+import tempfile
+
+from conftest import ASYNCMON
+
+BUILD = os.path.dirname(os.path.abspath(ASYNCMON))
 
 
 def names(records):
@@ -82,3 +90,40 @@ def test_all_is_put_back(interp, target, asyncmon):
     assert asyncmon("inject", t.pid).rc == 0
     names_now = names(asyncmon.json("ps", t.pid)["tasks"])
     assert names_now["Task sleeper"]["created"] is None
+
+
+RUN = """
+import sys
+assert "asyncio" not in sys.modules
+import asyncio, asyncmon_agent, os
+async def sleeper():
+    await asyncio.sleep(1000)
+async def main():
+    loop = asyncio.get_running_loop()
+    task = asyncio.tasks._PyTask(sleeper(), loop=loop)
+    await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.wait([task])
+    n = asyncmon_agent.running()
+    assert n["tasks"] == 2 and n["cancels"] == 1 and n["ended"] == 1, n
+asyncio.run(main())
+# Nothing waits for imports any more.
+assert asyncmon_agent._Later not in sys.meta_path
+"""
+
+
+def test_run_begins_before_asyncio_is_whole(interp):
+    """As `asyncmon run` does it, in a chroot too."""
+    root = interp.root or ""
+    folder = tempfile.mkdtemp(prefix="asyncmon-run-", dir=root + "/tmp")
+    try:
+        os.chmod(folder, 0o755)
+        for name in ("libasyncmon-agent.so", "asyncmon_agent.py", "shim"):
+            source = os.path.join(BUILD, name)
+            (shutil.copytree if name == "shim" else shutil.copy)(source, os.path.join(folder, name))
+        env = dict(os.environ, PYTHONPATH=folder[len(root):] + "/shim", ASYNCMON_RUN="first")
+        p = subprocess.run(interp.argv + ["-c", RUN], env=env, stderr=subprocess.PIPE, timeout=60,
+                           universal_newlines=True)
+        assert p.returncode == 0, p.stderr
+    finally:
+        shutil.rmtree(folder)
