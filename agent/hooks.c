@@ -1,6 +1,7 @@
 /* What runs in place of the target's functions. Each hook calls the original exactly
  * once, gives its result on, and leaves the error indicator as the original set it.
- * None calls Python code, and none keeps a reference to a task. */
+ * None calls Python code (but for one question to asyncio after a start), and none keeps
+ * a reference to a task. */
 #include "agent/hooks.h"
 
 #include <string.h>
@@ -24,7 +25,52 @@ void hooks_mute(bool yes)
 
 void hooks_begin(void)
 {
-	agent_era++;
+	agent_era = agent_era + 1u == ERA_ASKED ? 1 : agent_era + 1;
+}
+
+/* asyncio.current_task(), with a reference; NULL: none. */
+static PyObject *current_by_asyncio(void)
+{
+	PyObject *modules = PyImport_GetModuleDict();
+	PyObject *tasks = modules ? PyDict_GetItemString(modules, "asyncio.tasks") : NULL;
+	PyObject *f = tasks ? PyObject_GetAttrString(tasks, "current_task") : NULL;
+	PyObject *task = f ? PyObject_CallFunctionObjArgs(f, NULL) : NULL;
+	if (!task)
+		PyErr_Clear();
+	if (f)
+		Py_DecRef(f);
+	if (task == Py_None) {
+		Py_DecRef(task);
+		task = NULL;
+	}
+	return task;
+}
+
+/* A thread may be in a step that began before the agent came. That is asked for once, and
+ * what was answered is asked again each time: its end will not be seen. */
+bool current_holds_slowly(void)
+{
+	static __thread uint16_t asked;
+	if (current.era != ERA_ASKED && asked == agent_era)
+		return false;
+	asked = agent_era;
+	PyObject *task = current_by_asyncio();
+	if (task && current.era == ERA_ASKED && current.task == task) {
+		Py_DecRef(task);
+		return true;
+	}
+	current = (struct current){ .task = task, .era = ERA_ASKED, .foreign = task && !is_c_task(task) };
+	if (!task) {
+		current.era = 0;
+		return false;
+	}
+	agent_lock();
+	struct agent_task *t = task_find_or_adopt(task, agent_now(), current.foreign ? AGENT_FOREIGN : 0,
+						  &current.index);
+	current.serial = t ? t->serial : 0;
+	agent_unlock();
+	Py_DecRef(task);
+	return true;
 }
 
 #define PRESERVED_MAX 1024
@@ -130,10 +176,11 @@ static void describe_c_task(struct end_texts *e, PyObject *task, PyObject *coro)
 
 bool task_born(const void *task, const void *coro, unsigned flags, struct current *c)
 {
+	bool by_task = current_holds();
 	struct task_birth b = {
 		.task = task,
 		.parent = current.index,
-		.parent_serial = current_holds() ? current.serial : 0,
+		.parent_serial = by_task ? current.serial : 0,
 		.flags = flags | (n_preserved && is_preserved(coro) ? AGENT_PERSISTENT : 0),
 	};
 	struct raw_stack s;

@@ -11,11 +11,14 @@
 /* The task this thread's loop is in. */
 struct current { const void *task; uint64_t serial; uint32_t index; uint16_t era; bool foreign; };
 extern __thread struct current current;
-/* How often the agent was started: what a thread was in before is left over. */
+/* Which start of the agent it is: what a thread was in before is left over. */
 extern uint16_t agent_era;
+#define ERA_ASKED 0xffffu
+/* Whether `current` is to be believed; may have it told by asyncio first. */
+bool current_holds_slowly(void);
 static inline bool current_holds(void)
 {
-	return current.era == agent_era;
+	return likely(current.era == agent_era) || current_holds_slowly();
 }
 /* While the agent runs a task of its own. */
 extern __thread bool hooks_muted;

@@ -91,6 +91,51 @@ def test_serials_go_on(odd, asyncmon):
         seen.add(new["serial"])
 
 
+MIDDLE = """
+import asyncio, sys
+sys.path.insert(0, %r)
+import asyncmon_agent
+async def sleeper():
+    await asyncio.sleep(1000)
+async def main():
+    asyncio.current_task().set_name("main")
+    loop = asyncio.get_running_loop()
+    keep = []
+    for n in (1, 2):
+        asyncmon_agent.start()
+        keep += [loop.create_task(sleeper()), loop.create_task(sleeper())]
+        keep[-2].set_name("same step")
+        # main's step is over by then, unseen.
+        loop.call_soon(lambda: keep.insert(0, loop.create_task(sleeper(), name="callback's")))
+        await asyncio.sleep(0)
+        keep[-1].cancel()
+        if n == 1:
+            asyncmon_agent.stop()
+    await asyncio.sleep(0.01)
+    print("ready", flush=True)
+    await asyncio.sleep(1000)
+asyncio.run(main())
+""" % BUILD
+
+
+def test_started_in_the_middle_of_a_step(outside, asyncmon):
+    p = subprocess.Popen(outside.argv + ["-c", MIDDLE], stdout=subprocess.PIPE)
+    try:
+        assert p.stdout.readline() == b"ready\n"
+        tasks = asyncmon.json("ps", p.pid)["tasks"]
+        made = [t for t in tasks if t["created"]]
+        by = {t["name"]: (t["created"]["by"] or {"name": None})["name"] for t in made}
+        assert by == {"same step": "main", "callback's": None}
+        ended = asyncmon.json("pst", p.pid)["terminated"]
+        pages = asyncmon.json("wt", p.pid, *[t["serial"] for t in ended])["terminated"]
+        # Of the first round one ended in the second, which did not see it made.
+        one, = [t for t in pages if t["created"]]
+        assert one["created"]["by"]["name"] == "main" and who(one) == [("task", "main")]
+    finally:
+        p.kill()
+        p.wait()
+
+
 # ---- ends ----
 
 @pytest.fixture(params=[n for n in INTERPS if not INTERPS[n].root])

@@ -136,12 +136,14 @@ static void task_json(void **state)
 		"{\"function\":\"level_0\",\"file\":\"/srv/app/handlers.py\",\"line\":10},"
 		"{\"function\":\"level_1\",\"file\":\"/srv/app/handlers.py\",\"line\":11}],"
 		"\"created\":{\"at\":\"2023-11-14T22:13:20.250000Z\",\"age\":61,"
-		"\"by\":{\"id\":\"0x7f0000001100\",\"serial\":2,\"name\":\"boss\"},\"stack\":["
+		"\"by\":{\"id\":\"0x7f0000001100\",\"serial\":2,\"name\":\"boss\","
+		"\"remembered\":true},\"stack\":["
 		"{\"function\":\"maker\",\"file\":\"/srv/app/main.py\",\"line\":5}]},"
 		"\"cancels\":[{\"at\":\"2023-11-14T22:13:21.000000Z\",\"by\":{\"id\":\"0x7f0000001100\",\"serial\":2,"
-		"\"name\":\"boss\"},\"origin\":\"task\",\"message\":\"enough\",\"stack\":[]}],"
+		"\"name\":\"boss\",\"remembered\":true},\"origin\":\"task\",\"message\":\"enough\",\"stack\":[]}],"
 		"\"stats\":{\"polls\":7,\"busy\":0.5,\"longest_poll\":0.25},\"exception\":null,\"persistent\":false,"
-		"\"chain\":[{\"task\":{\"id\":\"0x7f0000001100\",\"serial\":2,\"name\":\"boss\"},\"stack\":["
+		"\"chain\":[{\"task\":{\"id\":\"0x7f0000001100\",\"serial\":2,\"name\":\"boss\","
+		"\"remembered\":true},\"stack\":["
 		"{\"function\":\"level_0\",\"file\":\"/srv/app/handlers.py\",\"line\":10}]}]");
 	ran_free(&r);
 	r = run_line(whole_task, "where Task-2 --json");
