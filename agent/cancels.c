@@ -2,7 +2,8 @@
  * in its place on one task (as aiotools' scopes do, which hold requests back). */
 #include "agent/hooks.h"
 
-int32_t future_dict;
+int32_t future_dict, future_values;
+const void *future_type;
 
 /* The task whose request is being made already, by a function in place of its cancel. */
 static __thread const void *underway;

@@ -86,18 +86,23 @@ PyObject *cancel_through(const struct cancel_call *c);
 void cancel_follow(PyObject *task);
 /* Where a task of _asyncio has its dict of attributes; -1: as CPython manages it. */
 extern int32_t future_dict;
+/* _asyncio.Task and where it has inline values, 0: it has none. */
+extern const void *future_type;
+extern int32_t future_values;
 /* Whether it may have attributes of its own: almost none has. Managed ones (3.13+,
  * Include/internal/pycore_object.h, pycore_dict.h) are in a dict before the object or
  * in values behind it: PyDictValues begins with a capacity and a size of a byte each. */
+enum { INLINE_VALUES = 1 << 2 };
 static inline bool has_attributes(const void *task)
 {
-	enum { INLINE_VALUES = 1 << 2 };
 	const struct py_layout *l = &agent_layout;
 	if (future_dict >= 0)
 		return future_dict && field(task, future_dict);
 	if (field(task, l->free_threaded ? -8 : -24))
 		return true;
 	const void *type = type_of(task);
+	if (likely(type == future_type))
+		return future_values && ((const uint8_t *)task)[future_values + 1];
 	if (!((uintptr_t)field(type, l->type_flags) & INLINE_VALUES) || l->dictvalues_valid < 0)
 		return false;
 	const uint8_t *values = (const uint8_t *)task + (intptr_t)field(type, l->type_basicsize);

@@ -170,6 +170,9 @@ const char *patch_on(const struct patch_targets *p)
 	    (e = collect_functions(p, todo, &n)))
 		return e;
 	future_dict = (int32_t)(intptr_t)*slot(p->task_type, agent_layout.type_dictoffset);
+	bool values = (uintptr_t)*slot(p->task_type, agent_layout.type_flags) & INLINE_VALUES;
+	future_values = values ? (int32_t)(intptr_t)*slot(p->task_type, agent_layout.type_basicsize) : 0;
+	future_type = p->task_type;
 	/* A type that a patch lies in must outlive it. */
 	Py_IncRef(p->task_type);
 	Py_IncRef(type_of(p->step));
