@@ -72,8 +72,8 @@ def test_a_canceller_no_longer_remembered(interp, target, asyncmon):
     assert by["name"] == "forgotten" and by["remembered"] is False
     assert task["created"]["by"]["remembered"] is True
     text = asyncmon("where", t.pid, task["id"]).out
-    assert "by task forgotten (#%d), no longer remembered\n" % by["serial"] in text
-    assert "frames of the event loop)\n" in text and "_run_once" not in text
+    assert "by task forgotten (#%d, no longer remembered)\n" % by["serial"] in text
+    assert "frames that ran the loop" in text and "_run_once" not in text
 
 
 def test_serials_go_on(odd, asyncmon):
