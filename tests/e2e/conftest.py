@@ -3,6 +3,7 @@ every interpreter that tests/interpreters knows."""
 import collections
 import json
 import os
+import re
 import select
 import shutil
 import signal
@@ -25,11 +26,18 @@ class Interp:
     def __init__(self, row):
         self.__dict__.update(row)
         self.id = row["name"]
-        text = (row["version"] or row["name"].split("-")[1].rstrip("t"))
-        self.minor = tuple(int(x) for x in text.split(".")[:2])
+        text = re.search(r"(\d+)\.(\d+)", row["version"] or row["name"])
+        self.minor = tuple(map(int, text.groups())) if text else (0, 0)
 
 
 INTERPS = {row["name"]: Interp(row) for row in ROWS}
+# Named by the environment: every test that goes over some takes them too.
+GIVEN = [row["name"] for row in ROWS if row["given"]]
+
+
+def some(*names):
+    """These and the given ones, each once."""
+    return list(dict.fromkeys(list(names) + GIVEN))
 
 
 def pick(*names):
@@ -51,8 +59,8 @@ def interp(request):
     return usable(INTERPS[request.param])
 
 
-@pytest.fixture(params=["debian-3.11", "sid-3.13", "sid-3.14", "sid-3.15",
-                        "ft-3.13t"])
+@pytest.fixture(params=some("debian-3.11", "sid-3.13", "sid-3.14", "sid-3.15",
+                            "ft-3.13t"))
 def main_interp(request):
     """The few for tests that take long."""
     return usable(INTERPS[request.param])

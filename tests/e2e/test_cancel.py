@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from conftest import INTERPS, usable
+from conftest import INTERPS, some, usable
 
-SOME = ["debian-3.11", "pyenv-3.9", "pyenv-3.13", "sid-3.14", "sid-3.15"]
+SOME = some("debian-3.11", "pyenv-3.9", "pyenv-3.13", "sid-3.14", "sid-3.15", "ft-3.13t")
 UVLOOP = ["debian-3.11", "sid-3.14"]
 
 

@@ -8,11 +8,12 @@ import time
 
 import pytest
 
-from conftest import INTERPS, usable, wait_for
+from conftest import INTERPS, some, usable, wait_for
 
-NAMES = ["debian-3.11", "pyenv-3.8", "pyenv-3.9", "pyenv-3.10", "pyenv-3.11",
-         "pyenv-3.12", "pyenv-3.13", "sid-3.13", "sid-3.14", "sid-3.15",
-         "sid-3.14-dbg", "sid-3.15-dbg", "ft-3.13t"]
+NAMES = some(
+    "debian-3.11", "pyenv-3.8", "pyenv-3.9", "pyenv-3.10", "pyenv-3.11",
+    "pyenv-3.12", "pyenv-3.13", "sid-3.13", "sid-3.14", "sid-3.15",
+    "sid-3.14-dbg", "sid-3.15-dbg", "ft-3.13t")
 SHAPES = ["syscall", "extension", "gil", "uvloop", "signal"]
 # What a call of the evaluation loop consists of.
 LOOP = re.compile(r"(_PyEval_(EvalFrameDefault|EvalFrame|Vector)|_TAIL_CALL_\w+)(\.|$)")
@@ -214,7 +215,7 @@ def test_where_of_running(asyncmon, target, name):
     assert "read" in asyncmon("where", t.pid, task["id"]).out
 
 
-@pytest.mark.parametrize("name", ["debian-3.11", "pyenv-3.13", "sid-3.14"])
+@pytest.mark.parametrize("name", some("debian-3.11", "pyenv-3.13", "sid-3.14"))
 @needs_gdb
 def test_core_same_as_live(asyncmon, target, tmp_path, name):
     t = start(target, name, "syscall")

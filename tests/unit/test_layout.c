@@ -1,6 +1,7 @@
 /* The offset tables: complete, without dead lines, and the same as what DWARF says of
  * every interpreter with DWARF that is on this machine. Those are looked for where
- * tests/interpreters puts them and below pyenv; one that is missing is named. */
+ * tests/interpreters puts them, below pyenv and in ASYNCMON_TEST_PYTHONS; one that is
+ * missing is named. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -83,7 +84,7 @@ static void tables_have_no_dead_items(void **state)
 /* --- against DWARF --------------------------------------------------------- */
 
 struct interpreter {
-	char program[512], root[512];
+	char program[4096], root[512];
 	struct py_version version;
 	bool free_threaded, debug_build;
 };
@@ -252,6 +253,32 @@ static unsigned compare_all(const char *pattern, const char *root, bool pyenv)
 	return n;
 }
 
+/* NAME=PATH,...: the programs themselves, where links lead to them. */
+static unsigned compare_given(const char *list)
+{
+	unsigned n = 0;
+	char *copy = strdup(list), *rest = copy, *item;
+	assert_non_null(copy);
+	while ((item = strsep(&rest, ","))) {
+		const char *path = strchr(item, '=');
+		struct interpreter in = { 0 };
+		Elf64_Sym sym;
+		if (!path || !realpath(path + 1, in.program))
+			continue;
+		struct elf *e = open_elf(in.program);
+		const char *name = strstr(strrchr(in.program, '/'), "python3.");
+		unsigned minor;
+		if (e && name && sscanf(name, "python3.%u", &minor) == 1) {
+			in.debug_build = elf_symbol(e, "_Py_NegativeRefcount", &sym);
+			in.version = (struct py_version){ .major = 3, .minor = (uint8_t)minor };
+			n += compare(&in);
+		}
+		elf_close(e);
+	}
+	free(copy);
+	return n;
+}
+
 static void tables_agree_with_dwarf(void **state)
 {
 	(void)state;
@@ -277,6 +304,9 @@ static void tables_agree_with_dwarf(void **state)
 	n += compare_all(pattern, root, false);
 	snprintf(pattern, sizeof pattern, "%s/cpython-3.1[3-9]t/bin/python3.1[3-9]t", cache);
 	n += compare_all(pattern, "", false);
+	const char *given = getenv("ASYNCMON_TEST_PYTHONS");
+	if (given)
+		n += compare_given(given);
 	if (!n)
 		skip();
 }
