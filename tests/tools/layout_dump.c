@@ -2,7 +2,8 @@
  *
  * The layout that the DWARF of these files tells (a libpython or an object with
  * CPython's types, and _asyncio's file), as the items of a table in symbols/tables_*.c.
- * With -b, what differs from a table: 3.14, 3.14t (free-threaded), 3.14d (debug build). */
+ * With -b, what differs from a table: 3.14, 3.14t (free-threaded), 3.14d (debug build);
+ * 3.14.2t for one patch level's, else the last one's. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,8 @@ static const struct layout_table *table_named(const char *name)
 	if (strncmp(name, "3.", 2) != 0)
 		return NULL;
 	v.minor = (uint8_t)strtoul(name + 2, &end, 10);
+	if (*end == '.')
+		v.micro = (uint8_t)strtoul(end + 1, &end, 10);
 	return layout_table_for(v, *end == 't', *end == 'd', &exact);
 }
 
