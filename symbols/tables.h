@@ -29,9 +29,12 @@ struct layout_table {
 #define LAYOUT_ITEMS(a) .items = (a), .nitems = sizeof(a) / sizeof *(a)
 
 extern const struct layout_table table_3_8, table_3_9, table_3_10, table_3_11, table_3_12,
-	table_3_13, table_3_13_5, table_3_13_15, table_3_13_5_debug, table_3_13_15_debug,
-	table_3_13t, table_3_14, table_3_14_debug, table_3_14t, table_3_15,
-	table_3_15_debug, table_3_15t;
+	table_3_13, table_3_13_5, table_3_13_12, table_3_13_15, table_3_13_5_debug,
+	table_3_13_12_debug, table_3_13_15_debug, table_3_13_11t, table_3_13_12t, table_3_13t,
+	table_3_14_2, table_3_14_3, table_3_14_4, table_3_14,
+	table_3_14_2_debug, table_3_14_3_debug, table_3_14_4_debug, table_3_14_debug,
+	table_3_14_2t, table_3_14_3t, table_3_14_8t, table_3_14t, table_3_15,
+	table_3_15_debug, table_3_15_0t, table_3_15t;
 /* All of them, by version; ends with NULL. */
 extern const struct layout_table *const layout_tables[];
 

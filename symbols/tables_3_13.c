@@ -76,22 +76,33 @@ static const struct layout_item items_3_13_5[] = {
 const struct layout_table table_3_13_5 = {
 	.minor = 13,
 	.micro_min = 3,
-	.micro_max = 9,
+	.micro_max = 11,
 	.base = &table_3_13,
 	LAYOUT_ITEMS(items_3_13_5),
 };
 
-static const struct layout_item items_3_13_15[] = {
+static const struct layout_item items_3_13_12[] = {
 	{ LF_runtime_audit_hooks, 10448 },
 	{ LF_runtime_pending, 2664 },
+};
+
+const struct layout_table table_3_13_12 = {
+	.minor = 13,
+	.micro_min = 12,
+	.micro_max = 12,
+	.base = &table_3_13_5,
+	LAYOUT_ITEMS(items_3_13_12),
+};
+
+static const struct layout_item items_3_13_15[] = {
 	{ LF_tstate_running_loop, 312 },
 };
 
 const struct layout_table table_3_13_15 = {
 	.minor = 13,
-	.micro_min = 10,
+	.micro_min = 13,
 	.micro_max = LAYOUT_MICRO_ANY,
-	.base = &table_3_13_5,
+	.base = &table_3_13_12,
 	LAYOUT_ITEMS(items_3_13_15),
 };
 
@@ -103,10 +114,25 @@ static const struct layout_item items_3_13_5_debug[] = {
 
 const struct layout_table table_3_13_5_debug = {
 	.minor = 13,
-	.micro_max = 9,
+	.micro_max = 11,
 	.debug_build = true,
 	.base = &table_3_13_5,
 	LAYOUT_ITEMS(items_3_13_5_debug),
+};
+
+static const struct layout_item items_3_13_12_debug[] = {
+	{ LF_runtime_audit_hooks, 26440 },
+	{ LF_interp_audit_hooks, 10816 },
+	{ LF_runtime_pending, 18656 },
+};
+
+const struct layout_table table_3_13_12_debug = {
+	.minor = 13,
+	.micro_min = 12,
+	.micro_max = 12,
+	.debug_build = true,
+	.base = &table_3_13_12,
+	LAYOUT_ITEMS(items_3_13_12_debug),
 };
 
 static const struct layout_item items_3_13_15_debug[] = {
@@ -117,7 +143,7 @@ static const struct layout_item items_3_13_15_debug[] = {
 
 const struct layout_table table_3_13_15_debug = {
 	.minor = 13,
-	.micro_min = 10,
+	.micro_min = 13,
 	.micro_max = LAYOUT_MICRO_ANY,
 	.debug_build = true,
 	.base = &table_3_13_15,

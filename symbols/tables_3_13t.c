@@ -110,8 +110,34 @@ static const struct layout_item items_3_13t[] = {
 
 const struct layout_table table_3_13t = {
 	.minor = 13,
+	.micro_min = 13,
 	.micro_max = LAYOUT_MICRO_ANY,
 	.free_threaded = true,
 	.base = &table_3_13_15,
 	LAYOUT_ITEMS(items_3_13t),
+};
+
+static const struct layout_item items_3_13_12t[] = {
+	{ LF_tstate_running_loop, 304 },
+};
+
+const struct layout_table table_3_13_12t = {
+	.minor = 13,
+	.micro_min = 12,
+	.micro_max = 12,
+	.free_threaded = true,
+	.base = &table_3_13t,
+	LAYOUT_ITEMS(items_3_13_12t),
+};
+
+static const struct layout_item items_3_13_11t[] = {
+	{ LF_runtime_pending, 2640 },
+};
+
+const struct layout_table table_3_13_11t = {
+	.minor = 13,
+	.micro_max = 11,
+	.free_threaded = true,
+	.base = &table_3_13_12t,
+	LAYOUT_ITEMS(items_3_13_11t),
 };

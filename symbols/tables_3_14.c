@@ -1,5 +1,6 @@
 /* CPython 3.14: tasks in linked lists, awaited_by, tagged references. From 3.14.10, and its
- * debug build; the same as 3.14.8. */
+ * debug build; the sources of 3.14.5 to 3.14.8 say the same. Before those, three times
+ * fields came into the middle of the runtime's states. */
 #include "symbols/tables.h"
 
 static const struct layout_item items_3_14[] = {
@@ -59,6 +60,7 @@ static const struct layout_item items_3_14[] = {
 
 const struct layout_table table_3_14 = {
 	.minor = 14,
+	.micro_min = 5,
 	.micro_max = LAYOUT_MICRO_ANY,
 	.base = &table_3_13_15,
 	LAYOUT_ITEMS(items_3_14),
@@ -73,8 +75,92 @@ static const struct layout_item items_3_14_debug[] = {
 
 const struct layout_table table_3_14_debug = {
 	.minor = 14,
+	.micro_min = 5,
 	.micro_max = LAYOUT_MICRO_ANY,
 	.debug_build = true,
 	.base = &table_3_14,
 	LAYOUT_ITEMS(items_3_14_debug),
+};
+
+static const struct layout_item items_3_14_4[] = {
+	{ LF_interp_modules, 7664 },
+	{ LF_interp_sysdict, 7648 },
+	{ LF_interp_builtins, 7656 },
+	{ LF_interp_remote_debugging_enabled, 8052 },
+	{ LF_interp_asyncio_tasks_head, 10856 },
+};
+
+const struct layout_table table_3_14_4 = {
+	.minor = 14,
+	.micro_min = 4,
+	.micro_max = 4,
+	.base = &table_3_14,
+	LAYOUT_ITEMS(items_3_14_4),
+};
+
+static const struct layout_item items_3_14_4_debug[] = {
+	{ LF_runtime_pending, 18840 },
+	{ LF_interp_asyncio_tasks_head, 10864 },
+};
+
+const struct layout_table table_3_14_4_debug = {
+	.minor = 14,
+	.micro_min = 4,
+	.micro_max = 4,
+	.debug_build = true,
+	.base = &table_3_14_4,
+	LAYOUT_ITEMS(items_3_14_4_debug),
+};
+
+static const struct layout_item items_3_14_3[] = {
+	{ LF_interp_asyncio_tasks_head, 10848 },
+	{ LF_tstate_running_loop, 856 },
+	{ LF_tstate_running_task, 864 },
+	{ LF_tstate_asyncio_tasks_head, 872 },
+};
+
+const struct layout_table table_3_14_3 = {
+	.minor = 14,
+	.micro_min = 3,
+	.micro_max = 3,
+	.base = &table_3_14_4,
+	LAYOUT_ITEMS(items_3_14_3),
+};
+
+static const struct layout_item items_3_14_3_debug[] = {
+	{ LF_runtime_pending, 18840 },
+	{ LF_interp_asyncio_tasks_head, 10856 },
+};
+
+const struct layout_table table_3_14_3_debug = {
+	.minor = 14,
+	.micro_min = 3,
+	.micro_max = 3,
+	.debug_build = true,
+	.base = &table_3_14_3,
+	LAYOUT_ITEMS(items_3_14_3_debug),
+};
+
+static const struct layout_item items_3_14_2[] = {
+	{ LF_runtime_pending, 2824 },
+};
+
+const struct layout_table table_3_14_2 = {
+	.minor = 14,
+	.micro_max = 2,
+	.base = &table_3_14_3,
+	LAYOUT_ITEMS(items_3_14_2),
+};
+
+static const struct layout_item items_3_14_2_debug[] = {
+	{ LF_runtime_pending, 18816 },
+	{ LF_interp_asyncio_tasks_head, 10856 },
+};
+
+const struct layout_table table_3_14_2_debug = {
+	.minor = 14,
+	.micro_max = 2,
+	.debug_build = true,
+	.base = &table_3_14_2,
+	LAYOUT_ITEMS(items_3_14_2_debug),
 };

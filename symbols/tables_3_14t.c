@@ -1,6 +1,7 @@
 /* CPython 3.14, free-threaded: 32 bytes of header, thread-local bytecode. From the headers of
- * 3.14.10 compiled with Py_GIL_DISABLED; _asyncio, genobject.c and deque by the fields of
- * the GIL build, which the same way gives exactly, moved by the header. */
+ * 3.14.10 compiled with Py_GIL_DISABLED; but for where the interpreter has its list of
+ * tasks, all of it is as DWARF of a build of 3.14.7 has it. Between 3.14.8 and 3.14.10
+ * the allocator's part of the interpreter's state shrank (3.14.9 may be either). */
 #include "symbols/tables.h"
 
 static const struct layout_item items_3_14t[] = {
@@ -122,8 +123,49 @@ static const struct layout_item items_3_14t[] = {
 
 const struct layout_table table_3_14t = {
 	.minor = 14,
+	.micro_min = 9,
 	.micro_max = LAYOUT_MICRO_ANY,
 	.free_threaded = true,
 	.base = &table_3_14,
 	LAYOUT_ITEMS(items_3_14t),
+};
+
+static const struct layout_item items_3_14_8t[] = {
+	{ LF_interp_asyncio_tasks_head, 17632 },
+};
+
+const struct layout_table table_3_14_8t = {
+	.minor = 14,
+	.micro_min = 4,
+	.micro_max = 8,
+	.free_threaded = true,
+	.base = &table_3_14t,
+	LAYOUT_ITEMS(items_3_14_8t),
+};
+
+static const struct layout_item items_3_14_3t[] = {
+	{ LF_tstate_running_loop, 856 },
+	{ LF_tstate_running_task, 864 },
+	{ LF_tstate_asyncio_tasks_head, 872 },
+};
+
+const struct layout_table table_3_14_3t = {
+	.minor = 14,
+	.micro_min = 3,
+	.micro_max = 3,
+	.free_threaded = true,
+	.base = &table_3_14_8t,
+	LAYOUT_ITEMS(items_3_14_3t),
+};
+
+static const struct layout_item items_3_14_2t[] = {
+	{ LF_runtime_pending, 2824 },
+};
+
+const struct layout_table table_3_14_2t = {
+	.minor = 14,
+	.micro_max = 2,
+	.free_threaded = true,
+	.base = &table_3_14_3t,
+	LAYOUT_ITEMS(items_3_14_2t),
 };

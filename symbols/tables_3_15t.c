@@ -45,8 +45,22 @@ static const struct layout_item items_3_15t[] = {
 
 const struct layout_table table_3_15t = {
 	.minor = 15,
+	.micro_min = 1,
 	.micro_max = LAYOUT_MICRO_ANY,
 	.free_threaded = true,
 	.base = &table_3_14t,
 	LAYOUT_ITEMS(items_3_15t),
+};
+
+/* As 3.14.8t: the allocator's part was larger. */
+static const struct layout_item items_3_15_0t[] = {
+	{ LF_interp_asyncio_tasks_head, 17568 },
+};
+
+const struct layout_table table_3_15_0t = {
+	.minor = 15,
+	.micro_max = 0,
+	.free_threaded = true,
+	.base = &table_3_15t,
+	LAYOUT_ITEMS(items_3_15_0t),
 };
