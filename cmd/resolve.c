@@ -81,8 +81,9 @@ static err_t none(const struct snapshot *s, const char *word)
 		candidate(&b, best, n++);
 	if (!n && *word == '#' && !s->agent)
 		return err_new(E_NOTFOUND, "there is no task %s: serials are the agent's, which is not there", word);
-	err_t e = n ? err_new(E_NOTFOUND, "there is no task %s; like it are %s", word, b.s)
-		    : err_new(E_NOTFOUND, "there is no task %s among %zu", word, s->ntasks);
+	const char *live = s->done_unseen ? "live " : "";
+	err_t e = n ? err_new(E_NOTFOUND, "there is no %stask %s; like it are %s", live, word, b.s)
+		    : err_new(E_NOTFOUND, "there is no %stask %s among %zu", live, word, s->ntasks);
 	strbuf_free(&b);
 	return e;
 }

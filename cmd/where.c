@@ -222,7 +222,8 @@ static int where_run(struct call *c)
 {
 	struct snapshot *s = NULL;
 	struct list l = { 0 };
-	unsigned what = SNAPSHOT_DONE | SNAPSHOT_NATIVE | (opt_given(&c->args, "locals") ? SNAPSHOT_LOCALS : 0);
+	unsigned what = (c->nwords ? SNAPSHOT_DONE_IF_CAN : SNAPSHOT_DONE) | SNAPSHOT_NATIVE |
+			(opt_given(&c->args, "locals") ? SNAPSHOT_LOCALS : 0);
 	err_t e = check(c);
 	if (!e)
 		e = call_snapshot(c, what, &s);

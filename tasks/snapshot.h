@@ -236,6 +236,7 @@ struct snapshot {
 	int64_t paused_us;       /* -1: was not paused */
 	double taken_at;         /* seconds since the epoch */
 	bool complete;
+	bool done_unseen;        /* tasks that are done cannot be found in this build of Python */
 	const char **notes;      /* full sentences; what is missing, what to know */
 	size_t nnotes;
 
@@ -273,6 +274,7 @@ enum snapshot_what {
 	SNAPSHOT_ENDED = 16,     /* the agent's history */
 	SNAPSHOT_NO_PAUSE = 32,
 	SNAPSHOT_NO_TASKS = 64,  /* threads only */
+	SNAPSHOT_DONE_IF_CAN = 128, /* SNAPSHOT_DONE, but nothing is lacking where they cannot be found */
 };
 
 struct python;

@@ -147,7 +147,8 @@ void walk_tables(struct walk *w, struct addrs *tasks)
 	}
 	if (lists && w->asyncio)
 		walk_lists(w, tasks, &seen);
-	if (lists && w->asyncio && w->what & SNAPSHOT_DONE && !(w->what & (WALK_REHEARSAL | WALK_NO_HEAP)))
+	if (lists && w->asyncio && w->what & (SNAPSHOT_DONE | SNAPSHOT_DONE_IF_CAN) &&
+	    !(w->what & (WALK_REHEARSAL | WALK_NO_HEAP)))
 		walk_heap(w, found_in_heap, &(struct listing){ tasks, &seen });
 	map_free(&seen);
 }

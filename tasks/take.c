@@ -148,7 +148,8 @@ static void say_missing(struct snapshot *s, const struct walk *w, uint64_t misse
 	if (w->cut_lists)
 		snapshot_lacks(s, "%zu lists (of timers, callbacks, calls or tasks) are longer than what was read of them.",
 			       w->cut_lists);
-	if (w->no_heap)
+	s->done_unseen = w->no_heap;
+	if (w->no_heap && w->what & SNAPSHOT_DONE)
 		snapshot_lacks(s, "Tasks that are done but alive cannot be found in this build of Python: only live ones are listed.");
 	if (misses && s->complete)
 		snapshot_lacks(s, "%llu reads met memory that was not captured.", (unsigned long long)misses);

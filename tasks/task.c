@@ -123,7 +123,7 @@ void walk_task(struct walk *w, uint64_t addr)
 	bool in_c = type->kind == KIND_TASK;
 	enum future_state fs = future_state(w, addr);
 	bool done = fs == FUTURE_CANCELLED || fs == FUTURE_FINISHED;
-	if ((done && !(w->what & SNAPSHOT_DONE)) || w->s->ntasks == w->tasks_cap)
+	if ((done && !(w->what & (SNAPSHOT_DONE | SNAPSHOT_DONE_IF_CAN))) || w->s->ntasks == w->tasks_cap)
 		return;
 	struct task *t = &w->s->tasks[w->s->ntasks];
 	t->id = addr;
