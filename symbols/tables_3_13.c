@@ -1,7 +1,6 @@
 /* CPython 3.13: instr_ptr, bit fields in tasks, an eval breaker for each thread. From 3.13.0,
- * 3.13.5 (PyGC_Head is aligned to 4 bytes) and 3.13.15 (runtime and thread states grew; the same
- * as 3.13.18); at which patch level between them each change came is not known. Debug builds
- * of the latter two. */
+ * 3.13.5 (PyGC_Head is aligned to 4 bytes, by compilers that go along), 3.13.12 (the runtime
+ * grew) and 3.13.15 (so did thread states, in 3.13.13; the same as 3.13.18); and debug builds. */
 #include "symbols/tables.h"
 
 static const struct layout_item items_3_13[] = {
