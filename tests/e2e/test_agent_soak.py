@@ -70,7 +70,7 @@ def soak(t, asyncmon, tasks):
     return looks
 
 
-@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("threads", [1, 4])
 def test_soak(main_interp, target, asyncmon, threads):
     soak(target(main_interp, "churn.py", threads), asyncmon, SHORT)
 

@@ -215,6 +215,27 @@ def test_where_of_running(asyncmon, target, name):
     assert "read" in asyncmon("where", t.pid, task["id"]).out
 
 
+@pytest.mark.parametrize("name", some("sid-3.14-jit", "sid-3.15-jit"))
+def test_jit(asyncmon, target, name):
+    """Code that was compiled as it ran says nothing of its frames: Python's are all
+    there, C's where they are known, and where the C stack ends early it says so."""
+    t = start(target, name, "hot")
+    with open("/proc/%d/maps" % t.pid) as f:
+        compiled = [line for line in f.read().splitlines()
+                    if " r-xp 00000000 00:00 0" in line and not line.endswith("]")]
+    if not compiled:
+        pytest.skip("nothing was compiled")
+    a = asyncmon("stacktrace", "--native", t.pid)
+    frames = asyncmon.json("stacktrace", "--native", t.pid)["threads"][0]["frames"]
+    mine = [f["function"] for f in frames if f["kind"] == "python"]
+    assert mine[-2:] == t.truth["python"] and "run" in mine[0] + mine[1]
+    assert frames[-1]["kind"] == "native"
+    assert any(f["function"] == "read" for f in frames)
+    begins = any(f["function"] in ("_start", "__libc_start_main") for f in frames)
+    assert begins != ("the C stack ends early" in a.out), a.out
+    assert asyncmon.json("ps", t.pid)["tasks"][0]["stack"][-1]["function"] == "hot"
+
+
 @pytest.mark.parametrize("name", some("debian-3.11", "pyenv-3.13", "sid-3.14"))
 @needs_gdb
 def test_core_same_as_live(asyncmon, target, tmp_path, name):

@@ -7,6 +7,7 @@ first, from `outer` on} and then gets there.
     gil       wants the GIL that another thread keeps
     uvloop    uvloop's loop, idle
     signal    a C signal handler that runs Python, over pause(2)
+    hot       read(2), called by a loop that a JIT, if there is one, has compiled
     deep      600 Python functions that call each other through C
 """
 import asyncio
@@ -71,6 +72,16 @@ def interrupted():
     libc.pause()
 
 
+def hot():
+    zero = os.open("/dev/zero", os.O_RDONLY)
+    for fd in [zero] * 50000 + [r]:
+        os.read(fd, 1)
+
+
+async def outer_hot():
+    hot()
+
+
 def down(n):
     if n:
         functools.reduce(lambda a, b: down(n - 1), [1, 2])
@@ -90,6 +101,9 @@ elif shape == "gil":
 elif shape == "signal":
     tell("interrupted", "handler")
     interrupted()
+elif shape == "hot":
+    tell("outer_hot", "hot")
+    asyncio.run(outer_hot())
 elif shape == "deep":
     sys.setrecursionlimit(5000)
     tell(*["down", "<lambda>"] * 300, "down")

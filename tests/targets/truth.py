@@ -5,6 +5,7 @@ Python itself offers (cr_await, gi_yieldfrom, ag_await, referents of the C
 hops) and prints one line of JSON.  Runs on Python 3.8 to 3.15.
 """
 import asyncio
+import contextlib
 import gc
 import json
 import os
@@ -65,6 +66,27 @@ def running_stack(task, ident):
             return out[::-1]
         frame = frame.f_back
     return None
+
+
+@contextlib.contextmanager
+def running_let_look():
+    """Free-threaded, a task in its step is locked, also for who asks for its
+    name; one that never ends lets go where all threads are made to stop."""
+    over = threading.Event()
+
+    def stop_all():
+        while not over.wait(0.01):
+            sys._current_frames()
+    helper = threading.Thread(target=stop_all, daemon=True)
+    locks = not getattr(sys, "_is_gil_enabled", lambda: True)()
+    if locks:
+        helper.start()
+    try:
+        yield
+    finally:
+        over.set()
+        if locks:
+            helper.join()
 
 
 class Truth:
@@ -144,29 +166,34 @@ class Truth:
     def snapshot(self):
         return [self.task(t, i) for t, i in self.all().values()]
 
-    def tell(self, **more):
+    def account(self, **more):
         out = {"pid": os.getpid(), "python": sys.version.split()[0],
                "loops": [{"id": hex(id(l)), "thread": n}
                          for l, n, _ in self.loops],
                "tasks": self.snapshot()}
         out.update(more)
-        print(json.dumps(out), flush=True)
+        return out
+
+    def tell(self, **more):
+        print(json.dumps(self.account(**more)), flush=True)
 
     def tell_when_settled(self, **more):
         """From a thread of its own, once nothing changes any more."""
         def teller():
             before, same = None, 0
-            while same < 3:
-                time.sleep(0.1)
-                try:
-                    now = [(t["id"], t["stack"]) for t in self.snapshot()]
-                    busy = any(getattr(l, "_ready", None) for l, _, _
-                               in self.loops[:1])
-                except RuntimeError:
-                    now, busy = None, True
-                same = same + 1 if now == before and not busy else 0
-                before = now
-            self.tell(**more)
+            with running_let_look():
+                while same < 3:
+                    time.sleep(0.1)
+                    try:
+                        now = [(t["id"], t["stack"]) for t in self.snapshot()]
+                        busy = any(getattr(l, "_ready", None) for l, _, _
+                                   in self.loops[:1])
+                    except RuntimeError:
+                        now, busy = None, True
+                    same = same + 1 if now == before and not busy else 0
+                    before = now
+                out = self.account(**more)
+            print(json.dumps(out), flush=True)
             threading.Event().wait()
         threading.Thread(target=teller, name="teller", daemon=True).start()
 
