@@ -67,6 +67,7 @@ const struct dwarf_field dwarf_fields[] = {
 	/* Include/object.h, Include/cpython/object.h */
 	OF(object_size, SIZE, "PyObject"),
 	AT(object_refcnt, "PyObject.ob_refcnt|PyObject.ob_ref_local"),
+	AT(object_gc_bits, "PyObject.ob_gc_bits"),
 	AT(object_type, "PyObject.ob_type"),
 	AT(var_size, "PyVarObject.ob_size"),
 	AT(type_name, "PyTypeObject.tp_name"),

@@ -49,7 +49,7 @@
 	X(pending_lock)               /* pointer to a lock <= 3.12, PyMutex byte 3.13+ */ \
 	X(pending_count) X(pending_calls) X(pending_first) X(pending_last) \
 	/* PyObject, PyVarObject, PyTypeObject, PyHeapTypeObject */ \
-	X(object_size) X(object_refcnt) X(object_type) X(var_size) \
+	X(object_size) X(object_refcnt) X(object_gc_bits) /* free-threaded */ X(object_type) X(var_size) \
 	X(type_name) X(type_basicsize) X(type_itemsize) X(type_flags) X(type_dictoffset) \
 	X(type_base) X(type_dict) X(heaptype_qualname) X(heaptype_cached_keys) \
 	/* str, bytes, int, float */ \

@@ -15,6 +15,7 @@ static const struct layout_item items_3_14t[] = {
 	{ LF_gil_locked, 24 },
 	{ LF_object_size, 32 },
 	{ LF_object_refcnt, 12 },
+	{ LF_object_gc_bits, 11 },
 	{ LF_object_type, 24 },
 	{ LF_var_size, 32 },
 	{ LF_type_name, 40 },

@@ -236,7 +236,7 @@ struct snapshot {
 	int64_t paused_us;       /* -1: was not paused */
 	double taken_at;         /* seconds since the epoch */
 	bool complete;
-	bool done_unseen;        /* tasks that are done cannot be found in this build of Python */
+	bool done_unseen;        /* tasks that are done cannot be found in this process */
 	const char **notes;      /* full sentences; what is missing, what to know */
 	size_t nnotes;
 

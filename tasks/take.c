@@ -15,6 +15,8 @@
 #define REHEARSE_TASKS 1000
 /* Up to this size everything is copied in an instant that few targets would notice. */
 #define SMALL (256ull << 20)
+/* So much is searched for tasks that no list leads to. */
+#define SEARCH_BYTES (1ull << 30)
 /* Of a larger one, a rehearsal may read this part and meet a task for so many bytes. */
 #define REHEARSE_PART 8
 #define TASK_BYTES 2048
@@ -150,7 +152,7 @@ static void say_missing(struct snapshot *s, const struct walk *w, uint64_t misse
 			       w->cut_lists);
 	s->done_unseen = w->no_heap;
 	if (w->no_heap && w->what & SNAPSHOT_DONE)
-		snapshot_lacks(s, "Tasks that are done but alive cannot be found in this build of Python: only live ones are listed.");
+		snapshot_lacks(s, "Tasks that are done but alive cannot be found in this process: only live ones are listed.");
 	if (misses && s->complete)
 		snapshot_lacks(s, "%llu reads met memory that was not captured.", (unsigned long long)misses);
 }
@@ -218,10 +220,17 @@ static bool in_time(const struct taking *k, uint64_t whole)
 	return k->freeze.no_pause || whole <= COPY_RATE / 1000 * (uint64_t)(k->pause_ns / 1000000);
 }
 
-/* Done tasks that only the collector's lists know: those go through all of the heap. */
+/* Done tasks that only the collector's lists know, or (free-threaded) a search (heap.c):
+ * those go through all of the heap. */
 static bool through_heap(const struct taking *k)
 {
-	return k->what & SNAPSHOT_DONE && k->py->layout.task_node >= 0 && !k->py->layout.free_threaded;
+	const struct py_layout *l = &k->py->layout;
+	return l->task_node >= 0 && k->what & (SNAPSHOT_DONE | (l->free_threaded ? 0 : SNAPSHOT_DONE_IF_CAN));
+}
+
+static bool searchable(const struct taking *k, uint64_t whole)
+{
+	return !k->py->layout.free_threaded || whole <= SEARCH_BYTES;
 }
 
 /* Which way to copy, learnt by walking live memory. */
@@ -239,7 +248,7 @@ static err_t rehearse(struct taking *k)
 		limit = (struct walk_limit){ 0, 0 };
 	struct snapshot *s = walk_once(k->py, &w, k->what | WALK_REHEARSAL, limit, start);
 	k->freeze.whole = w.over_limit;
-	if (through_heap(k) && fits)
+	if (through_heap(k) && fits && searchable(k, whole))
 		k->freeze.whole = true;
 	else if (through_heap(k))
 		k->what |= WALK_NO_HEAP;
@@ -274,7 +283,8 @@ static err_t attempt(struct taking *k, struct walk *w, struct snapshot **out, bo
 		TRY(freeze(k));
 	img->misses = 0;
 	double start = now(CLOCK_MONOTONIC);
-	*out = walk_once(k->py, w, k->what, (struct walk_limit){ 0, 0 }, k->clock);
+	unsigned what = k->what | (core || k->freeze.whole ? WALK_WHOLE : 0);
+	*out = walk_once(k->py, w, what, (struct walk_limit){ 0, 0 }, k->clock);
 	k->t_walk += now(CLOCK_MONOTONIC) - start;
 	if (!*out)
 		return ERR_NOMEM;
@@ -301,7 +311,8 @@ static void say_pause(const struct taking *k, struct snapshot *s)
 			       "of it are missing.", most, (unsigned long long)(k->left >> 20) + 1);
 	else if (!s->complete && k->paused_us >= 0 && out_of_time(k))
 		snapshot_note(s, "No further try was made: the target has been stopped for %.3g s (--max-pause).", most);
-	if (k->what & WALK_NO_HEAP)
+	s->done_unseen |= (k->what & WALK_NO_HEAP) != 0;
+	if (k->what & WALK_NO_HEAP && k->what & SNAPSHOT_DONE)
 		snapshot_lacks(s, "Tasks that are done are not listed: to find them its memory of %llu MB would have to be "
 			       "copied, %s.", (unsigned long long)(k->py->target->ops->whole_size(k->py->target) >> 20),
 			       in_time(k, k->py->target->ops->whole_size(k->py->target)) ?

@@ -13,6 +13,8 @@
 #define WALK_REHEARSAL (1u << 31)
 /* The heap is not copied, so it is not looked through. */
 #define WALK_NO_HEAP (1u << 30)
+/* All private writable memory was copied, or is a core's. */
+#define WALK_WHOLE (1u << 29)
 
 struct pythread {                /* one PyThreadState */
 	uint64_t tstate, interp;
