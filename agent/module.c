@@ -261,6 +261,7 @@ static struct PyMethodDef methods[] = {
 
 struct module_slot { int slot; void *value; };
 enum { SLOT_MULTIPLE_INTERPRETERS = 3, SLOT_GIL = 4 };
+#define STATICALLY_ALLOCATED 4   /* _Py_STATICALLY_ALLOCATED_FLAG of Include/object.h, 3.14+ */
 
 __attribute__((visibility("default"))) PyObject *PyInit__asyncmon_agent(void);
 
@@ -283,6 +284,8 @@ PyObject *PyInit__asyncmon_agent(void)
 	if (is_free_threaded()) {
 		at = 4;
 		((uint32_t *)def)[3] = UINT32_MAX;
+		if (minor >= 14) /* ob_flags, which 3.15 looks at */
+			((uint16_t *)def)[4] = STATICALLY_ALLOCATED;
 	} else {
 		def[0] = 0x3fffffff;
 	}
