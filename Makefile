@@ -8,8 +8,8 @@ B       ?= build
 
 # libdw: DWARF and ELF (libelf); readline: the session; smartcols: tables;
 # libunwind: native stacks (remote unwinding only). libzstd, liblz4: cores as
-# systemd-coredump keeps them.
-PKGS    := libdw libelf smartcols readline libunwind-generic libzstd liblz4
+# systemd-coredump keeps them. libzstd, zlib: debug information as distributions keep it.
+PKGS    := libdw libelf smartcols readline libunwind-generic libzstd liblz4 zlib
 CSTD    := -std=gnu11
 WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla $(if $(CI),-Werror)
 CFLAGS  ?= -O2 -g

@@ -1,6 +1,7 @@
 /* A stack asks for a handful of names of a module, a busy process for hundreds: the
- * first questions scan the symbol table as it lies there, later ones search a copy
- * that was sorted for them. Sorting libc's costs more than a stack may take. */
+ * first question scans the symbol table as it lies there; for later ones it is cut into
+ * buckets by address, each put in order when first looked into: sorting all of
+ * libpython's costs more than a stack may take. */
 #include "symbols/functions.h"
 
 #include <stdlib.h>
@@ -9,7 +10,8 @@
 #include "symbols/debugfile.h"
 
 #define TABLES_MAX 4
-#define SCANS 40           /* from there on sorting is cheaper */
+#define SCANS 1            /* from there on buckets are cheaper */
+#define PER_BUCKET 8
 #define NO_SIZE_MAX 65536u /* how far a function that says no size is believed to reach */
 
 struct table {
@@ -24,12 +26,18 @@ struct function {
 	uint32_t table, index, rank;
 };
 
+struct place { uint32_t table, index; };
+
 struct functions {
 	struct table tables[TABLES_MAX];
 	uint32_t ntables;
 	unsigned scans;
-	struct function *sorted; /* NULL: not yet */
-	size_t n;
+	struct place *places;    /* by bucket; NULL: not yet, or memory was out */
+	uint32_t *buckets;       /* bucket b: places [buckets[b], buckets[b + 1]) */
+	bool *sorted;            /* by bucket */
+	size_t nbuckets;
+	uint64_t low;            /* bucket b: addresses from low + (b << shift) on */
+	unsigned shift;
 	struct elf *debug; /* NULL when there is no separate file */
 };
 
@@ -71,6 +79,8 @@ void functions_free(struct functions *fs)
 	if (!fs)
 		return;
 	elf_close(fs->debug);
+	free(fs->places);
+	free(fs->buckets);
 	free(fs->sorted);
 	free(fs);
 }
@@ -132,42 +142,115 @@ static bool scan(const struct functions *fs, uint64_t vaddr, struct function *be
 	return any;
 }
 
-static bool sort(struct functions *fs)
+static size_t bucket_of(const struct functions *fs, uint64_t vaddr)
+{
+	uint64_t b = (vaddr - fs->low) >> fs->shift;
+	return b < fs->nbuckets ? b : fs->nbuckets - 1;
+}
+
+struct found { uint64_t start; struct place at; };
+
+/* Every function of every table; NULL when there is none or memory is out. */
+static struct found *find_all(const struct functions *fs, size_t *n, uint64_t *low, uint64_t *high)
 {
 	size_t all = 0;
 	for (uint32_t k = 0; k < fs->ntables; k++)
 		all += fs->tables[k].n;
-	fs->sorted = calloc(all + 1, sizeof *fs->sorted);
-	if (!fs->sorted)
-		return false;
-	for (uint32_t k = 0; k < fs->ntables; k++)
-		for (uint32_t i = 0; i < fs->tables[k].n; i++)
-			fs->n += function_at(fs, k, i, &fs->sorted[fs->n]);
-	qsort(fs->sorted, fs->n, sizeof *fs->sorted, order);
-	return true;
+	struct found *v = all < UINT32_MAX ? reallocarray(NULL, all + 1, sizeof *v) : NULL;
+	*n = 0;
+	*low = UINT64_MAX;
+	*high = 0;
+	for (uint32_t k = 0; v && k < fs->ntables; k++) {
+		struct function f;
+		for (uint32_t i = 0; i < fs->tables[k].n; i++) {
+			if (!function_at(fs, k, i, &f))
+				continue;
+			v[(*n)++] = (struct found){ f.start, { k, i } };
+			*low = f.start < *low ? f.start : *low;
+			*high = f.start > *high ? f.start : *high;
+		}
+	}
+	return v;
 }
 
-static bool search(const struct functions *fs, uint64_t vaddr, struct function *best)
+static bool cut(struct functions *fs)
 {
-	size_t lo = 0, hi = fs->n;
-	while (lo < hi) { /* the last that starts at or below */
-		size_t mid = lo + (hi - lo) / 2;
-		if (fs->sorted[mid].start <= vaddr)
-			lo = mid + 1;
-		else
-			hi = mid;
+	uint64_t high;
+	size_t n;
+	struct found *all = find_all(fs, &n, &fs->low, &high);
+	if (!all || !n) {
+		free(all);
+		return false;
 	}
-	if (lo)
-		*best = fs->sorted[lo - 1];
-	return lo;
+	while ((high - fs->low) >> fs->shift > n / PER_BUCKET)
+		fs->shift++;
+	fs->nbuckets = (size_t)((high - fs->low) >> fs->shift) + 1;
+	fs->buckets = calloc(fs->nbuckets + 2, sizeof *fs->buckets);
+	fs->sorted = calloc(fs->nbuckets, sizeof *fs->sorted);
+	fs->places = reallocarray(NULL, n, sizeof *fs->places);
+	bool ok = fs->buckets && fs->sorted && fs->places;
+	/* While they are filled, a bucket's number is one higher. */
+	for (size_t i = 0; ok && i < n; i++)
+		fs->buckets[bucket_of(fs, all[i].start) + 2]++;
+	for (size_t b = 2; ok && b < fs->nbuckets + 2; b++)
+		fs->buckets[b] += fs->buckets[b - 1];
+	for (size_t i = 0; ok && i < n; i++)
+		fs->places[fs->buckets[bucket_of(fs, all[i].start) + 1]++] = all[i].at;
+	free(all);
+	return ok;
+}
+
+static bool make_buckets(struct functions *fs)
+{
+	if (cut(fs))
+		return true;
+	free(fs->places);
+	fs->places = NULL;
+	return false;
+}
+
+static int order_places(const void *a, const void *b, void *arg)
+{
+	const struct place *x = a, *y = b;
+	struct function f = { 0 }, g = { 0 };
+	function_at(arg, x->table, x->index, &f);
+	function_at(arg, y->table, y->index, &g);
+	return order(&f, &g);
+}
+
+/* The last that starts at or below vaddr: in its bucket, or else the last one before. */
+static bool search(struct functions *fs, uint64_t vaddr, struct function *best)
+{
+	if (vaddr < fs->low)
+		return false;
+	for (size_t b = bucket_of(fs, vaddr) + 1; b-- > 0;) {
+		uint32_t first = fs->buckets[b], n = fs->buckets[b + 1] - first;
+		struct place *v = fs->places + first;
+		size_t lo = 0, hi = n;
+		if (n && !fs->sorted[b])
+			qsort_r(v, n, sizeof *v, order_places, fs);
+		fs->sorted[b] = true;
+		while (lo < hi) {
+			size_t mid = lo + (hi - lo) / 2;
+			if (!function_at(fs, v[mid].table, v[mid].index, best))
+				return false;
+			if (best->start <= vaddr)
+				lo = mid + 1;
+			else
+				hi = mid;
+		}
+		if (lo)
+			return function_at(fs, v[lo - 1].table, v[lo - 1].index, best);
+	}
+	return false;
 }
 
 bool functions_find(struct functions *fs, uint64_t vaddr, const char **name, uint64_t *start)
 {
 	struct function f;
-	if (!fs->sorted && fs->scans++ >= SCANS)
-		sort(fs);
-	if (!(fs->sorted ? search(fs, vaddr, &f) : scan(fs, vaddr, &f)))
+	if (!fs->places && fs->scans++ == SCANS)
+		make_buckets(fs);
+	if (!(fs->places ? search(fs, vaddr, &f) : scan(fs, vaddr, &f)))
 		return false;
 	if (vaddr - f.start >= (f.size ? f.size : NO_SIZE_MAX))
 		return false;

@@ -268,3 +268,8 @@ bool module_line(struct module *m, uint64_t addr, const char **file, int *line)
 	}
 	return m->lines && lines_find(m->lines, addr - m->bias, file, line);
 }
+
+bool module_lines_refused(const struct module *m)
+{
+	return m->lines && lines_refused(m->lines);
+}

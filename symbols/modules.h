@@ -40,7 +40,9 @@ bool module_section(struct module *m, const char *name, uint64_t *addr, uint64_t
  * name lives as long as the module. */
 bool module_function(struct module *m, uint64_t addr, const char **name, uint64_t *start);
 /* The source line that addr was compiled from, where there is DWARF (symbols/lines.h);
- * file lives as long as the module. */
+ * file lives until the next question. */
 bool module_line(struct module *m, uint64_t addr, const char **file, int *line);
+/* Did module_line leave lines out for there was too much to read? */
+bool module_lines_refused(const struct module *m);
 
 #endif

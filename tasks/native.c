@@ -32,10 +32,21 @@ struct native_look *native_begin(struct walk *w)
 	return n;
 }
 
-void native_end(struct native_look *n)
+/* Lines that could be had and are not there. */
+static void say_refused(struct walk *w)
+{
+	struct modules *ms = w->r.py->modules;
+	for (size_t i = 0; i < modules_count(ms); i++)
+		if (module_lines_refused(modules_at(ms, i)))
+			snapshot_note(w->s, "Some source lines are not shown: the debug information of %s is too large to be read.",
+				      module_path(modules_at(ms, i)));
+}
+
+void native_end(struct walk *w, struct native_look *n)
 {
 	if (!n)
 		return;
+	say_refused(w);
 	unwinder_free(n->unwinder);
 	names_free(&n->names);
 	free(n);
@@ -65,10 +76,10 @@ static bool read_chains(struct walk *w, const struct thread *thread, struct chai
 }
 
 /* The name of each C frame; NULL when memory is out. */
-static const struct native_name **name_all(struct native_look *n, const struct native_stack *ns,
+static struct native_name **name_all(struct native_look *n, const struct native_stack *ns,
 					   struct arena *a)
 {
-	const struct native_name **names = arena_array(a, ns->n + 1, sizeof *names);
+	struct native_name **names = arena_array(a, ns->n + 1, sizeof *names);
 	for (size_t i = 0; names && i < ns->n; i++) {
 		names[i] = name_of(&n->names, ns->frames[i].ip, ns->frames[i].exact);
 		if (!names[i])
@@ -99,7 +110,8 @@ static bool python_frame(struct walk *w, const struct pyframe *pf, struct thread
 }
 
 static void show(struct walk *w, const struct merged *m, const struct native_stack *ns,
-		 const struct native_name **names, const struct chains *cs, struct thread_stack *out)
+		 struct native_look *look, struct native_name **names, const struct chains *cs,
+		 struct thread_stack *out)
 {
 	struct task *task = NULL;
 	uint64_t known, root = 0;
@@ -116,7 +128,9 @@ static void show(struct walk *w, const struct merged *m, const struct native_sta
 	for (size_t i = m->n; i-- > 0;) {
 		const struct merge_item *it = &m->items[i];
 		if (!it->python) {
-			frames[n++] = native_frame(&ns->frames[it->index], names[it->index]);
+			const struct native_frame *f = &ns->frames[it->index];
+			name_line(&look->names, names[it->index], f->ip, f->exact);
+			frames[n++] = native_frame(f, names[it->index]);
 			continue;
 		}
 		const struct pystack *ps = &cs->stacks[it->chain];
@@ -142,7 +156,7 @@ void native_thread(struct walk *w, struct native_look *n, const struct thread *t
 	struct chains cs = { .n = 0 };
 	struct native_stack ns;
 	struct merged m;
-	const struct native_name **names = NULL;
+	struct native_name **names = NULL;
 	/* Registers of an earlier stop say nothing of a thread that runs. */
 	const struct thread none = { .tid = thread->tid };
 	bool ok = read_chains(w, thread, &cs) &&
@@ -158,5 +172,5 @@ void native_thread(struct walk *w, struct native_look *n, const struct thread *t
 		return;
 	}
 	w->cut_stacks += ns.cut;
-	show(w, &m, &ns, names, &cs, out);
+	show(w, &m, &ns, n, names, &cs, out);
 }

@@ -76,7 +76,7 @@ void walk_threads(struct walk *w)
 	size_t n = 0;
 	struct native_look *native = w->what & SNAPSHOT_NATIVE ? native_begin(w) : NULL;
 	if (!all || (w->what & SNAPSHOT_NATIVE && !native)) {
-		native_end(native);
+		native_end(w, native);
 		w->nomem = true;
 		return;
 	}
@@ -96,7 +96,7 @@ void walk_threads(struct walk *w)
 		if (out->python || w->what & SNAPSHOT_NATIVE)
 			n++;
 	}
-	native_end(native);
+	native_end(w, native);
 	/* The main thread first. The others of a core come in no order. */
 	if (n > 1) {
 		size_t main = all[0].tid == t->pid;

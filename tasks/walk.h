@@ -181,7 +181,7 @@ void walk_history(struct walk *w);
 
 /* native.c: C frames. NULL when memory is out. */
 struct native_look *native_begin(struct walk *w);
-void native_end(struct native_look *n);
+void native_end(struct walk *w, struct native_look *n);
 /* Sets frames and broken of out, whose task is known, and native of that task. */
 void native_thread(struct walk *w, struct native_look *n, const struct thread *thread,
 		   struct thread_stack *out);

@@ -63,17 +63,16 @@ static const char *path_of(struct names *ns, const struct module *m)
 	return s;
 }
 
-const struct native_name *name_of(struct names *ns, uint64_t ip, bool exact)
+struct native_name *name_of(struct names *ns, uint64_t ip, bool exact)
 {
 	uint64_t known, addr = exact ? ip : ip - 1, key = 2 * ip + exact;
 	if (map_get(&ns->known, key, &known))
-		return (const struct native_name *)(uintptr_t)known;
+		return (struct native_name *)(uintptr_t)known;
 	struct native_name *n = arena_alloc(ns->arena, sizeof *n);
 	if (!n)
 		return NULL;
 	struct module *m = modules_by_addr(ns->modules, addr);
-	const char *symbol, *file;
-	int line;
+	const char *symbol;
 	if (m) {
 		n->module = path_of(ns, m);
 		n->offset = ip - module_bias(m);
@@ -83,12 +82,23 @@ const struct native_name *name_of(struct names *ns, uint64_t ip, bool exact)
 			const char *pretty = n->symbol ? demangled(ns->arena, n->symbol) : NULL;
 			n->function = pretty ? pretty : n->symbol;
 		}
-		if (module_line(m, addr, &file, &line)) {
-			n->file = arena_str(ns->arena, file);
-			n->line = n->file ? line : 0;
-		}
 	}
 	if (key)
 		map_set(&ns->known, key, (uint64_t)(uintptr_t)n);
 	return n;
+}
+
+void name_line(struct names *ns, struct native_name *n, uint64_t ip, bool exact)
+{
+	const char *file;
+	int line;
+	uint64_t addr = exact ? ip : ip - 1;
+	if (n->line_tried)
+		return;
+	n->line_tried = true;
+	struct module *m = modules_by_addr(ns->modules, addr);
+	if (m && module_line(m, addr, &file, &line)) {
+		n->file = arena_str(ns->arena, file);
+		n->line = n->file ? line : 0;
+	}
 }

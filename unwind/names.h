@@ -14,9 +14,11 @@ struct native_name {
 	const char *function;    /* NULL: unknown; demangled; in the arena */
 	const char *symbol;      /* as in the symbol table */
 	const char *module;      /* path as the target sees it, NULL: none; in the arena */
+	uint64_t offset;         /* of the address in the module's file, by its own count */
+	/* By name_line: */
 	const char *file;        /* of the source, NULL: unknown; in the arena */
 	int line;
-	uint64_t offset;         /* of the address in the module's file, by its own count */
+	bool line_tried;
 };
 
 struct names {
@@ -29,7 +31,10 @@ struct names {
 void names_free(struct names *ns);
 /* exact: ip is the next instruction; else a return address, and what is asked for is
  * the call before it. NULL when memory is out. */
-const struct native_name *name_of(struct names *ns, uint64_t ip, bool exact);
+struct native_name *name_of(struct names *ns, uint64_t ip, bool exact);
+/* Adds the source line to the name of that ip. Costs more than all the rest: for those
+ * that are shown. */
+void name_line(struct names *ns, struct native_name *n, uint64_t ip, bool exact);
 /* A mangled name as its language writes it, without arguments' types; NULL: it is no
  * mangled name, or one without end. In the arena. */
 const char *demangled(struct arena *a, const char *symbol);

@@ -1,10 +1,11 @@
-/* Source lines of this very program, which is compiled with -g; the same from a
- * separate debug file; and damaged DWARF. */
+/* Source lines of this very program, which is compiled with -g, and of others, as
+ * libdw has them; the same from a separate debug file; and damaged DWARF. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
 
+#include <elfutils/libdw.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -121,6 +122,152 @@ static void separate_file(void **state)
 	run("rm -r %s", dir);
 }
 
+/* What libdw says of vaddr: by .debug_aranges, else by every unit. */
+static bool libdw_line(Dwarf *dw, uint64_t vaddr, const char **file, int *line)
+{
+	Dwarf_Die cu;
+	Dwarf_Off at = 0, next;
+	size_t hdr;
+	Dwarf_Line *l = NULL;
+	while (!l && dwarf_nextcu(dw, at, &next, &hdr, NULL, NULL, NULL) == 0) {
+		if (dwarf_offdie(dw, at + hdr, &cu))
+			l = dwarf_getsrc_die(&cu, vaddr);
+		at = next;
+	}
+	if (!l || dwarf_lineno(l, line) != 0 || *line <= 0)
+		return false;
+	*file = dwarf_linesrc(l, NULL, NULL);
+	return *file && **file;
+}
+
+/* Compares every step-th address of the code with what libdw says of the file at plain. */
+static void assert_as_libdw(const char *path, const char *plain, unsigned step)
+{
+	static const struct target_ops ops = { .open_path = open_any };
+	struct target t = { .ops = &ops };
+	size_t n, known = 0;
+	int fd = open(plain, O_RDONLY | O_CLOEXEC);
+	Dwarf *dw = dwarf_begin(fd, DWARF_C_READ);
+	assert_non_null(dw);
+	struct elf *e = open_elf(path);
+	struct lines *ls = lines_read(&t, e, path, "");
+	assert_non_null(ls);
+	const Elf64_Phdr *ph = elf_phdrs(e, &n);
+	for (size_t i = 0; i < n; i++) {
+		if (ph[i].p_type != PT_LOAD || !(ph[i].p_flags & PF_X))
+			continue;
+		for (uint64_t a = ph[i].p_vaddr; a < ph[i].p_vaddr + ph[i].p_memsz; a += step) {
+			const char *mine, *theirs;
+			int line, their_line;
+			bool a_line = libdw_line(dw, a, &theirs, &their_line);
+			if (lines_find(ls, a, &mine, &line) != a_line)
+				fail_msg("%#lx: only %s has a line", (unsigned long)a, a_line ? "libdw" : "asyncmon");
+			if (!a_line)
+				continue;
+			assert_int_equal(line, their_line);
+			/* Before version 5 the directory is in .debug_info, which may not be read. */
+			size_t len = strlen(theirs), have = strlen(mine);
+			assert_true(have <= len);
+			assert_string_equal(mine, theirs + len - have);
+			assert_true(have == len || theirs[len - have - 1] == '/');
+			known++;
+		}
+	}
+	assert_true(known > 20);
+	assert_false(lines_refused(ls));
+	lines_free(ls);
+	elf_close(e);
+	dwarf_end(dw);
+	close(fd);
+}
+
+static void own_lines_as_libdw(void **state)
+{
+	(void)state;
+	assert_as_libdw("/proc/self/exe", "/proc/self/exe", 61);
+}
+
+static const char source[] =
+	"#include \"part.h\"\n"
+	"extern int other(int);\n"
+	"__attribute__((noinline)) static int inner(int x)\n{\n\tfor (int i = 0; i < x; i++)\n\t\tx += other(i) * part(x);\n"
+	"\treturn x;\n}\n"
+	"int dropped(int x) { return other(x) * 7; }\n"
+	"#line 70000 \"elsewhere.y\"\n"
+	"int NAME(int x)\n{\n\tif (x > 3)\n\t\t__builtin_trap();\n\treturn inner(x) + other(x);\n}\n";
+
+static const char header[] =
+	"static inline int part(int x)\n{\n\tx ^= x << 3;\n\n\n\treturn x / 5;\n}\n";
+
+static void write_file(const char *dir, const char *name, const char *text)
+{
+	char path[256];
+	snprintf(path, sizeof path, "%s/%s", dir, name);
+	FILE *f = fopen(path, "w");
+	assert_non_null(f);
+	fputs(text, f);
+	assert_int_equal(fclose(f), 0);
+}
+
+/* A section that says it is larger than any should be. */
+static void assert_refused(const char *path)
+{
+	static struct target t;
+	Elf64_Shdr s;
+	Elf64_Chdr c = { .ch_type = ELFCOMPRESS_ZLIB, .ch_size = 3ull << 30, .ch_addralign = 1 };
+	const char *file;
+	int line, fd = open(path, O_RDWR | O_CLOEXEC);
+	struct elf *e = open_elf(path);
+	assert_true(elf_section(e, ".debug_line", &s) && s.sh_flags & SHF_COMPRESSED);
+	elf_close(e);
+	assert_int_equal(pwrite(fd, &c, sizeof c, (off_t)s.sh_offset), sizeof c);
+	close(fd);
+	e = open_elf(path);
+	struct lines *ls = lines_read(&t, e, path, "");
+	assert_non_null(ls);
+	assert_false(lines_find(ls, 0x1100, &file, &line));
+	assert_true(lines_refused(ls));
+	lines_free(ls);
+	elf_close(e);
+}
+
+/* Every version of the format, units with and without .debug_aranges, functions that
+ * the linker dropped, compressed sections. */
+static void versions_as_libdw(void **state)
+{
+	(void)state;
+	static const char *const ways[] = {
+		"cp so way", "objcopy -R .debug_aranges so way", "objcopy --compress-debug-sections=zlib so way",
+		"objcopy --compress-debug-sections=zstd so way",
+	};
+	char dir[] = "/tmp/asyncmon-lines-XXXXXX", cmd[1024], so[64], way[64];
+	if (system("command -v cc >/dev/null && command -v objcopy >/dev/null") != 0)
+		skip();
+	assert_non_null(mkdtemp(dir));
+	snprintf(so, sizeof so, "%s/so", dir);
+	snprintf(way, sizeof way, "%s/way", dir);
+	write_file(dir, "unit.c", source);
+	snprintf(cmd, sizeof cmd, "mkdir %s/include", dir);
+	assert_int_equal(system(cmd), 0);
+	write_file(dir, "include/part.h", header);
+	for (int version = 2; version <= 5; version++) {
+		snprintf(cmd, sizeof cmd, "cd %s && for n in a b; do cc -O2 -g -gdwarf-%d -fPIC -ffunction-sections"
+			 " -fvisibility=hidden -Iinclude -DNAME=$n -c -o $n.o unit.c || exit 1; done;"
+			 " printf 'int other(int x)\\n{\\n\\treturn x;\\n}\\n' >o.c; cc -g -gdwarf-%d -fPIC -c o.c &&"
+			 " cc -shared -Wl,--gc-sections,-u,a,-u,b -Wl,--allow-multiple-definition -o so a.o b.o o.o",
+			 dir, version, version);
+		assert_int_equal(system(cmd), 0);
+		for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+			snprintf(cmd, sizeof cmd, "cd %s && %s 2>/dev/null", dir, ways[i]);
+			if (system(cmd) == 0)
+				assert_as_libdw(way, so, 1);
+		}
+	}
+	run("cd %s && objcopy --compress-debug-sections=zlib so way", dir);
+	assert_refused(way);
+	run("rm -r %s", dir);
+}
+
 static void damage(struct elf *e, const char *section, uint8_t *bytes, unsigned *seed)
 {
 	Elf64_Shdr s;
@@ -173,6 +320,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(own_line),
 		cmocka_unit_test(separate_file),
+		cmocka_unit_test(own_lines_as_libdw),
+		cmocka_unit_test(versions_as_libdw),
 		cmocka_unit_test(damaged),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
