@@ -44,6 +44,13 @@ static void print(const struct snapshot *s)
 		printf("note %s\n", s->notes[i]);
 }
 
+static double cpu(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6;
+}
+
 int main(int argc, char **argv)
 {
 	struct target *t;
@@ -62,12 +69,14 @@ int main(int argc, char **argv)
 		for (int native = 0; native < 2; native++) {
 			struct snapshot *s;
 			unsigned what = SNAPSHOT_THREADS | (native ? SNAPSHOT_NATIVE : 0);
+			double start = cpu();
 			e = snapshot_take(py, what, &s);
 			if (e)
 				fail(e);
-			fprintf(stderr, "%s: paused %lld us, freeze %.3f ms, walk %.3f ms, %u attempts, %llu bytes\n",
-				native ? "native" : "python", (long long)s->paused_us, s->stats.freeze * 1e3,
-				s->stats.walk * 1e3, s->stats.attempts, (unsigned long long)s->stats.copied);
+			fprintf(stderr, "%s: paused %lld us, freeze %.3f ms, walk %.3f ms, cpu %.3f ms, %u attempts, "
+				"%llu bytes\n", native ? "native" : "python", (long long)s->paused_us,
+				s->stats.freeze * 1e3, s->stats.walk * 1e3, cpu() - start, s->stats.attempts,
+				(unsigned long long)s->stats.copied);
 			if (native && i == times - 1)
 				print(s);
 			snapshot_free(s);
