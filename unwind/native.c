@@ -26,6 +26,7 @@ struct unwinder {
 	uint64_t step_reads, stack_reads, all_reads;
 	uint64_t lost_at;        /* the address of the last read that failed, 0 none */
 	bool no_data;            /* the last frame has no unwind data */
+	bool in_tables;          /* it reads unwind data, not a stack */
 };
 
 static int find_proc_info(unw_addr_space_t as, unw_word_t ip, unw_proc_info_t *pi, int need,
@@ -48,7 +49,9 @@ static int find_proc_info(unw_addr_space_t as, unw_word_t ip, unw_proc_info_t *p
 			.table_len = e->count * 8 / sizeof(unw_word_t),
 		},
 	};
+	u->in_tables = true;
 	int ret = search_unwind_table(as, ip, &di, pi, need, arg);
+	u->in_tables = false;
 	if (ret < 0)
 		u->no_data = true;
 	return ret;
@@ -75,6 +78,12 @@ static int access_mem(unw_addr_space_t as, unw_word_t addr, unw_word_t *v, int w
 		return -UNW_EINVAL;
 	if (ehframes_read(&u->eh, addr, v, sizeof *v))
 		return 0;
+	/* A personality routine, by a pointer in the module's data, as C++ has it. It is
+	 * read with the rest, and not needed. */
+	if (u->in_tables && modules_by_addr(u->eh.modules, addr)) {
+		*v = 0;
+		return 0;
+	}
 	u->lost_at = addr;
 	return -UNW_EINVAL;
 }
