@@ -166,7 +166,7 @@ void native_thread(struct walk *w, struct native_look *n, const struct thread *t
 		names = name_all(n, &ns, w->arena);
 	if (names)
 		for (size_t i = 0; i < ns.n; i++)
-			roles[i] = native_role(names[i]->symbol);
+			roles[i] = native_role(names[i]->symbol, names[i]->module);
 	if (!names || !merge_stacks(&ns, roles, cs.v, cs.n, w->arena, &m)) {
 		w->nomem = true;
 		return;

@@ -57,18 +57,35 @@ static size_t cframes(struct reader *r, uint64_t tstate, uint64_t *v, size_t max
 	return n;
 }
 
-static bool anchor_by_cframes(struct reader *r, uint64_t tstate, struct pyentries *out)
+/* 3.11: each CFrame says which frame was its innermost. Others among them are of calls
+ * that have no frame yet, and those that greenlets put at the end of their chains. */
+static bool match_cframes(struct reader *r, const struct pystack *ps, struct pyentries *out, const uint64_t *v,
+			  size_t n)
 {
-	size_t max = out->n + 2;
+	size_t k = 0;
+	for (size_t i = 0; i < out->n; i++, k++) {
+		uint64_t frame = ps->frames[out->v[i].first].addr;
+		while (k < n && field_at(r, v[k], r->l->cframe_current_frame) != frame)
+			k++;
+		if (k == n)
+			return false;
+		out->v[i].anchor = v[k];
+	}
+	return true;
+}
+
+static bool anchor_by_cframes(struct reader *r, uint64_t tstate, const struct pystack *ps, struct pyentries *out)
+{
+	size_t max = out->n + 8;
 	uint64_t *v = calloc(max, sizeof *v);
 	if (!v)
 		return false;
 	size_t n = cframes(r, tstate, v, max);
-	/* The innermost call may have its CFrame and not its frame yet. */
-	size_t skip = n == out->n + 1 ? 1 : 0;
-	if (n == out->n + skip) {
-		for (size_t i = 0; i < out->n; i++)
-			out->v[i].anchor = v[i + skip];
+	if (r->l->cframe_current_frame >= 0) {
+		out->anchored = match_cframes(r, ps, out, v, n);
+	} else if (n == out->n) { /* 3.10: if there are more, it does not say of what */
+		for (size_t i = 0; i < n; i++)
+			out->v[i].anchor = v[i];
 		out->anchored = true;
 	}
 	free(v);
@@ -87,5 +104,5 @@ bool pyentries_read(struct reader *r, uint64_t tstate, const struct pystack *ps,
 		return true;
 	}
 	by_frames(r, ps, out);
-	return r->l->tstate_cframe < 0 || ps->broken || anchor_by_cframes(r, tstate, out);
+	return r->l->tstate_cframe < 0 || ps->broken || anchor_by_cframes(r, tstate, ps, out);
 }

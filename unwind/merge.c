@@ -12,8 +12,11 @@ static bool is_named(const char *function, const char *name)
 	return strncmp(function, name, n) == 0 && (function[n] == '\0' || function[n] == '.');
 }
 
-enum native_role native_role(const char *function)
+enum native_role native_role(const char *function, const char *module)
 {
+	const char *slash = module ? strrchr(module, '/') : NULL;
+	if (slash && strncmp(slash, "/_greenlet.", 11) == 0)
+		return ROLE_SWITCH;
 	if (!function)
 		return ROLE_OTHER;
 	if (is_named(function, "_PyEval_EvalFrameDefault"))
@@ -27,6 +30,7 @@ enum native_role native_role(const char *function)
 
 struct merge {
 	const struct native_stack *ns;
+	size_t n;                    /* C frames of it that count */
 	const enum native_role *roles;
 	const struct merge_chain *chains;
 	size_t nchains;
@@ -42,7 +46,7 @@ static const struct pyentries *entries_of(const struct merge *m, size_t chain)
 /* 3.10 on: the C frame on which an entry's anchor lies. False: no certain answer. */
 static bool place_by_anchor(struct merge *m)
 {
-	for (size_t i = 0; i < m->ns->n; i++) {
+	for (size_t i = 0; i < m->n; i++) {
 		const struct native_frame *f = &m->ns->frames[i];
 		for (size_t c = 0; c < m->nchains; c++) {
 			const struct pyentries *es = entries_of(m, c);
@@ -64,7 +68,7 @@ static bool place_by_anchor(struct merge *m)
  * entry without frames (3.15: every thread state's first) need not be anywhere. */
 static bool leftovers_outside(const struct merge *m)
 {
-	uint64_t top = m->ns->n ? m->ns->frames[m->ns->n - 1].sp : 0;
+	uint64_t top = m->n ? m->ns->frames[m->n - 1].sp : 0;
 	for (size_t c = 0; c < m->nchains; c++) {
 		const struct pyentries *es = entries_of(m, c);
 		for (size_t i = m->next[c]; i < es->n; i++)
@@ -79,7 +83,7 @@ static bool leftovers_outside(const struct merge *m)
 static bool empty_call_innermost(const struct merge *m)
 {
 	bool placed = false, empty = false;
-	for (size_t i = 0; i < m->ns->n; i++) {
+	for (size_t i = 0; i < m->n; i++) {
 		if (m->chain_of[i] != NONE) {
 			placed = true;
 		} else if (m->roles[i] == ROLE_EVAL) {
@@ -98,14 +102,14 @@ static bool place_by_count(struct merge *m)
 	if (m->nchains > 1)
 		return false;
 	const struct pyentries *es = entries_of(m, 0);
-	for (size_t i = 0; i < m->ns->n; i++)
+	for (size_t i = 0; i < m->n; i++)
 		evals += m->roles[i] == ROLE_EVAL;
-	bool at_edge = m->ns->n && m->roles[0] == ROLE_EVAL;
+	bool at_edge = m->n && m->roles[0] == ROLE_EVAL;
 	if (evals == es->n + 1 && at_edge && !m->ns->broken)
 		skip = 1; /* it is about to begin, or just ended */
 	else if (evals != es->n && !(evals < es->n && m->ns->broken && !at_edge))
 		return false;
-	for (size_t i = 0; i < m->ns->n; i++) {
+	for (size_t i = 0; i < m->n; i++) {
 		if (m->roles[i] != ROLE_EVAL)
 			continue;
 		if (skip) {
@@ -132,17 +136,17 @@ static bool hidden(const struct merge *m, size_t i)
 	enum native_role role = m->roles[i];
 	size_t at = i;
 	if (role == ROLE_EVAL_INNER)
-		while (at < m->ns->n && m->roles[at] == role)
+		while (at < m->n && m->roles[at] == role)
 			at++;
 	else if (role == ROLE_EVAL_OUTER)
 		while (at > 0 && m->roles[at] == role)
 			at--;
-	return at != i && at < m->ns->n && m->chain_of[at] != NONE;
+	return at != i && at < m->n && m->chain_of[at] != NONE;
 }
 
 static void emit(const struct merge *m, struct merged *out)
 {
-	for (size_t i = 0; i < m->ns->n; i++) {
+	for (size_t i = 0; i < m->n; i++) {
 		if (m->chain_of[i] != NONE)
 			add_entry(m, out, m->chain_of[i], m->entry_of[i]);
 		else if (!hidden(m, i))
@@ -172,6 +176,36 @@ static bool place(struct merge *m)
 	return place_by_count(m);
 }
 
+/* Where the stack of the greenlet that runs ends, if it is one; else 0. */
+static size_t greenlet_end(const struct merge *m)
+{
+	size_t i = 0;
+	while (i < m->ns->n && m->roles[i] != ROLE_SWITCH)
+		i++;
+	while (i < m->ns->n && m->roles[i] == ROLE_SWITCH)
+		i++;
+	return i < m->ns->n ? i : 0;
+}
+
+static bool all_placed(const struct merge *m)
+{
+	for (size_t c = 0; c < m->nchains; c++)
+		for (size_t i = m->next[c]; i < entries_of(m, c)->n; i++)
+			if (entries_of(m, c)->v[i].n)
+				return false;
+	return true;
+}
+
+static bool place_in(struct merge *m, size_t n)
+{
+	m->n = n;
+	for (size_t i = 0; i < m->ns->n; i++)
+		m->chain_of[i] = NONE;
+	for (size_t c = 0; c < m->nchains; c++)
+		m->next[c] = 0;
+	return place(m);
+}
+
 bool merge_stacks(const struct native_stack *ns, const enum native_role *roles,
 		  const struct merge_chain *chains, size_t nchains, struct arena *a,
 		  struct merged *out)
@@ -186,13 +220,15 @@ bool merge_stacks(const struct native_stack *ns, const enum native_role *roles,
 		free(work);
 		return false;
 	}
-	struct merge m = { ns, roles, chains, nchains, work, work + ns->n, work + 2 * ns->n };
+	struct merge m = { ns, ns->n, roles, chains, nchains, work, work + ns->n, work + 2 * ns->n };
 	for (size_t c = 0; c < nchains; c++)
 		if (chains[c].stack->broken)
 			out->broken = arena_fmt(a, "the Python stack ends early: %s", chains[c].stack->broken);
-	for (size_t i = 0; i < ns->n; i++)
-		m.chain_of[i] = NONE;
-	out->matched = !nchains || place(&m);
+	size_t end = nchains ? greenlet_end(&m) : 0;
+	if (end && out->broken == ns->broken && place_in(&m, end) && all_placed(&m))
+		out->broken = "this is the stack of the greenlet that runs: those of others are not shown";
+	else
+		out->matched = place_in(&m, ns->n) || !nchains;
 	if (out->matched)
 		emit(&m, out);
 	else

@@ -2,7 +2,10 @@
  * replaced by the Python frames it runs. Pure; nothing is read or allocated beyond
  * the result.
  *
- * Where it is not certain which frames belong where, there is no merged stack. */
+ * Where it is not certain which frames belong where, there is no merged stack.
+ *
+ * A greenlet's stack ends where greenlet began it. What lies further out in memory is
+ * of others, and need not be what was there when it began. */
 #ifndef ASYNCMON_UNWIND_MERGE_H
 #define ASYNCMON_UNWIND_MERGE_H
 
@@ -15,8 +18,10 @@ enum native_role {
 	ROLE_EVAL,       /* the evaluation loop, or a part of it that was split off */
 	ROLE_EVAL_INNER, /* an instruction's handler, called by the loop (3.14+ tail calls) */
 	ROLE_EVAL_OUTER, /* does nothing but call the loop */
+	ROLE_SWITCH,     /* of the module that changes stacks: greenlet's */
 };
-enum native_role native_role(const char *function);
+/* Either may be NULL: unknown. */
+enum native_role native_role(const char *function, const char *module);
 
 /* The Python side: each thread state that runs on the thread, innermost frames first.
  * Several only where subinterpreters call each other on one thread. */
