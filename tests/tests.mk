@@ -39,5 +39,5 @@ $(B)/refuse: tests/tools/refuse.c
 	$(CC) -O1 -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -o $@ $<
 
 .PHONY: bench
-bench: all $(B)/bench/bulkcopy
+bench: all $(B)/bench/bulkcopy $(B)/stack-dump
 	@/usr/bin/python3 tests/bench/bench.py

@@ -216,7 +216,8 @@ static const char *why_ended(struct unwinder *u, struct arena *a, const struct n
 	if (u->step_reads > STEP_READS || u->stack_reads > STACK_READS || u->all_reads > ALL_READS)
 		return arena_fmt(a, "the C stack ends early: its unwind data never ends, %s",
 				 place(u, a, f->ip));
-	if (ret < 0 && u->lost_at) {
+	/* Without unwind data it looks whether the code there is a PLT's. */
+	if (ret < 0 && u->lost_at && !(u->no_data && u->lost_at - f->ip + 16 <= 32)) {
 		*cut = in_stack(u, u->lost_at, f->sp);
 		return arena_fmt(a, "the C stack ends early: memory at 0x%llx is not known, %s",
 				 (unsigned long long)u->lost_at, place(u, a, f->ip));
@@ -270,6 +271,10 @@ static bool run(struct unwinder *u, struct arena *a, struct frames *fs, struct n
 		u->lost_at = 0;
 		u->no_data = false;
 		int ret = unw_step(&c);
+		/* Without unwind data it guesses by the frame pointer, and is wrong at trampolines
+		 * of code made at run time (python -X perf). */
+		if (ret > 0 && u->no_data)
+			ret = -UNW_ENOINFO;
 		if (ret <= 0) {
 			out->broken = why_ended(u, a, &fs->v[fs->n - 1], ret, &out->cut);
 			return true;

@@ -2,6 +2,7 @@
 bare copy of the same memory. One run; ratios, since machines differ."""
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -14,6 +15,7 @@ sys.path.insert(0, os.path.join(REPO, "tests", "e2e"))
 from conftest import ASYNCMON, Target, pick  # noqa: E402
 
 BULK = os.path.join(REPO, "build", "bench", "bulkcopy")
+DUMP = os.path.join(REPO, "build", "stack-dump")
 ROUNDS = int(os.environ.get("ASYNCMON_BENCH_ROUNDS", "7"))
 
 
@@ -50,6 +52,45 @@ def bulk(pid):
         return None, None
     size, us = p.stdout.split()
     return int(size), int(us) / 1e3
+
+
+def pauses(pid):
+    """The median pause of stacktrace in ms, without and with --native."""
+    got = {(): [], ("--native",): []}
+    for _ in range(ROUNDS):
+        for options in got:
+            p = subprocess.run([ASYNCMON, "stacktrace", "--json", *options,
+                                str(pid)], stdout=subprocess.PIPE,
+                               stderr=subprocess.DEVNULL)
+            if p.returncode not in (0, 5):
+                return None, None
+            us = json.loads(p.stdout)["target"]["paused_us"]
+            got[options].append(us / 1e3)
+    return [statistics.median(v) for v in got.values()]
+
+
+def cold_stacks():
+    """What one thread's C frames cost when nothing is known yet: unwinding,
+    names and lines, in processor time, least of ROUNDS."""
+    for name in ("debian-3.11", "pyenv-3.12", "pyenv-3.13", "sid-3.14",
+                 "sid-3.15"):
+        interp = pick(name)
+        if interp is None or not os.path.exists(DUMP):
+            continue
+        t = Target(interp, "native.py", ("syscall",))
+        try:
+            time.sleep(0.5)
+            least = None
+            for _ in range(ROUNDS):
+                p = subprocess.run([DUMP, str(t.pid)], stderr=subprocess.PIPE,
+                                   stdout=subprocess.DEVNULL)
+                cpu = [float(x) for x in re.findall(r"cpu ([\d.]+) ms",
+                                                    p.stderr.decode())]
+                if len(cpu) == 2:
+                    least = min(cpu[1] - cpu[0], least or 1e9)
+            print("cold stack, %s: %s" % (name, num(least)))
+        finally:
+            t.stop()
 
 
 def in_chroot(interp):
@@ -120,8 +161,12 @@ def main():
         print("%d threads: stacktrace --native %s, %s of ps%s" % (
             threads, num(native), ratio(native, whole),
             " (%s)" % err if err else ""))
+        plain, with_c = pauses(t.pid)
+        print("%d threads: pause %s, with --native %s: %s" % (
+            threads, num(plain), num(with_c), ratio(with_c, plain)))
     finally:
         t.stop()
+    cold_stacks()
 
 
 main()

@@ -1,4 +1,5 @@
 """Native stacks: the same C frames as gdb's, Python's in their places."""
+import copy
 import json
 import os
 import re
@@ -200,6 +201,56 @@ def test_deep(asyncmon, target, name):
     assert names[len(names) - len(want):] == want
     assert not main["broken"]
     assert main["frames"][0]["kind"] == "native"
+
+
+def python_names(thread):
+    return [f["function"].split(".")[-1] for f in thread["frames"]
+            if f["kind"] == "python"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_callback(asyncmon, target, name):
+    """C code made at run time, between two calls of the loop."""
+    t = start(target, name, "callback")
+    main = native_threads(asyncmon, t)[t.pid]
+    assert python_names(main)[-2:] == t.truth["python"]
+    assert not main["broken"]
+    at = [i for i, f in enumerate(main["frames"]) if f["kind"] == "python"]
+    between = main["frames"][at[-2] + 1:at[-1]]
+    assert any("qsort" in (f["function"] or "") for f in between), between
+
+
+@pytest.mark.parametrize("name", ["debian-3.11", "sid-3.14"])
+def test_greenlet(asyncmon, target, name):
+    """The frames of the one that runs, in their places, and of no other."""
+    interp = usable(INTERPS[name])
+    if subprocess.run(interp.argv + ["-c", "import greenlet"],
+                      stderr=subprocess.DEVNULL).returncode:
+        pytest.skip("no greenlet for " + name)
+    t = start(target, name, "greenlet")
+    main = native_threads(asyncmon, t)[t.pid]
+    assert python_names(main) == t.truth["python"]
+    assert "greenlet" in main["broken"]
+    kinds = [f["kind"] for f in main["frames"]]
+    at = [i for i, k in enumerate(kinds) if k == "python"]
+    assert at[1] > at[0] + 1 and kinds[0] == kinds[-1] == "native", kinds
+
+
+@pytest.mark.parametrize("name", ["pyenv-3.12", "pyenv-3.13", "sid-3.14",
+                                  "sid-3.15"])
+def test_perf_trampolines(asyncmon, target, name):
+    """Code without unwind data between all calls of the loop: either every
+    frame in its place, or it is said where the C stack ends."""
+    interp = copy.copy(usable(INTERPS[name]))
+    interp.argv = interp.argv + ["-X", "perf"]
+    t = target(interp, "native.py", "callback")
+    settle(t, "callback")
+    main = native_threads(asyncmon, t)[t.pid]
+    assert python_names(main)[-2:] == t.truth["python"]
+    first = main["frames"][0]
+    assert main["broken"] or first["function"] == "_start", main
+    for f in main["frames"]: # none that was guessed
+        assert f["kind"] == "python" or main["broken"] or f["module"], f
 
 
 @pytest.mark.parametrize("name", NAMES)

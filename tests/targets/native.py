@@ -9,6 +9,8 @@ first, from `outer` on} and then gets there.
     signal    a C signal handler that runs Python, over pause(2)
     hot       read(2), called by a loop that a JIT, if there is one, has compiled
     deep      600 Python functions that call each other through C
+    callback  read(2), in a function that C called by libffi
+    greenlet  read(2) in a greenlet; another one is parked, and what started both
 """
 import asyncio
 import ctypes
@@ -89,6 +91,24 @@ def down(n):
         os.read(r, 1)
 
 
+@ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+def less(a, b):
+    os.read(r, 1)
+    return 0
+
+
+def sorts():
+    libc.qsort((ctypes.c_int * 2)(2, 1), 2, 4, less)
+
+
+def parked():
+    greenlet.getcurrent().parent.switch()
+
+
+def entered():
+    functools.reduce(lambda a, b: os.read(r, 1), [1, 2])
+
+
 if shape == "syscall":
     tell("outer", "innermost", "__init__", "key")
     asyncio.run(outer())
@@ -104,6 +124,14 @@ elif shape == "signal":
 elif shape == "hot":
     tell("outer_hot", "hot")
     asyncio.run(outer_hot())
+elif shape == "callback":
+    tell("sorts", "less")
+    sorts()
+elif shape == "greenlet":
+    import greenlet
+    greenlet.greenlet(parked).switch()
+    tell("entered", "<lambda>")
+    greenlet.greenlet(entered).switch()
 elif shape == "deep":
     sys.setrecursionlimit(5000)
     tell(*["down", "<lambda>"] * 300, "down")
