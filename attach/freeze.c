@@ -146,6 +146,10 @@ static err_t plan_stacks(struct freeze *f)
 		if (!m || !mapping_visible(m))
 			continue;
 		uint64_t start = sp & ~(uint64_t)(IMAGE_PAGE - 1), end = m->end;
+		/* A thread's descriptor is above its stack, at fs_base. glibc 2.42 and later leaves
+		 * no gap between stacks: what is further up is another thread's. */
+		if (h->regs.fs_base > sp && h->regs.fs_base < end)
+			end = (h->regs.fs_base | (IMAGE_PAGE - 1)) + 1;
 		if (end - start > f->o.stack_bytes + IMAGE_PAGE)
 			end = (start + f->o.stack_bytes + IMAGE_PAGE) & ~(uint64_t)(IMAGE_PAGE - 1);
 		copy_add(&f->stacks, &p->img, start, end);

@@ -182,7 +182,7 @@ static bool cut(struct functions *fs)
 		free(all);
 		return false;
 	}
-	while ((high - fs->low) >> fs->shift > n / PER_BUCKET)
+	while (fs->shift < 63 && (high - fs->low) >> fs->shift > n / PER_BUCKET)
 		fs->shift++;
 	fs->nbuckets = (size_t)((high - fs->low) >> fs->shift) + 1;
 	fs->buckets = calloc(fs->nbuckets + 2, sizeof *fs->buckets);
