@@ -121,7 +121,7 @@ static struct snapshot *makers(void)
 		snap_created(s, i, 1, "/srv/app/pool.py", 42);
 		struct created *c = (struct created *)(uintptr_t)s->tasks[i].created;
 		c->has_by = true;
-		c->by = (struct task_ref){ ID(9), i == 1 ? 8 : 7, "boss" };
+		c->by = (struct task_ref){ .id = ID(9), .serial = i == 1 ? 8 : 7, .name = "boss" };
 	}
 	return s;
 }

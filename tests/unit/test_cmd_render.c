@@ -135,7 +135,7 @@ static void task_json(void **state)
 		"\"tasks\":[],\"deadline_in\":1.5,\"fd\":null,\"peer\":null},\"group\":\"0x20\",\"stack\":["
 		"{\"function\":\"level_0\",\"file\":\"/srv/app/handlers.py\",\"line\":10},"
 		"{\"function\":\"level_1\",\"file\":\"/srv/app/handlers.py\",\"line\":11}],"
-		"\"created\":{\"at\":\"2023-11-14T22:13:20.250000Z\",\"age\":61,"
+		"\"stack_beyond\":null,\"created\":{\"at\":\"2023-11-14T22:13:20.250000Z\",\"age\":61,"
 		"\"by\":{\"id\":\"0x7f0000001100\",\"serial\":2,\"name\":\"boss\","
 		"\"remembered\":true},\"stack\":["
 		"{\"function\":\"maker\",\"file\":\"/srv/app/main.py\",\"line\":5}]},"
@@ -148,7 +148,7 @@ static void task_json(void **state)
 	ran_free(&r);
 	r = run_line(whole_task, "where Task-2 --json");
 	has(r.out, "\"loop\":null,\"thread\":null,\"cancelling\":0,\"awaited_by\":[],\"waiting_on\":null,"
-		"\"group\":null,\"stack\":[],\"created\":null,\"cancels\":[],\"stats\":null,\"exception\":null,"
+		"\"group\":null,\"stack\":[],\"stack_beyond\":null,\"created\":null,\"cancels\":[],\"stats\":null,\"exception\":null,"
 		"\"persistent\":false,\"chain\":[]");
 	ran_free(&r);
 }
