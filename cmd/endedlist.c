@@ -51,8 +51,8 @@ TEXT(lifetime_text) { ENDED; return seconds(b, t->ended_at - t->started_at); }
 NUMBER(lifetime_number) { ENDED; return is(v, t->ended_at - t->started_at); }
 TEXT(where_text) { ENDED; return t->stack.n && frame(b, shape_last(&t->stack)); }
 TEXT(created_text) { ENDED; return frame(b, created_at(t->created)); }
-TEXT(cancels_text) { ENDED; strbuf_fmt(b, "%zu", t->ncancels); return true; }
-NUMBER(cancels_number) { ENDED; return is(v, (double)t->ncancels); }
+TEXT(cancels_text) { ENDED; strbuf_fmt(b, "%llu", (unsigned long long)t->cancels_asked); return true; }
+NUMBER(cancels_number) { ENDED; return is(v, (double)t->cancels_asked); }
 TEXT(persistent_text) { ENDED; return str(b, t->persistent ? "yes" : "no"); }
 
 TEXT(exception_text)

@@ -9,7 +9,7 @@
 
 #define LISTED 8
 
-static bool number(const char *text, uint64_t *v)
+bool resolve_number(const char *text, uint64_t *v)
 {
 	char *end;
 	bool hex = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
@@ -24,8 +24,8 @@ static const struct task *by_number(const struct snapshot *s, const char *word)
 {
 	uint64_t v;
 	if (word[0] != '#')
-		return number(word, &v) ? snapshot_task(s, v) : NULL;
-	if (!number(word + 1, &v))
+		return resolve_number(word, &v) ? snapshot_task(s, v) : NULL;
+	if (!resolve_number(word + 1, &v))
 		return NULL;
 	for (size_t i = 0; i < s->ntasks; i++)
 		if (s->tasks[i].serial >= 0 && (uint64_t)s->tasks[i].serial == v)

@@ -91,8 +91,8 @@ TEXT(age_text) { TASK; return t->created && seconds(b, !isnan(t->created->age), 
 NUMBER(age_number) { TASK; return t->created && is(v, true, t->created->age); }
 TEXT(at_text) { TASK; return t->created && shape_instant(b, t->created->at); }
 NUMBER(at_number) { TASK; return t->created && is(v, true, t->created->at); }
-TEXT(cancels_text) { TASK; return num(b, t->ncancels || s->agent, (int64_t)t->ncancels); }
-NUMBER(cancels_number) { TASK; return is(v, true, (double)t->ncancels); }
+TEXT(cancels_text) { TASK; return num(b, t->cancels_asked || s->agent, (int64_t)t->cancels_asked); }
+NUMBER(cancels_number) { TASK; return is(v, true, (double)t->cancels_asked); }
 TEXT(polls_text) { TASK; return t->stats && num(b, true, (int64_t)t->stats->polls); }
 NUMBER(polls_number) { TASK; return t->stats && is(v, true, (double)t->stats->polls); }
 TEXT(busy_text) { TASK; return t->stats && seconds(b, true, t->stats->busy); }

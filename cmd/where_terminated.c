@@ -3,25 +3,27 @@
 #include "cmd/ended.h"
 #include "cmd/json_types.h"
 #include "cmd/page.h"
+#include "cmd/resolve.h"
 #include "cmd/shape.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* A serial (#17 or 17), an address, or a name: the youngest that fits. */
 static err_t resolve(const struct snapshot *s, const char *word, const struct ended **out)
 {
-	char *end;
-	const char *digits = *word == '#' ? word + 1 : word;
-	errno = 0;
-	unsigned long long n = strtoull(digits, &end, 0);
-	bool number = !errno && *digits >= '0' && *digits <= '9' && !*end;
-	for (size_t i = 0; i < s->nended; i++) {
+	uint64_t n;
+	bool number = resolve_number(*word == '#' ? word + 1 : word, &n);
+	for (size_t i = 0; i < s->nended && number; i++) {
 		const struct ended *t = &s->ended[i];
-		if (number ? (unsigned long long)t->serial == n || (*word != '#' && t->id == n)
-			   : t->name && strcmp(t->name, word) == 0) {
+		if ((uint64_t)t->serial == n || (*word != '#' && t->id == n)) {
 			*out = t;
+			return NULL;
+		}
+	}
+	for (size_t i = 0; i < s->nended; i++) {
+		if (s->ended[i].name && strcmp(s->ended[i].name, word) == 0) {
+			*out = &s->ended[i];
 			return NULL;
 		}
 	}

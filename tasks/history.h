@@ -18,6 +18,7 @@ struct history {
 	struct map signal_codes; /* code object → 1: of the loops' signal handlers */
 	bool signals_known;
 	size_t unreadable;       /* items in unknown memory or of impossible content */
+	size_t cut_cancels;      /* tasks of whose cancel requests not all were kept */
 };
 
 /* Finds the agent's memory; false: there is no agent (or none that this program reads,

@@ -159,6 +159,12 @@ static const struct cancel *cancels(struct history *hi, const struct agent_task 
 	return v;
 }
 
+static uint64_t asked(struct history *hi, const struct agent_task *t, size_t kept)
+{
+	hi->cut_cancels += t->ncancels > kept;
+	return t->ncancels > kept ? t->ncancels : kept;
+}
+
 static struct task_stats *stats(struct history *hi, const struct agent_task *t, bool alive)
 {
 	struct task_stats *s = arena_alloc(hi->w->arena, sizeof *s);
@@ -195,6 +201,7 @@ static void fill_task(struct history *hi, struct task *task)
 	task->before_agent = t.flags & AGENT_BEFORE;
 	task->created = created(hi, &t);
 	task->cancels = cancels(hi, &t, &task->ncancels);
+	task->cancels_asked = asked(hi, &t, task->ncancels);
 	task->chain = ancestors(hi, &t, &task->nchain);
 	task->stats = stats(hi, &t, alive);
 }
@@ -228,6 +235,7 @@ static void fill_ended(struct history *hi, const struct agent_task *t, struct en
 		.created = created(hi, t),
 	};
 	e->cancels = cancels(hi, t, &e->ncancels);
+	e->cancels_asked = asked(hi, t, e->ncancels);
 	e->chain = cancellers(hi, t, &e->nchain);
 }
 
@@ -273,6 +281,9 @@ static void say_dropped(struct history *hi)
 		if (hi->h.counters[lost[i].c] && (!lost[i].ended || hi->w->what & SNAPSHOT_ENDED))
 			snapshot_note(s, "%llu %s.", (unsigned long long)hi->h.counters[lost[i].c],
 				      lost[i].text);
+	if (hi->cut_cancels)
+		snapshot_note(s, "Of tasks that were asked to cancel more than %u times (%zu here) the first request and "
+			      "the last ones are kept.", hi->h.cancels_max, hi->cut_cancels);
 	if (hi->unreadable)
 		snapshot_lacks(s, "%zu of the agent's records could not be read.", hi->unreadable);
 }

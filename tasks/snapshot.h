@@ -144,6 +144,7 @@ struct task {
 	const struct created *created;
 	const struct cancel *cancels;
 	size_t ncancels;
+	uint64_t cancels_asked;  /* how many there were: of very many, not all are kept */
 	const struct chain_link *chain; /* root first, ends with the direct creator */
 	size_t nchain;
 	const struct task_stats *stats;
@@ -211,6 +212,7 @@ struct ended {               /* a task that ended, from the agent */
 	const struct created *created;
 	const struct cancel *cancels;
 	size_t ncancels;
+	uint64_t cancels_asked;  /* how many there were: of very many, not all are kept */
 	const struct chain_link *chain; /* who cancelled whom, ends with the direct canceller */
 	size_t nchain;
 };

@@ -163,3 +163,25 @@ def test_what_exceptions_say(interp, target, asyncmon):
         else:
             assert message in (form, None), (name, message, text, form)
     assert exact >= 8 and len(got) == len(said)
+
+
+def test_more_cancels_than_are_kept(main_interp, target, asyncmon):
+    """The count is of all; that some are not shown is said."""
+    t = target(main_interp, "stubborn.py")
+    truth_of(t, asyncmon)
+    answer = asyncmon.json("pst", t.pid)
+    assert [n for n in answer["notes"] if "more than 64 times (2 here)" in n], answer["notes"]
+    rows = asyncmon("ps", t.pid, "-o", "name,cancels", "--raw", "--noheadings").out.split("\n")
+    assert "lives 100" in rows
+    rows = asyncmon("pst", t.pid, "-o", "name,cancels", "--raw", "--noheadings").out.split("\n")
+    assert "dies 100" in rows
+    kept = asyncmon.json("wt", t.pid, "dies")["terminated"][0]["cancels"]
+    assert len(kept) == 64
+
+
+def test_names_like_numbers(main_interp, target, asyncmon):
+    t = target(main_interp, "stubborn.py")
+    truth_of(t, asyncmon)
+    for name in ("0x7777", "#7777", "7777"):
+        assert asyncmon.json("wt", t.pid, name)["terminated"][0]["name"] == name
+    assert asyncmon("wt", t.pid, "7778").rc == 1

@@ -111,7 +111,7 @@ static struct snapshot *whole_task(void)
 	t->wait = w;
 	t->stack = snap_stack(s, 2);
 	t->cancels = c;
-	t->ncancels = 1;
+	t->ncancels = t->cancels_asked = 1;
 	t->chain = l;
 	t->nchain = 1;
 	t->stats = st;
