@@ -268,6 +268,19 @@ def start(history=None, memory=None, preserved=None):
     if _started and native.running() is not None:
         return
     import _asyncio
+    # Up to 3.11 all interpreters share one _asyncio, which has its hooks by now; 3.8's
+    # does not bear that a loop is made the running one in another of them.
+    if sys.version_info >= (3, 12) or native.running() is None:
+        _hook(native, _asyncio, history, memory, preserved)
+    _started = True
+    if not _replace_functions() and _Later not in sys.meta_path:
+        sys.meta_path.insert(0, _Later)
+    _look_at_what_is_there(_asyncio._get_running_loop())
+    while _waiting:
+        native.preserve(_waiting.pop())
+
+
+def _hook(native, _asyncio, history, memory, preserved):
     why = native.configure(sys.hexversion, hasattr(sys, "gettotalrefcount"))
     if why:
         raise RuntimeError(why)
@@ -290,12 +303,6 @@ def start(history=None, memory=None, preserved=None):
     if native.interpreter() != 0 and not _started:
         import atexit
         atexit.register(native.forget)
-    _started = True
-    if not _replace_functions() and _Later not in sys.meta_path:
-        sys.meta_path.insert(0, _Later)
-    _look_at_what_is_there(_asyncio._get_running_loop())
-    while _waiting:
-        native.preserve(_waiting.pop())
 
 
 def stop():

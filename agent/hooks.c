@@ -304,7 +304,9 @@ static int hook_init(PyObject *self, PyObject *args, PyObject *kwargs)
 	stack_release_codes();
 	PyObject *eager = kwargs && agent_layout.version.minor >= 12
 				  ? PyDict_GetItem(kwargs, agent_names.eager_start) : NULL;
-	if (eager == (PyObject *)&_Py_TrueStruct)
+	/* Taken as its truth; an int's is its value's, of others it would be code to ask. */
+	int64_t n;
+	if (eager == (PyObject *)&_Py_TrueStruct || (eager && int_value(eager, &n) && n))
 		return init_eager(self, args, kwargs, coro, &c);
 	int r = original(self, args, kwargs);
 	if (r < 0)

@@ -143,6 +143,28 @@ def test_run_whatever_finds_modules(outside, finder):
     assert p.returncode == 0 and p.stderr == "", p.stderr
 
 
+def test_run_with_a_subinterpreter(outside):
+    """One that only imports asyncio, while the main one's loop runs."""
+    if outside.minor >= (3, 12):
+        pytest.skip("subinterpreters share nothing of _asyncio")
+    text = """
+import asyncio, threading, time, _xxsubinterpreters as interpreters
+def other():
+    time.sleep(.1)
+    interpreters.run_string(interpreters.create(), "import asyncio")
+async def main():
+    thread = threading.Thread(target=other)
+    thread.start()
+    while thread.is_alive():
+        await asyncio.get_running_loop().create_task(asyncio.sleep(.005))
+    for _ in range(20):
+        await asyncio.get_running_loop().create_task(asyncio.sleep(.005))
+asyncio.run(main())
+"""
+    p = run(outside, *outside.argv, "-c", text)
+    assert p.returncode == 0 and p.stderr == "", p
+
+
 @pytest.mark.parametrize("option", ["-I", "-E", "-S", "-BI"])
 def test_run_of_a_python_that_does_not_look(python, option):
     p = run(python, *python.argv, option, "-c", "pass")
