@@ -21,28 +21,15 @@ static const struct asker askers[] = {
 /* Every group of aiotools, under several names. */
 #define AIOTOOLS "/aiotools/"
 
-static bool ends_with(const char *s, const char *end)
-{
-	size_t n = s ? strlen(s) : 0, m = strlen(end);
-	return n >= m && strcmp(s + n - m, end) == 0;
-}
-
-static const char *last_part(const char *qualname)
-{
-	const char *dot = qualname ? strrchr(qualname, '.') : NULL;
-	return dot ? dot + 1 : qualname ? qualname : "";
-}
-
 static bool known_asker(const struct frame *f, enum cancel_origin *o)
 {
-	const char *name = last_part(f->function);
 	for (size_t i = 0; i < sizeof askers / sizeof *askers; i++) {
-		if (strcmp(name, askers[i].function) == 0 && ends_with(f->file, askers[i].file)) {
+		if (frame_is(f, askers[i].file, askers[i].function)) {
 			*o = askers[i].origin;
 			return true;
 		}
 	}
-	if (f->file && strstr(f->file, AIOTOOLS) && strstr(name, "abort")) {
+	if (f->file && strstr(f->file, AIOTOOLS) && f->function && strstr(f->function, "abort")) {
 		*o = CANCEL_TASKGROUP;
 		return true;
 	}
@@ -112,22 +99,20 @@ enum cancel_origin history_origin(struct history *hi, const struct agent_cancel 
 		/* wait_for() cancels what it waits for on a timeout, and when it is
 		 * itself cancelled (before 3.12, by the same function). */
 		if (o == CANCEL_TIMEOUT && by_was_asked &&
-		    strcmp(last_part(s->frames[i]->function), "_cancel_and_wait") == 0)
+		    frame_is(s->frames[i], "asyncio/tasks.py", "_cancel_and_wait"))
 			return CANCEL_TASK;
 		return o;
 	}
 	if (history_by_task(c))
 		return CANCEL_TASK;
 	for (size_t i = s->n; i-- > 0; ) {
-		const struct frame *f = s->frames[i];
-		if (f && strcmp(last_part(f->function), "_run") == 0 && ends_with(f->file, "asyncio/events.py"))
+		if (frame_is(s->frames[i], "asyncio/events.py", "_run"))
 			return ran_by_signal(hi, c, i, s->n) ? CANCEL_SIGNAL : CANCEL_CALLBACK;
 	}
 	/* uvloop's callbacks have no frame of a loop but the one that started it. */
 	for (size_t i = s->n; i-- > 0; ) {
-		const char *name = s->frames[i] ? last_part(s->frames[i]->function) : "";
-		if (s->frames[i] && ends_with(s->frames[i]->file, "asyncio/runners.py") &&
-		    (strcmp(name, "run") == 0 || strcmp(name, "_run_until_complete") == 0))
+		if (frame_is(s->frames[i], "asyncio/runners.py", "run") ||
+		    frame_is(s->frames[i], "asyncio/runners.py", "_run_until_complete"))
 			return ran_by_signal(hi, c, i, s->n) ? CANCEL_SIGNAL : CANCEL_CALLBACK;
 	}
 	return CANCEL_UNKNOWN;
