@@ -12,10 +12,8 @@
 #include <unistd.h>
 
 #include "attach/process.h"
+#include "base/pages.h"
 
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
-#endif
 #define HUGE (2u << 20)
 
 static bool copy_grow(struct copy_list *c)
@@ -211,7 +209,7 @@ static void prefault(char *at, size_t len)
 		uintptr_t to = ((uintptr_t)at + len) & ~(uintptr_t)(HUGE - 1);
 		madvise((void *)from, to - from, MADV_HUGEPAGE);
 	}
-	if (madvise(at, len, MADV_POPULATE_WRITE) == 0)
+	if (pages_populate(at, len))
 		return;
 	for (size_t k = 0; k < len; k += IMAGE_PAGE)
 		*(volatile char *)(at + k) = at[k];

@@ -134,27 +134,44 @@ static err_t plan_again(struct freeze *f)
 	return plan(f);
 }
 
+/* fs_base: 0 unknown. most: bytes. */
+static void plan_stack(struct freeze *f, uint64_t sp, uint64_t fs_base, uint64_t most)
+{
+	sp -= 128; /* below the stack pointer they are the function's own (System V) */
+	const struct mapping *m = target_mapping(&f->p->t, sp);
+	if (!m || !mapping_visible(m))
+		return;
+	uint64_t start = sp & ~(uint64_t)(IMAGE_PAGE - 1), end = m->end;
+	/* A thread's descriptor is above its stack, at fs_base. glibc 2.42 and later leaves
+	 * no gap between stacks: what is further up is another thread's. */
+	if (fs_base > sp && fs_base < end)
+		end = (fs_base | (IMAGE_PAGE - 1)) + 1;
+	if (end - start > most + IMAGE_PAGE)
+		end = (start + most + IMAGE_PAGE) & ~(uint64_t)(IMAGE_PAGE - 1);
+	copy_add(&f->stacks, &f->p->img, start, end);
+}
+
 static err_t plan_stacks(struct freeze *f)
 {
-	struct process *p = f->p;
+	struct stop *s = &f->p->stop;
 	copy_clear(&f->stacks);
-	for (size_t i = 0; i < p->stop.n && f->o.stack_bytes; i++) {
-		const struct held *h = &p->stop.v[i];
-		/* 128 bytes below the stack pointer are the function's own (System V). */
-		uint64_t sp = h->have_regs ? h->regs.rsp - 128 : 0;
-		const struct mapping *m = h->have_regs ? target_mapping(&p->t, sp) : NULL;
-		if (!m || !mapping_visible(m))
-			continue;
-		uint64_t start = sp & ~(uint64_t)(IMAGE_PAGE - 1), end = m->end;
-		/* A thread's descriptor is above its stack, at fs_base. glibc 2.42 and later leaves
-		 * no gap between stacks: what is further up is another thread's. */
-		if (h->regs.fs_base > sp && h->regs.fs_base < end)
-			end = (h->regs.fs_base | (IMAGE_PAGE - 1)) + 1;
-		if (end - start > f->o.stack_bytes + IMAGE_PAGE)
-			end = (start + f->o.stack_bytes + IMAGE_PAGE) & ~(uint64_t)(IMAGE_PAGE - 1);
-		copy_add(&f->stacks, &p->img, start, end);
-	}
+	for (size_t i = 0; i < s->n && f->o.stack_bytes; i++)
+		if (s->v[i].have_regs)
+			plan_stack(f, s->v[i].regs.rsp, s->v[i].regs.fs_base, f->o.stack_bytes);
 	return f->stacks.failed ? ERR_NOMEM : NULL;
+}
+
+/* Gives our buffers the pages where stacks will likely be copied to. */
+#define STACK_GUESS (32u << 10)
+static void prefault_stacks(struct freeze *f)
+{
+	for (size_t i = 0; i < f->p->t.nthreads && f->o.stack_bytes; i++) {
+		uint64_t sp = proc_stack_pointer(f->p->t.threads[i].tid);
+		if (sp)
+			plan_stack(f, sp, 0, STACK_GUESS);
+	}
+	copy_prefault(&f->stacks);
+	copy_clear(&f->stacks);
 }
 
 /* A thread that stands still, to read through; the one we had may have ended. */
@@ -321,6 +338,7 @@ static err_t freeze_by(struct freeze *f, struct freeze_stats *st, bool *lost)
 	f->quick = f->o.whole && spans_quick(p->pagemap_fd);
 	TRY(plan(f));
 	copy_prefault(&f->list);
+	prefault_stacks(f);
 	TRY(hands_start(copy_hands(), &f->hands));
 	err_t e = f->o.no_pause ? freeze_running(f, st) : freeze_stopped(f, st);
 	if (f->out && !e)

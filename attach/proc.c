@@ -149,6 +149,25 @@ bool proc_status_read(pid_t tid, struct proc_status *out)
 	return true;
 }
 
+/* "running", "NUMBER SIX-ARGUMENTS SP PC", or "-1 SP PC" outside of a call (proc(5)). */
+uint64_t proc_stack_pointer(pid_t tid)
+{
+	char text[512];
+	int fd = proc_open(tid, "syscall");
+	ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+	if (fd >= 0)
+		close(fd);
+	if (len <= 0)
+		return 0;
+	text[len] = '\0';
+	char *pc = strrchr(text, ' ');
+	if (!pc)
+		return 0;
+	*pc = '\0';
+	char *sp = strrchr(text, ' ');
+	return sp ? strtoull(sp, NULL, 16) : 0;
+}
+
 char proc_state(pid_t pid, pid_t tid)
 {
 	char path[64], text[512];

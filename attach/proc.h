@@ -29,6 +29,10 @@ bool proc_status_read(pid_t tid, struct proc_status *out);
 /* State letter of a thread of pid, 0 when it is gone. Cheaper than its status. */
 char proc_state(pid_t pid, pid_t tid);
 
+/* Where the stack of a thread ends that waits in the kernel, by /proc/TID/syscall; 0 when
+ * it runs, or the kernel does not say. */
+uint64_t proc_stack_pointer(pid_t tid);
+
 /* The bytes of /proc/TID/NAME with a NUL after them, in a buffer that is kept from
  * call to call and grows. False with errno set. */
 struct proc_text { char *s; size_t len, cap; };

@@ -3,6 +3,9 @@
 #include <stdint.h>
 #include <sys/mman.h>
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* linux/mman.h, 5.14 */
+#endif
 #define HUGE ((size_t)2 << 20)
 
 void *pages_alloc(size_t size)
@@ -27,4 +30,9 @@ void pages_free(void *p, size_t size)
 {
 	if (p)
 		munmap(p, size ? (size + HUGE - 1) & ~(HUGE - 1) : HUGE);
+}
+
+bool pages_populate(void *at, size_t len)
+{
+	return madvise(at, len, MADV_POPULATE_WRITE) == 0;
 }

@@ -6,12 +6,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23 /* linux/mman.h, 5.14 */
-#endif
+#include "base/pages.h"
 
 #define BLOCK 16384u           /* bytes fetched at once */
-#define PAGE 4096u
 #define MAX_PHDRS 128          /* ld writes about a dozen */
 #define MAX_FILE (16ull << 30)
 #define MAX_NAME 4096u
@@ -40,9 +37,7 @@ struct elf {
 
 static bool read_at(struct elf *e, uint64_t off, uint64_t len)
 {
-	/* A symbol table: its pages at once, not a fault each. Kernels before 5.14 refuse. */
-	if (len > BLOCK && off % PAGE == 0)
-		madvise(e->bytes + off, len, MADV_POPULATE_WRITE);
+	pages_populate(e->bytes + off, len);
 	for (uint64_t done = 0; done < len;) {
 		ssize_t r = pread(e->fd, e->bytes + off + done, len - done, (off_t)(off + done));
 		if (r <= 0)

@@ -157,10 +157,7 @@ void native_thread(struct walk *w, struct native_look *n, const struct thread *t
 	struct native_stack ns;
 	struct merged m;
 	struct native_name **names = NULL;
-	/* Registers of an earlier stop say nothing of a thread that runs. */
-	const struct thread none = { .tid = thread->tid };
-	bool ok = read_chains(w, thread, &cs) &&
-		  native_unwind(n->unwinder, w->what & WALK_REHEARSAL ? &none : thread, w->arena, &ns);
+	bool ok = read_chains(w, thread, &cs) && native_unwind(n->unwinder, thread, w->arena, &ns);
 	enum native_role *roles = ok ? arena_array(w->arena, ns.n + 1, sizeof *roles) : NULL;
 	if (roles)
 		names = name_all(n, &ns, w->arena);

@@ -243,6 +243,7 @@ static err_t rehearse(struct taking *k)
 	struct walk_limit limit = { REHEARSE_BYTES, REHEARSE_TASKS };
 	if (whole > SMALL)
 		limit = (struct walk_limit){ whole / REHEARSE_PART, whole / REHEARSE_PART / TASK_BYTES };
+	limit.bytes += t->image->filled; /* by finding Python, and by snapshots before */
 	bool fits = affordable(whole) && in_time(k, whole);
 	if (!fits)
 		limit = (struct walk_limit){ 0, 0 };

@@ -27,12 +27,19 @@ static int holds_gil(struct walk *w, const struct pythread *t)
 	return current == t->tstate;
 }
 
+/* A rehearsal has no C stacks: registers of an earlier stop say nothing of a thread that
+ * runs. What else they need is that which Python's need. */
+static bool with_native(const struct walk *w)
+{
+	return w->what & SNAPSHOT_NATIVE && !(w->what & WALK_REHEARSAL);
+}
+
 static void thread_python(struct walk *w, struct pythread *t, struct thread_stack *out)
 {
 	struct pystack ps;
 	out->python = true;
 	out->gil = holds_gil(w, t);
-	if (w->what & SNAPSHOT_NATIVE && t->thread)
+	if (with_native(w) && t->thread)
 		return; /* native.c reads them with the C frames */
 	if (!walk_thread_frames(w, t, &ps))
 		return;
@@ -74,8 +81,8 @@ void walk_threads(struct walk *w)
 	struct target *t = w->r.py->target;
 	struct thread_stack *all = arena_array(w->arena, t->nthreads + w->nthreads + 1, sizeof *all);
 	size_t n = 0;
-	struct native_look *native = w->what & SNAPSHOT_NATIVE ? native_begin(w) : NULL;
-	if (!all || (w->what & SNAPSHOT_NATIVE && !native)) {
+	struct native_look *native = with_native(w) ? native_begin(w) : NULL;
+	if (!all || (with_native(w) && !native)) {
 		native_end(w, native);
 		w->nomem = true;
 		return;
