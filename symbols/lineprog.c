@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #define UNIT_MAX (8u << 20)    /* sqlite's, all of it in one unit, has 0.3 MB */
+#define HEAD_MIN 24u           /* up to header_length */
 #define HEAD_MAX 512u
 #define TABLES_MAX (1u << 20)
 #define PIECE 4096u            /* bytes run before a piece ends */
@@ -43,30 +44,52 @@ static bool standard(const uint8_t *lengths, unsigned opcode_base)
 	return true;
 }
 
+/* What all versions begin with; *after: where header_length counts from. */
+static bool read_length(struct lineprog *lp, struct debugdata *d, struct cursor *c, uint64_t offset, uint64_t *after,
+			uint64_t *header)
+{
+	uint64_t len = cursor_fixed(c, 4), size = debugdata_size(d, DEBUG_LINE);
+	*lp = (struct lineprog){ .offset = offset, .offset_size = 4, .address_size = 8 };
+	*after = offset + 4;
+	if (len == UINT32_MAX) {
+		len = cursor_fixed(c, 8);
+		*after += 8;
+		lp->offset_size = 8;
+	}
+	if (c->bad || *after > size || len > size - *after)
+		return false;
+	lp->end = *after + len;
+	if (len > UNIT_MAX) {
+		d->refused = true;
+		return false;
+	}
+	lp->version = (uint16_t)cursor_fixed(c, 2);
+	if (lp->version == 5) {
+		lp->address_size = cursor_u8(c);
+		cursor_u8(c); /* segment selectors' size */
+	}
+	*header = cursor_fixed(c, lp->offset_size);
+	*after += 2u + (lp->version == 5 ? 2u : 0) + lp->offset_size;
+	return true;
+}
+
+bool lineprog_skip(struct debugdata *d, uint64_t offset, uint64_t *next, bool *empty)
+{
+	struct cursor c = debugdata_cursor(d, DEBUG_LINE, offset, HEAD_MIN);
+	struct lineprog lp;
+	uint64_t after, header = 0;
+	bool good = read_length(&lp, d, &c, offset, &after, &header) && !c.bad;
+	*next = lp.end;
+	*empty = good && after <= lp.end && header == lp.end - after;
+	return lp.end;
+}
+
 bool lineprog_open(struct lineprog *lp, struct debugdata *d, uint64_t offset)
 {
 	struct cursor c = debugdata_cursor(d, DEBUG_LINE, offset, HEAD_MAX);
-	uint64_t len = cursor_fixed(&c, 4), start = offset + 4, header, size = debugdata_size(d, DEBUG_LINE);
-	*lp = (struct lineprog){ .offset = offset, .offset_size = 4, .address_size = 8 };
-	if (len == UINT32_MAX) {
-		len = cursor_fixed(&c, 8);
-		start += 8;
-		lp->offset_size = 8;
-	}
-	if (c.bad || start > size || len > size - start || len > UNIT_MAX) {
-		d->refused = d->refused || (!c.bad && len > UNIT_MAX && start <= size && len <= size - start);
+	uint64_t after, header;
+	if (!read_length(lp, d, &c, offset, &after, &header) || lp->version < 2 || lp->version > 5)
 		return false;
-	}
-	lp->end = start + len;
-	lp->version = (uint16_t)cursor_fixed(&c, 2);
-	if (lp->version < 2 || lp->version > 5)
-		return false;
-	if (lp->version == 5) {
-		lp->address_size = cursor_u8(&c);
-		cursor_u8(&c); /* segment selectors' size */
-	}
-	header = cursor_fixed(&c, lp->offset_size);
-	uint64_t after = offset + HEAD_MAX < size ? offset + HEAD_MAX - cursor_left(&c) : size - cursor_left(&c);
 	lp->min_length = cursor_u8(&c);
 	unsigned ops = lp->version >= 4 ? cursor_u8(&c) : 1;
 	cursor_u8(&c); /* default_is_stmt */
@@ -75,15 +98,13 @@ bool lineprog_open(struct lineprog *lp, struct debugdata *d, uint64_t offset)
 	lp->opcode_base = cursor_u8(&c);
 	for (unsigned op = 1; op < lp->opcode_base; op++)
 		lp->lengths[op] = cursor_u8(&c);
-	lp->tables = offset + HEAD_MAX < size ? offset + HEAD_MAX - cursor_left(&c) : size - cursor_left(&c);
+	lp->tables = after + 5u + (lp->version >= 4 ? 1u : 0) + lp->opcode_base - 1u;
 	if (c.bad || after > lp->end || header > lp->end - after || ops != 1 || !lp->line_range || !lp->opcode_base ||
 	    lp->address_size != 8 || !standard(lp->lengths, lp->opcode_base))
 		return false;
 	lp->at = lp->code = after + header;
 	lp->row = initial;
-	if (lp->tables > lp->code)
-		return false;
-	return true;
+	return lp->tables <= lp->code;
 }
 
 void lineprog_close(struct lineprog *lp)

@@ -51,6 +51,9 @@ struct lineprog {
 	bool inside, dropped, ended;
 };
 
+/* The length of the unit alone: where the next one begins, and whether there is a program in
+ * this one (units without code have tables only). False: there is no unit. */
+bool lineprog_skip(struct debugdata *d, uint64_t offset, uint64_t *next, bool *empty);
 /* Reads the header. False: there is none, or not one that is understood. */
 bool lineprog_open(struct lineprog *lp, struct debugdata *d, uint64_t offset);
 void lineprog_close(struct lineprog *lp);

@@ -1,8 +1,10 @@
 /* .debug_aranges says which unit holds an address, and the unit where its line number
  * program is. Compilers may leave it out (clang does): then programs are run, one
- * after the other, and say themselves what they speak of. So it is where .debug_info is
- * compressed: it is the largest section, and would be decompressed for one number of
- * each unit. */
+ * after the other, and say themselves what they speak of.
+ *
+ * Where .debug_info is compressed it is left alone: it is the largest section, and would
+ * be decompressed for one number of each unit. The place of a unit among all of them
+ * tells the program's. */
 #include "symbols/lines.h"
 
 #include <stdlib.h>
@@ -17,7 +19,7 @@
 /* All that is read for one file, in bytes of programs and tables, 1 to 3 ns each. */
 #define SPENT_MAX (256u << 20)
 #define PROGRAMS_MAX 32768u
-#define GATHERED UINT64_MAX    /* all were run */
+#define NO_MORE UINT64_MAX     /* in place of a program's offset */
 
 struct program {
 	struct lineprog lp;
@@ -32,7 +34,10 @@ struct lines {
 	struct unit_ranges sequences; /* by all programs: their offsets */
 	size_t nsorted;          /* sequences that are in order */
 	uint64_t gather_at;      /* the next program to be run for that */
-	bool units_read, counted, all_have_units, refused;
+	bool units_read, refused;
+	uint64_t *filled;        /* offsets of programs that are not empty, in order */
+	size_t nfilled;
+	uint64_t filled_next;    /* the next one to be looked at for that */
 	struct map by_unit;      /* unit's offset → struct program *, 0: none */
 	struct map programs;     /* offset → struct program * */
 	size_t nprograms;
@@ -78,6 +83,7 @@ void lines_free(struct lines *ls)
 	}
 	map_free(&ls->programs);
 	map_free(&ls->by_unit);
+	free(ls->filled);
 	unit_ranges_free(&ls->units);
 	unit_ranges_free(&ls->sequences);
 	debugdata_close(&ls->d);
@@ -156,7 +162,7 @@ static uint64_t next_program(struct lines *ls, const struct lineprog *lp)
 static const struct unit_range *gathered(struct lines *ls, uint64_t vaddr)
 {
 	struct unit_ranges *rs = &ls->sequences;
-	if (rs->n - ls->nsorted > 64 + ls->nsorted / 2 || ls->gather_at == GATHERED) {
+	if (rs->n - ls->nsorted > 64 + ls->nsorted / 2 || ls->gather_at == NO_MORE) {
 		if (rs->n > ls->nsorted)
 			unit_ranges_sort(rs);
 		ls->nsorted = rs->n;
@@ -192,52 +198,71 @@ static struct program *gather(struct lines *ls, uint64_t vaddr)
 	bool found = false;
 	if (r)
 		return program_at(ls, r->unit);
-	while (ls->gather_at != GATHERED) {
+	while (ls->gather_at != NO_MORE) {
 		struct program *p = program_at(ls, ls->gather_at);
 		uint64_t next = p ? next_program(ls, &p->lp) : 0;
 		if (!p || (p->good && !gather_one(ls, &p->lp, vaddr, &found)))
 			ls->refused = true;
-		ls->gather_at = next && !ls->refused ? next : GATHERED;
+		ls->gather_at = next && !ls->refused ? next : NO_MORE;
 		if (found)
 			return p;
 	}
 	return NULL;
 }
 
+/* Where the nth program that is not empty begins. False: there are not so many. */
+static bool filled_at(struct lines *ls, size_t n, uint64_t *offset)
+{
+	while (n >= ls->nfilled && ls->filled_next != NO_MORE) {
+		uint64_t at = ls->filled_next, next;
+		bool empty, there = spend(ls, 16) && lineprog_skip(&ls->d, at, &next, &empty);
+		ls->filled_next = there && next < debugdata_size(&ls->d, DEBUG_LINE) ? next : NO_MORE;
+		if (!there || empty)
+			continue;
+		uint64_t *v = ls->nfilled < PROGRAMS_MAX ? reallocarray(ls->filled, ls->nfilled + 1, sizeof *v) : NULL;
+		if (!v) {
+			ls->refused = true;
+			ls->filled_next = NO_MORE;
+			break;
+		}
+		ls->filled = v;
+		v[ls->nfilled++] = at;
+	}
+	if (n < ls->nfilled)
+		*offset = ls->filled[n];
+	return n < ls->nfilled;
+}
+
 /* Has every program that is not empty a unit that says its addresses? Then what they
  * do not speak of, no program does. */
 static bool all_have_units(struct lines *ls)
 {
-	size_t n = 0;
-	uint64_t at = 0;
-	if (ls->counted)
-		return ls->all_have_units;
-	do {
-		struct lineprog lp;
-		if (!spend(ls, 64))
-			break;
-		n += lineprog_open(&lp, &ls->d, at) && lp.code < lp.end;
-		at = next_program(ls, &lp);
-	} while (at && n <= ls->units.units);
-	ls->counted = true;
-	return ls->all_have_units = n <= ls->units.units;
+	uint64_t at;
+	return ls->units.units && !filled_at(ls, ls->units.units, &at) && !ls->refused;
+}
+
+/* The program of the unit whose range it is. Where .debug_info is compressed, a guess:
+ * linkers lay units and programs down in the same order. */
+static struct program *program_for(struct lines *ls, const struct unit_range *r)
+{
+	uint64_t at;
+	if (!debugdata_compressed(&ls->d, DEBUG_INFO))
+		return program_of(ls, r->unit);
+	return filled_at(ls, r->nth, &at) ? program_at(ls, at) : NULL;
 }
 
 static struct program *find(struct lines *ls, uint64_t vaddr, struct line_row *row)
 {
-	const struct unit_range *r;
-	struct program *p;
-	if (!debugdata_compressed(&ls->d, DEBUG_INFO)) {
-		if (!ls->units_read)
-			unit_ranges_read(&ls->units, &ls->d);
-		ls->units_read = true;
-		r = unit_ranges_find(&ls->units, vaddr);
-		p = r ? program_of(ls, r->unit) : NULL;
-		if (p && p->good && run_to(ls, &p->lp, vaddr, row))
-			return p;
-		if (ls->units.n && all_have_units(ls))
-			return NULL;
-	}
+	if (!ls->units_read)
+		unit_ranges_read(&ls->units, &ls->d);
+	ls->units_read = true;
+	const struct unit_range *r = unit_ranges_find(&ls->units, vaddr);
+	struct program *p = r ? program_for(ls, r) : NULL;
+	if (p && p->good && run_to(ls, &p->lp, vaddr, row))
+		return p;
+	/* A guess may have been wrong. */
+	if (all_have_units(ls) && (!r || !debugdata_compressed(&ls->d, DEBUG_INFO)))
+		return NULL;
 	p = gather(ls, vaddr);
 	return p && p->good && run_to(ls, &p->lp, vaddr, row) ? p : NULL;
 }

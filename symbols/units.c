@@ -30,7 +30,7 @@ bool unit_ranges_add(struct unit_ranges *rs, uint64_t start, uint64_t end, uint6
 		rs->v = v;
 		rs->cap = cap;
 	}
-	rs->v[rs->n++] = (struct unit_range){ start, end, unit };
+	rs->v[rs->n++] = (struct unit_range){ start, end, unit, rs->units };
 	return true;
 }
 

@@ -8,6 +8,7 @@
 struct unit_range {
 	uint64_t start, end;
 	uint64_t unit;           /* offset in .debug_info; of whoever made the range else */
+	size_t nth;              /* its place among the units that have ranges */
 };
 
 struct unit_ranges {

@@ -231,16 +231,19 @@ static void assert_refused(const char *path)
 	elf_close(e);
 }
 
-/* Every version of the format, units with and without .debug_aranges, functions that
- * the linker dropped, compressed sections. */
+/* Every version of the format, units with and without .debug_aranges, all of them or some,
+ * functions that the linker dropped, compressed sections. */
 static void versions_as_libdw(void **state)
 {
 	(void)state;
 	static const char *const ways[] = {
 		"cp so way", "objcopy -R .debug_aranges so way", "objcopy --compress-debug-sections=zlib so way",
 		"objcopy --compress-debug-sections=zstd so way",
+		"objcopy -R .debug_aranges a.o c.o && cc -shared -Wl,--gc-sections,-u,a,-u,b"
+		" -Wl,--allow-multiple-definition -o mixed c.o b.o o.o &&"
+		" objcopy --compress-debug-sections=zlib mixed way",
 	};
-	char dir[] = "/tmp/asyncmon-lines-XXXXXX", cmd[1024], so[64], way[64];
+	char dir[] = "/tmp/asyncmon-lines-XXXXXX", cmd[1536], so[64], way[64];
 	if (system("command -v cc >/dev/null && command -v objcopy >/dev/null") != 0)
 		skip();
 	assert_non_null(mkdtemp(dir));
