@@ -109,6 +109,11 @@ static int get_key(FILE *f)
 	return '\n';
 }
 
+bool input_interrupted(void)
+{
+	return in.sigint;
+}
+
 void input_give_up(void)
 {
 	in.over = true;

@@ -19,6 +19,8 @@ struct input {
 void input_start(const struct input *i);
 /* The caller frees it; NULL at the end. *interrupted: Ctrl-C, there is no line. */
 char *input_line(const char *prompt, bool *interrupted);
+/* Did Ctrl-C come since the last line was entered? */
+bool input_interrupted(void);
 /* Gives the line up, as if at the end of input; for woken(). */
 void input_give_up(void);
 void input_end(void);

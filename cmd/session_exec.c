@@ -1,6 +1,7 @@
 /* One line of the session run: in a child, its data to the terminal, a file or a shell
  * command. */
 #include "cmd/session.h"
+#include "cmd/input.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -85,7 +86,6 @@ static int run(struct session *s, const struct line *l, const char *program)
 static int in_child(struct session *s, const struct line *l, const char *program)
 {
 	pid_t pid = 0;
-	signal(SIGINT, SIG_DFL);
 	err_t e = l->file ? open_file(l) : l->pipe ? open_pipe(l->pipe, &pid) : NULL;
 	if (e)
 		return fail(e);
@@ -99,20 +99,47 @@ static int in_child(struct session *s, const struct line *l, const char *program
 	return status;
 }
 
+/* fork(), with Ctrl-C for the child alone: one that came before there was a child is
+ * passed on to it. */
+static pid_t fork_for_line(struct sigaction *old)
+{
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+	sigset_t block, mask, pending;
+	fflush(NULL);
+	sigemptyset(&block);
+	sigaddset(&block, SIGINT);
+	sigprocmask(SIG_BLOCK, &block, &mask);
+	bool before = input_interrupted();
+	pid_t pid = fork();
+	if (pid == 0) {
+		signal(SIGINT, SIG_DFL);
+	} else {
+		sigpending(&pending);
+		if (pid > 0 && (before || sigismember(&pending, SIGINT)))
+			kill(pid, SIGINT);
+		sigaction(SIGINT, &ignore, old);
+	}
+	sigprocmask(SIG_SETMASK, &mask, NULL);
+	return pid;
+}
+
+static int after_line(pid_t pid, const struct sigaction *old)
+{
+	int status = pid < 0 ? fail(err_errno(E_IO, errno, "fork")) : wait_child(pid);
+	sigaction(SIGINT, old, NULL);
+	return status;
+}
+
 static int run_child(struct session *s, const struct line *l, const char *program)
 {
-	struct sigaction old, ignore = { .sa_handler = SIG_IGN };
-	fflush(NULL);
-	sigaction(SIGINT, &ignore, &old);
-	pid_t pid = fork();
+	struct sigaction old;
+	pid_t pid = fork_for_line(&old);
 	if (pid == 0) {
 		int status = in_child(s, l, program);
 		fflush(NULL);
 		_exit(status);
 	}
-	int status = pid < 0 ? fail(err_errno(E_IO, errno, "fork")) : wait_child(pid);
-	sigaction(SIGINT, &old, NULL);
-	return status;
+	return after_line(pid, &old);
 }
 
 /* Once in a session, before something is changed in a target for the first time. */
@@ -162,15 +189,11 @@ static int run_line(struct session *s, struct line *l)
 /* "!command": for the shell alone. */
 static int run_shell(const char *command)
 {
-	struct sigaction old, ignore = { .sa_handler = SIG_IGN };
-	fflush(NULL);
-	sigaction(SIGINT, &ignore, &old);
-	pid_t pid = fork();
+	struct sigaction old;
+	pid_t pid = fork_for_line(&old);
 	if (pid == 0)
 		shell(command);
-	int status = pid < 0 ? fail(err_errno(E_IO, errno, "fork")) : wait_child(pid);
-	sigaction(SIGINT, &old, NULL);
-	return status;
+	return after_line(pid, &old);
 }
 
 int session_line(struct session *s, const char *text)
