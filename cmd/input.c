@@ -1,6 +1,7 @@
 #include "cmd/input.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@ static struct {
 	bool dropped;            /* the line was given up by Ctrl-C */
 	bool over;
 	char *history;           /* the file */
+	int tty;                 /* the terminal once more, reads from which do not wait; -1 none */
 	struct sigaction old;
 } in;
 
@@ -97,12 +99,14 @@ static int get_key(FILE *f)
 			return '\n';
 		}
 		unsigned char c;
-		if (!wait_key(fileno(f)))
+		int fd = in.tty >= 0 ? in.tty : fileno(f);
+		if (!wait_key(fd))
 			continue;
-		ssize_t n = read(fileno(f), &c, 1);
+		/* Ctrl-C throws away what was typed, maybe just now. */
+		ssize_t n = read(fd, &c, 1);
 		if (n == 1)
 			return c;
-		if (n == 0 || errno != EINTR)
+		if (n == 0 || (errno != EINTR && errno != EAGAIN))
 			return EOF;
 	}
 	rl_replace_line("", 0);
@@ -130,6 +134,7 @@ void input_start(const struct input *i)
 	rl_change_environment = 0;
 	rl_getc_function = get_key;
 	sigaction(SIGINT, &sa, &in.old);
+	in.tty = isatty(STDIN_FILENO) ? open("/proc/self/fd/0", O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC) : -1;
 	using_history();
 	clear_history();
 	stifle_history(HISTORY_MAX);
@@ -173,6 +178,8 @@ char *input_line(const char *prompt, bool *interrupted)
 void input_end(void)
 {
 	sigaction(SIGINT, &in.old, NULL);
+	if (in.tty >= 0)
+		close(in.tty);
 	/* The file only ever grows at its end; shorten it now and then. */
 	if (in.history)
 		history_truncate_file(in.history, HISTORY_MAX);

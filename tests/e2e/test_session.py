@@ -114,7 +114,7 @@ def test_interrupt(open_terminal, t):
     s.c.sendintr()
     s.see("> ")
     for pause in 0, 0.001, 0.003, 0.01, 0.3:
-        s.c.sendline("!sleep 60")
+        s.c.sendline("!exec sleep 60")
         time.sleep(pause)
         s.c.sendintr()
         s.see("> ")
