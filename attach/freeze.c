@@ -137,11 +137,12 @@ static err_t plan_again(struct freeze *f)
 /* fs_base: 0 unknown. most: bytes. */
 static void plan_stack(struct freeze *f, uint64_t sp, uint64_t fs_base, uint64_t most)
 {
-	sp -= 128; /* below the stack pointer they are the function's own (System V) */
 	const struct mapping *m = target_mapping(&f->p->t, sp);
 	if (!m || !mapping_visible(m))
 		return;
-	uint64_t start = sp & ~(uint64_t)(IMAGE_PAGE - 1), end = m->end;
+	/* 128 bytes below the stack pointer are the function's own (System V), where they exist. */
+	uint64_t start = (sp - 128) & ~(uint64_t)(IMAGE_PAGE - 1), end = m->end;
+	start = start > m->start ? start : m->start;
 	/* A thread's descriptor is above its stack, at fs_base. glibc 2.42 and later leaves
 	 * no gap between stacks: what is further up is another thread's. */
 	if (fs_base > sp && fs_base < end)

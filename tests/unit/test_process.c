@@ -253,6 +253,34 @@ static void registers_and_stacks_are_taken(void **state)
 	child_kill(&c);
 }
 
+/* Waits for the test with a stack pointer near the start of its memory. */
+static void at_the_edge(int in, int out)
+{
+	child_say(out, 'r');
+	char c;
+	long call = SYS_read;
+	register uint64_t sp __asm__("r12") = at(1) + 64;
+	__asm__ volatile("xchg %%rsp, %%r12\n\tsyscall\n\txchg %%rsp, %%r12"
+			 : "+r"(sp), "+a"(call) : "D"(in), "S"(&c), "d"(1) : "rcx", "r11", "memory");
+}
+
+static void a_stack_at_the_edge_of_its_memory(void **state)
+{
+	(void)state;
+	uint8_t v = 0;
+	pages_new(MAP_PRIVATE);
+	struct child c = child_start(at_the_edge);
+	struct target *t = target_of(&c);
+	do
+		freeze(t, (struct freeze_opts){ .stack_bytes = 64 << 10 });
+	while (t->threads[0].regs.rsp != at(1) + 64);
+	assert_true(image_u8(t->image, at(3), &v));
+	assert_int_equal(v, 3);
+	target_close(t);
+	child_kill(&c);
+	pages_free();
+}
+
 static void it_can_be_stopped_written_and_resumed(void **state)
 {
 	(void)state;
@@ -433,6 +461,7 @@ int main(void)
 		T(no_pause_stops_nobody),
 		T(shared_memory_is_shown_when_asked_for),
 		T(registers_and_stacks_are_taken),
+		T(a_stack_at_the_edge_of_its_memory),
 		T(it_can_be_stopped_written_and_resumed),
 		T(files_are_found_and_harmless),
 		T(refusals_say_why),
