@@ -145,6 +145,27 @@ static err_t inject(struct call *c, const struct wanted *w, char **reply)
 	return e;
 }
 
+/* From 3.12 on each interpreter has types of its own, and what is injected runs in the
+ * main one. */
+static bool others_untouched(const struct python *py, const struct snapshot *s)
+{
+	for (size_t i = 0; i < s->nloops; i++)
+		if (s->loops[i].interpreter && py->layout.version.minor >= 12)
+			return true;
+	return false;
+}
+
+static void say_limits(const struct call *c, const struct wanted *w, struct snapshot *s, const char *reply)
+{
+	bool running = strcmp(reply, "running") == 0;
+	if (running && (w->history || w->memory))
+		snapshot_note(s, "The agent keeps the limits that it was started with: --history and --memory count "
+			      "for one that starts (inject --remove switches it off).");
+	if ((running || strcmp(reply, "started") == 0) && others_untouched(c->cap->python, s))
+		snapshot_note(s, "Tasks of subinterpreters are not recorded by it: start it in each, by "
+			      "asyncmon_agent.start() or asyncmon run.");
+}
+
 static void answer(struct call *c, const struct snapshot *s, const char *reply)
 {
 	static const struct { const char *outcome, *text; } said[] = {
@@ -179,8 +200,10 @@ static int inject_run_command(struct call *c)
 		e = inject(c, &w, &reply);
 	if (!e)
 		e = call_snapshot(c, 0, &s);
-	if (!e)
+	if (!e) {
+		say_limits(c, &w, s, reply ? reply : "");
 		answer(c, s, reply ? reply : "");
+	}
 	int status = e ? call_fail(c, e) : call_end(c, s);
 	snapshot_free(s);
 	free(reply);

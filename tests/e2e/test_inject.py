@@ -86,6 +86,20 @@ def test_loop_in_another_thread(interp, target, asyncmon):
     t.unharmed()
 
 
+def test_what_it_does_not_cover(interp, target, asyncmon):
+    """Interpreters of their own, limits that come too late: said."""
+    if interp.minor < (3, 12):
+        pytest.skip("its interpreters share their types")
+    t = target(interp, "subinterp.py")
+    said = inject(asyncmon, t.pid).err
+    assert "Tasks of subinterpreters are not recorded" in said and "--history" not in said
+    assert "keeps the limits" in inject(asyncmon, t.pid, "--history", 9).err
+    assert "subinterpreters" not in inject(asyncmon, t.pid, "--remove").err
+    recorded = {x["name"]: x["serial"] for x in asyncmon.json("ps", t.pid)["tasks"]}
+    assert recorded["in-subinterpreter"] is None
+    t.unharmed()
+
+
 def test_idle_uvloop(interp, target, asyncmon):
     if not interp.has_uvloop:
         pytest.skip("it has no uvloop")
