@@ -50,14 +50,14 @@ unit: $(UNIT)
 
 .PHONY: install
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/asyncmon/shim
-	install -m 755 $(B)/asyncmon $(DESTDIR)$(PREFIX)/bin/asyncmon
-	install -m 755 $(B)/libasyncmon-agent.so $(DESTDIR)$(PREFIX)/lib/asyncmon/
-	install -m 644 $(B)/asyncmon_agent.py $(DESTDIR)$(PREFIX)/lib/asyncmon/
-	install -m 644 $(B)/shim/sitecustomize.py $(DESTDIR)$(PREFIX)/lib/asyncmon/shim/
+	install -d "$(DESTDIR)$(PREFIX)/bin" $(DESTDIR)$(PREFIX)/lib/asyncmon/shim
+	install -m 755 $(B)/asyncmon "$(DESTDIR)$(PREFIX)/bin/asyncmon"
+	install -m 755 $(B)/libasyncmon-agent.so "$(DESTDIR)$(PREFIX)/lib/asyncmon/"
+	install -m 644 $(B)/asyncmon_agent.py "$(DESTDIR)$(PREFIX)/lib/asyncmon/"
+	install -m 644 $(B)/shim/sitecustomize.py "$(DESTDIR)$(PREFIX)/lib/asyncmon/shim/"
 	for page in man/*.[0-9]; do \
-		section=$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}; \
-		install -d $$section && install -m 644 $$page $$section/ || exit 1; \
+		section="$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}"; \
+		install -d "$$section" && install -m 644 $$page "$$section"/ || exit 1; \
 	done
 
 .PHONY: clean
