@@ -50,7 +50,7 @@ unit: $(UNIT)
 
 .PHONY: install
 install: all
-	install -d "$(DESTDIR)$(PREFIX)/bin" $(DESTDIR)$(PREFIX)/lib/asyncmon/shim
+	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/lib/asyncmon/shim"
 	install -m 755 $(B)/asyncmon "$(DESTDIR)$(PREFIX)/bin/asyncmon"
 	install -m 755 $(B)/libasyncmon-agent.so "$(DESTDIR)$(PREFIX)/lib/asyncmon/"
 	install -m 644 $(B)/asyncmon_agent.py "$(DESTDIR)$(PREFIX)/lib/asyncmon/"
