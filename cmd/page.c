@@ -57,16 +57,21 @@ void page_frame(struct page *p, const char *function, const char *file, int line
 	}
 }
 
-/* Where it has no name, its place in the module's file, as disassemblers count. */
+/* Where it has no name, its place in the module's file, as disassemblers count, or else
+ * its address. */
 static void native_frame(struct page *p, const struct thread_frame *f, unsigned indent)
 {
+	bool all = opt_given(&p->c->args, "verbose");
+	const char *slash = f->module ? strrchr(f->module, '/') : NULL;
 	blanks(p, indent);
 	strbuf_str(&p->text, f->function ? f->function : "?");
 	page_put(p, "2");
-	strbuf_str(&p->text, " at ");
-	strbuf_hex(&p->text, f->address);
+	if (all || !f->module) {
+		strbuf_str(&p->text, " at ");
+		strbuf_hex(&p->text, f->address);
+	}
 	if (f->module)
-		strbuf_fmt(&p->text, " in %s", f->module);
+		strbuf_fmt(&p->text, " in %s", slash && !all ? slash + 1 : f->module);
 	if (f->module && !f->function)
 		strbuf_fmt(&p->text, "+0x%llx", (unsigned long long)f->offset);
 	if (f->file)
