@@ -163,9 +163,9 @@ static int run_targets(struct call *c)
 	return run_one(c, NULL);
 }
 
-/* Which of the targets held a word means: "PID/rest" (then *rest), or "PID" where
- * there are several. h->n: none of them. */
-static size_t chosen(const struct held *h, const char *word, const char **rest)
+/* Which of the targets held a word means: "PID/rest", or "PID" where there are several;
+ * *len: how much of it says that. h->n: none of them. */
+static size_t chosen(const struct held *h, const char *word, size_t *len)
 {
 	size_t digits = strspn(word, "0123456789"), i = 0;
 	if (!digits || (word[digits] != '/' && (word[digits] || h->n < 2)))
@@ -173,7 +173,7 @@ static size_t chosen(const struct held *h, const char *word, const char **rest)
 	while (i < h->n && (h->caps[i]->target->kind != TARGET_PROCESS ||
 			    h->caps[i]->target->pid != atol(word)))
 		i++;
-	*rest = word[digits] ? word + digits + 1 : NULL;
+	*len = i < h->n ? digits + (word[digits] == '/') : 0;
 	return i;
 }
 
@@ -183,14 +183,14 @@ static err_t choose(struct call *c, const struct held *h, size_t *which)
 	size_t n = 0;
 	*which = h->n;
 	for (size_t i = 0; i < c->args.nwords; i++) {
-		const char *word = c->args.words[i], *rest = word;
-		size_t k = c->cmd->flags & CMD_REST ? h->n : chosen(h, word, &rest);
+		const char *word = c->args.words[i];
+		size_t len = 0, k = c->cmd->flags & CMD_REST ? h->n : chosen(h, word, &len);
 		if (k < h->n && *which < h->n && k != *which)
 			return err_new(E_USAGE, "%s takes the tasks of one process at a time", c->cmd->name);
 		if (k < h->n)
 			*which = k;
-		if (rest)
-			c->args.words[n++] = rest;
+		if (!len || word[len - 1] == '/')
+			c->args.words[n++] = word + len;
 	}
 	c->words = c->args.words;
 	c->nwords = n;

@@ -198,6 +198,8 @@ def test_several(t, target, python):
     assert rc == 0 and out.count("Task willing") == 1
     rc, out, err = script(t, "cancel willing\n", str(other.pid))
     assert rc == 2 and "which process" in err
+    rc, out, err = script(t, "where 1/willing\n")
+    assert rc == 1 and "1/willing" in err and not out
 
 
 def test_two_sessions(open_terminal, t):
