@@ -199,6 +199,8 @@ const struct dwarf_field dwarf_fields[] = {
 	AT(future_result, "FutureObj.fut_result"),
 	AT(future_source_tb, "FutureObj.fut_source_tb"),
 	AT(future_cancel_msg, "FutureObj.fut_cancel_msg"),
+	AT(future_cancelled_exc, "FutureObj.fut_cancelled_exc"),
+	AT(future_cancelled_tb, "FutureObj.fut_cancelled_exc_state.exc_traceback"),
 	AT(future_state, "FutureObj.fut_state"),
 	AT(future_log_tb, "FutureObj.fut_log_tb"),
 	OF(future_log_tb_mask, MASK, "FutureObj.fut_log_tb"),

@@ -108,6 +108,8 @@
 	/* FutureObj and TaskObj of _asyncio */ \
 	X(future_loop) X(future_callback0) X(future_callbacks) X(future_exception) \
 	X(future_exception_tb) X(future_result) X(future_source_tb) X(future_cancel_msg) \
+	X(future_cancelled_exc)       /* 3.11+ */ \
+	X(future_cancelled_tb)        /* traceback of the same, 3.9 and 3.10 */ \
 	X(future_state) X(future_log_tb) X(future_awaited_by) X(future_awaited_by_is_set) X(future_is_task) \
 	X(task_must_cancel) X(task_num_cancels) X(task_fut_waiter) X(task_coro) X(task_name) \
 	X(task_context) X(task_node) X(task_tid) X(task_log_destroy_pending) \

@@ -27,6 +27,7 @@ static const struct layout_item items_3_10[] = {
 	{ LF_future_result, 64 },
 	{ LF_future_source_tb, 72 },
 	{ LF_future_cancel_msg, 80 },
+	{ LF_future_cancelled_tb, 136 },
 	{ LF_future_state, 88 },
 	{ LF_future_log_tb, 92 },
 	{ LF_task_must_cancel, 184 },

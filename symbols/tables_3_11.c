@@ -70,6 +70,8 @@ static const struct layout_item items_3_11[] = {
 	{ LF_gen_name, 32 },
 	{ LF_gen_qualname, 40 },
 	{ LF_coro_origin, 64 },
+	{ LF_future_cancelled_exc, 120 },
+	{ LF_future_cancelled_tb, -1 },
 	{ LF_task_must_cancel, 160 },
 	{ LF_task_num_cancels, 168 },
 	{ LF_task_fut_waiter, 128 },

@@ -36,6 +36,7 @@ static const struct layout_item items_3_13[] = {
 	{ LF_dictvalues_items, 8 },
 	{ LF_dictvalues_valid, 3 },
 	{ LF_code_adaptive, 200 },
+	{ LF_future_cancelled_exc, 88 },
 	{ LF_future_state, 96 },
 	{ LF_future_log_tb, 100 },
 	{ LF_task_must_cancel, 100 },

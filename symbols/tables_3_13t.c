@@ -89,6 +89,7 @@ static const struct layout_item items_3_13t[] = {
 	{ LF_future_result, 80 },
 	{ LF_future_source_tb, 88 },
 	{ LF_future_cancel_msg, 96 },
+	{ LF_future_cancelled_exc, 104 },
 	{ LF_future_state, 112 },
 	{ LF_future_log_tb, 116 },
 	{ LF_task_must_cancel, 116 },

@@ -96,6 +96,7 @@ static const struct layout_item items_3_14t[] = {
 	{ LF_future_result, 80 },
 	{ LF_future_source_tb, 88 },
 	{ LF_future_cancel_msg, 96 },
+	{ LF_future_cancelled_exc, 104 },
 	{ LF_future_state, 120 },
 	{ LF_future_log_tb, 126 },
 	{ LF_future_awaited_by, 112 },

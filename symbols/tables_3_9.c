@@ -25,6 +25,7 @@ static const struct layout_item items_3_9[] = {
 	{ LF_heaptype_qualname, 856 },
 	{ LF_heaptype_cached_keys, 864 },
 	{ LF_future_cancel_msg, 72 },
+	{ LF_future_cancelled_tb, 128 },
 	{ LF_future_state, 80 },
 	{ LF_future_log_tb, 84 },
 	{ LF_task_must_cancel, 176 },
