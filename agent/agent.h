@@ -112,9 +112,13 @@ struct raw_stack {               /* innermost first */
 	bool cut;                /* there were more, further out */
 	struct raw_frame frames[STACK_DEPTH];
 };
-/* The running thread's frames, and those of a traceback up to one of its entries. */
+/* The running thread's frames. */
 void stack_of_thread(struct raw_stack *s);
-void stack_of_traceback(PyObject *tb, const PyObject *end, struct raw_stack *s);
+/* The frames of a traceback, up to an entry that has that mark (0: none has). */
+void stack_of_traceback(PyObject *tb, uint32_t end, struct raw_stack *s);
+/* What tells an entry of a traceback from others, also when it is gone: where it lies,
+ * what it names, how many are below it. */
+uint32_t traceback_mark(PyObject *tb);
 /* The node of a stack, with one reference for the caller; 0 when it is empty or there
  * is no room. Under the lock. */
 uint32_t stack_keep(const struct raw_stack *s);
@@ -160,7 +164,7 @@ enum hook {
 	HOOK_INIT, HOOK_DEALLOC,           /* slots of _asyncio.Task */
 	HOOK_STEP, HOOK_WAKEUP_TYPE,       /* tp_call of the wrappers a loop is given */
 	HOOK_WAKEUP,                       /* PyMethodDef, 3.10+ */
-	HOOK_CANCEL, HOOK_SET_NAME, HOOK_THROW, /* PyMethodDef */
+	HOOK_CANCEL, HOOK_SET_NAME, HOOK_SEND, HOOK_THROW, /* PyMethodDef */
 	HOOK_REGISTER, HOOK_ENTER, HOOK_LEAVE, HOOK_SWAP, /* PyMethodDef: tasks of other makes */
 	HOOK_SIGNAL,                       /* PyMethodDef: signal.signal */
 	HOOKS
@@ -217,7 +221,8 @@ struct patch_targets {
 	PyObject *task_type;     /* _asyncio.Task */
 	PyObject *subclasses;    /* list: its subclasses, all levels */
 	PyObject *step, *wakeup; /* the two callables a loop is given to run a task */
-	PyObject *cancel, *set_name, *init, *throw_; /* descriptors: of Task, coroutine.throw */
+	PyObject *cancel, *set_name, *init; /* descriptors of Task */
+	PyObject *send, *throw_; /* of coroutines */
 	PyObject *register_, *enter, *leave, *swap; /* builtins of _asyncio, or None */
 	PyObject *signal;        /* _signal.signal, or None */
 };

@@ -111,6 +111,7 @@ def _probe(native, _asyncio):
         why = native.verify_stack(frames, None)
         if why:
             raise RuntimeError(why)
+        _probe_cancelled(native, _asyncio, loop)
     finally:
         native.mute(False)
         exc.__traceback__ = None
@@ -118,6 +119,28 @@ def _probe(native, _asyncio):
         if current is not None:
             swap(running, current)
     return step, wakeup
+
+
+def _probe_cancelled(native, _asyncio, loop):
+    """Another task, which is cancelled while it waits."""
+    future, seen = _asyncio.Future(loop=loop), []
+
+    async def body():
+        try:
+            await future
+        except BaseException as e:
+            seen.append(e)
+            raise
+
+    task = _asyncio.Task(body(), loop=loop, name="asyncmon-probe")
+    loop.calls.pop()[0]()
+    task.cancel()
+    wakeup, args = loop.calls.pop()
+    wakeup(*args)
+    why = native.verify_cancelled(task, seen[0])
+    seen.pop().__traceback__ = None
+    if why:
+        raise RuntimeError(why)
 
 
 def _subclasses(cls, found):
@@ -294,7 +317,8 @@ def _hook(native, _asyncio, history, memory, preserved):
     coro.close()
     why = native.start(
         memory or 0, history or 0, preserved or 0, Task, _subclasses(Task, []), step, wakeup,
-        Task.__dict__["cancel"], Task.__dict__["set_name"], Task.__dict__["__init__"], type(coro).__dict__["throw"],
+        Task.__dict__["cancel"], Task.__dict__["set_name"], Task.__dict__["__init__"],
+        type(coro).__dict__["send"], type(coro).__dict__["throw"],
         *(getattr(_asyncio, name, None) for name in
           ("_register_task", "_enter_task", "_leave_task", "_swap_current_task")),
         _watch_signals())

@@ -13,8 +13,6 @@ extern __attribute__((weak)) char PyGen_Type;
 
 __thread struct current current;
 uint16_t agent_era;
-/* The traceback of the exception that came out of a coroutine's throw() last. */
-static __thread struct { const void *coro; uint32_t stack; unsigned epoch; } thrown;
 
 __thread bool hooks_muted;
 
@@ -90,86 +88,29 @@ bool hooks_preserve(PyObject *code)
 	return true;
 }
 
-static bool is_generator(const void *coro)
+bool is_generator(const void *coro)
 {
 	return type_of(coro) == (PyObject *)&PyCoro_Type || type_of(coro) == (PyObject *)&PyGen_Type;
 }
 
-static bool is_preserved(const void *coro)
+uint64_t coroutine_code(const void *coro)
 {
 	const struct py_layout *l = &agent_layout;
-	if (!coro || !is_generator(coro))
-		return false;
 	uint64_t code = (uint64_t)(uintptr_t)(l->gen_iframe < 0
 		? field(coro, l->gen_code)
 		: field(coro, l->gen_iframe + l->iframe_executable));
-	if (l->stackref_mask > 0)
-		code &= ~(uint64_t)l->stackref_mask;
+	return l->stackref_mask > 0 ? code & ~(uint64_t)l->stackref_mask : code;
+}
+
+static bool is_preserved(const void *coro)
+{
+	if (!coro || !is_generator(coro))
+		return false;
+	uint64_t code = coroutine_code(coro);
 	for (unsigned i = 0; i < n_preserved; i++)
 		if (preserved[i] == code)
 			return true;
 	return false;
-}
-
-/* ---- the end of a task ---- */
-
-static void coro_text(PyObject *coro, struct text *t)
-{
-	text_clear(t);
-	if (coro && coro != Py_None &&
-	    !(is_generator(coro) && text_of_str(field(coro, agent_layout.gen_qualname), t)))
-		text_of_type(type_of(coro), t);
-}
-
-/* What is to be said of an end, read before the lock is taken. */
-void task_end_describe(struct end_texts *e, int state, PyObject *exc, PyObject *coro, PyObject *name)
-{
-	bool failed = state == FUTURE_FINISHED && exc && exc != Py_None;
-	e->end = (struct task_end){
-		.outcome = state == FUTURE_PENDING     ? AGENT_DESTROYED
-			   : state == FUTURE_CANCELLED ? AGENT_CANCELLED
-			   : failed		       ? AGENT_FAILED
-						       : AGENT_FINISHED,
-	};
-	e->name = name;
-	e->stack.n = 0;
-	e->stack.cut = e->has_type = e->has_message = false;
-	coro_text(coro, &e->coro);
-	if (failed) {
-		text_of_type(type_of(exc), &e->type);
-		e->has_type = true;
-		e->has_message = text_of_exception(exc, &e->message);
-		PyObject *tb = exception_traceback(exc);
-		if (tb)
-			stack_of_traceback(tb, NULL, &e->stack);
-	}
-}
-
-void task_end(struct agent_task *t, struct end_texts *e, const void *coro, uint64_t now)
-{
-	e->end.at = now;
-	e->end.name = string_keep_name(e->name);
-	if (e->coro.len)
-		e->end.coro = string_keep(&e->coro);
-	if (e->has_type)
-		e->end.exc_type = string_keep(&e->type);
-	if (e->has_message)
-		e->end.exc_message = string_keep(&e->message);
-	e->end.stack = stack_keep(&e->stack);
-	if (!e->end.stack && e->end.outcome != AGENT_FINISHED && coro && thrown.coro == coro &&
-	    thrown.epoch == memory_epoch) {
-		e->end.stack = thrown.stack;
-		thrown.stack = 0;
-	}
-	task_finish(t, &e->end);
-}
-
-static void describe_c_task(struct end_texts *e, PyObject *task, PyObject *coro)
-{
-	const struct py_layout *l = &agent_layout;
-	PyObject *own = field(task, l->task_coro);
-	task_end_describe(e, future_state(task), field(task, l->future_exception), own ? own : coro,
-		     field(task, l->task_name));
 }
 
 /* ---- creation ---- */
@@ -262,7 +203,7 @@ static int init_eager(PyObject *self, PyObject *args, PyObject *kwargs, PyObject
 	struct end_texts e;
 	bool done = future_state(self) != FUTURE_PENDING;
 	if (done)
-		describe_c_task(&e, self, coro);
+		task_end_describe_c(&e, self, coro, c);
 	bool started = done || !coroutine_is_new(coro);
 	agent_lock();
 	t = current_record(c);
@@ -326,7 +267,7 @@ static void hook_dealloc(PyObject *self)
 			struct end_texts e;
 			PyObject *type, *value, *tb;
 			PyErr_Fetch(&type, &value, &tb);
-			describe_c_task(&e, self, NULL);
+			task_end_describe_c(&e, self, NULL, NULL);
 			PyErr_Restore(type, value, tb);
 			agent_lock();
 			t = task_find(self, &i);
@@ -377,7 +318,7 @@ static void step_end(const struct step *s, PyObject *task, bool error)
 	if (done) {
 		if (error)
 			PyErr_Fetch(&type, &value, &tb);
-		describe_c_task(&e, task, NULL);
+		task_end_describe_c(&e, task, NULL, &c);
 		if (error)
 			PyErr_Restore(type, value, tb);
 	}
@@ -388,6 +329,8 @@ static void step_end(const struct step *s, PyObject *task, bool error)
 		t->step_start = 0;
 		if (done)
 			task_end(t, &e, coro, to);
+		else if (unlikely(t->end_stack))
+			stood_stepped(t, field(task, agent_layout.task_coro));
 	}
 	agent_unlock();
 	if (unlikely(has_attributes(task)) && !done && !error)
@@ -429,56 +372,6 @@ static PyObject *hook_wakeup(PyObject *task, PyObject *future)
 	return r;
 }
 
-/* Where an exception went before it was thrown in: a task in Python has raised it once. */
-static const PyObject *went_already(PyObject *exc)
-{
-	enum { BASE_EXC_SUBCLASS = 1 << 30 };
-	if (!exc || !((uintptr_t)field(type_of(exc), agent_layout.type_flags) & BASE_EXC_SUBCLASS))
-		return NULL;
-	return exception_traceback(exc);
-}
-
-/* An exception that came out of a coroutine by throw(): a cancellation, mostly, whose
- * traceback the task does not keep. */
-static void note_thrown(PyObject *coro, const PyObject *already)
-{
-	PyObject *type, *value, *tb;
-	struct raw_stack s = { .n = 0 };
-	PyErr_Fetch(&type, &value, &tb);
-	if (type && type != PyExc_StopIteration) {
-		if (tb)
-			stack_of_traceback(tb, already, &s);
-		agent_lock();
-		if (thrown.epoch == memory_epoch)
-			stack_drop(thrown.stack);
-		thrown.epoch = memory_epoch;
-		thrown.stack = stack_keep(&s);
-		thrown.coro = coro;
-		agent_unlock();
-	}
-	PyErr_Restore(type, value, tb);
-}
-
-static PyObject *hook_throw_varargs(PyObject *self, PyObject *args)
-{
-	const PyObject *already = went_already(PyTuple_Size(args) > 0 ? PyTuple_GetItem(args, 0) : NULL);
-	PyObject *r = ((PyCFunction)hook_original[HOOK_THROW])(self, args);
-	if (!r && hooks_active())
-		note_thrown(self, already);
-	return r;
-}
-
-typedef PyObject *(*fastcall)(PyObject *, PyObject *const *, Py_ssize_t);
-
-static PyObject *hook_throw_fastcall(PyObject *self, PyObject *const *args, Py_ssize_t n)
-{
-	const PyObject *already = went_already(n > 0 ? args[0] : NULL);
-	PyObject *r = ((fastcall)hook_original[HOOK_THROW])(self, args, n);
-	if (!r && hooks_active())
-		note_thrown(self, already);
-	return r;
-}
-
 void *hook_function(enum hook h, int flags)
 {
 	switch (h) {
@@ -488,9 +381,8 @@ void *hook_function(enum hook h, int flags)
 	case HOOK_WAKEUP_TYPE: return (void *)hook_wakeup_type;
 	case HOOK_WAKEUP: return flags == METH_O ? (void *)hook_wakeup : NULL;
 	case HOOK_CANCEL: return hook_function_cancel(flags);
-	case HOOK_THROW:
-		return flags == METH_VARARGS ? (void *)hook_throw_varargs
-		       : flags == METH_FASTCALL ? (void *)hook_throw_fastcall : NULL;
+	case HOOK_SEND:
+	case HOOK_THROW: return hook_function_coroutine(h, flags);
 	case HOOK_SET_NAME: return flags == METH_O ? (void *)hook_set_name : NULL;
 	case HOOK_SIGNAL: return hook_function_signal(flags);
 	default: return hook_function_foreign(h, flags);

@@ -1,7 +1,7 @@
 /* What the hooks share: the task this thread is in, the life of its record.
  *
- * hooks.c has tasks of _asyncio (creation, steps, end), cancels.c the requests to cancel
- * them, foreign.c tasks of other makes, wraps.c what stands in for functions in Python,
+ * hooks.c has tasks of _asyncio (creation, steps), ends.c how and where tasks ended,
+ * cancels.c the requests to cancel them, foreign.c tasks of other makes, wraps.c what stands in for functions in Python,
  * signals.c the handlers of signals. Inside this folder. */
 #ifndef ASYNCMON_AGENT_HOOKS_H
 #define ASYNCMON_AGENT_HOOKS_H
@@ -46,7 +46,7 @@ void task_stepped(struct agent_task *t, uint64_t from, uint64_t to);
 struct step { struct current before; uint64_t from; };
 void step_begin(struct step *s, PyObject *task, unsigned flags);
 
-/* What is to be said of an end, read before the lock is taken. */
+/* ends.c: what is to be said of an end, read before the lock is taken. */
 struct end_texts {
 	struct task_end end;
 	PyObject *name;
@@ -55,11 +55,25 @@ struct end_texts {
 	struct raw_stack stack;
 };
 void task_end_describe(struct end_texts *e, int state, PyObject *exc, PyObject *coro, PyObject *name);
+/* Of a task of _asyncio, in a step (NULL: in none). */
+void task_end_describe_c(struct end_texts *e, PyObject *task, PyObject *coro, const struct current *c);
 /* Under the lock. */
 void task_end(struct agent_task *t, struct end_texts *e, const void *coro, uint64_t now);
 
+/* A coroutine or generator of CPython's own, and the code of one. */
+bool is_generator(const void *coro);
+uint64_t coroutine_code(const void *coro);
 /* Whether a coroutine has not begun. */
 bool coroutine_is_new(const void *coro);
+
+/* stood.c: where a task of 3.8's _asyncio stood, in its record's end_stack while it lives. */
+struct stood { struct raw_stack stack; const void *exc; };
+/* Before exc is thrown in; stack.n is 0 where there is nothing to keep. */
+void stood_look(struct stood *s, PyObject *coro, PyObject *exc);
+/* Under the lock: it goes on; after a step with it; it is void. */
+void stood_keep(struct agent_task *t, const struct stood *s);
+void stood_stepped(struct agent_task *t, const void *coro);
+void stood_forget(struct agent_task *t);
 
 /* foreign.c: tasks of other makes, told by what asyncio is told of them. `result` is what
  * the function that was told gave; NULL: it failed. */
@@ -114,7 +128,8 @@ PyObject *argument(PyObject *args, PyObject *kwargs, Py_ssize_t i);
 typedef PyObject *(*fastcall_keywords)(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 typedef PyObject *(*method_call)(PyObject *, PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 
-/* cancels.c, foreign.c: what hook_function() gives for their hooks. */
+/* ends.c, cancels.c, foreign.c: what hook_function() gives for their hooks. */
+void *hook_function_coroutine(enum hook h, int flags);
 void *hook_function_cancel(int flags);
 void *hook_function_foreign(enum hook h, int flags);
 

@@ -83,6 +83,20 @@ static PyObject *verify_task(PyObject *self, PyObject *args)
 	return result(NULL);
 }
 
+/* verify_cancelled(task, exception) -> None, or what differs. */
+static PyObject *verify_cancelled(PyObject *self, PyObject *args)
+{
+	(void)self;
+	const struct py_layout *l = &agent_layout;
+	PyObject *task, *exc;
+	if (!PyArg_ParseTuple(args, "OO", &task, &exc))
+		return NULL;
+	if ((l->future_cancelled_exc >= 0 && field(task, l->future_cancelled_exc) != exc) ||
+	    (l->future_cancelled_tb >= 0 && field(task, l->future_cancelled_tb) != exception_traceback(exc)))
+		return result("tasks keep what cancelled them elsewhere");
+	return result(NULL);
+}
+
 /* verify_stack([(code, lasti), …], traceback or None): innermost first; the first frame,
  * whose instruction moves on, is compared by its code alone. */
 static PyObject *verify_stack(PyObject *self, PyObject *args)
@@ -95,7 +109,7 @@ static PyObject *verify_stack(PyObject *self, PyObject *args)
 	if (tb == Py_None)
 		stack_of_thread(&s);
 	else
-		stack_of_traceback(tb, NULL, &s);
+		stack_of_traceback(tb, 0, &s);
 	Py_ssize_t n = PyList_Size(list);
 	unsigned at = 0;
 	for (Py_ssize_t i = 0; i < n && at < s.n; i++, at++) {
@@ -116,16 +130,17 @@ static PyObject *verify_stack(PyObject *self, PyObject *args)
 }
 
 /* start(memory, ended, preserved, Task, subclasses, step, wakeup, cancel, set_name, init,
- *       throw, register, enter, leave, swap, signal) -> None, or why not */
+ *       send, throw, register, enter, leave, swap, signal) -> None, or why not */
 static PyObject *start(PyObject *self, PyObject *args)
 {
 	(void)self;
 	struct patch_targets p;
 	struct agent_limits limits = { 0 };
 	unsigned long long memory;
-	if (!PyArg_ParseTuple(args, "KIIOOOOOOOOOOOOO", &memory, &limits.ended, &limits.preserved,
+	if (!PyArg_ParseTuple(args, "KIIOOOOOOOOOOOOOO", &memory, &limits.ended, &limits.preserved,
 			      &p.task_type, &p.subclasses, &p.step, &p.wakeup, &p.cancel, &p.set_name,
-			      &p.init, &p.throw_, &p.register_, &p.enter, &p.leave, &p.swap, &p.signal))
+			      &p.init, &p.send, &p.throw_, &p.register_, &p.enter, &p.leave, &p.swap,
+			      &p.signal))
 		return NULL;
 	limits.memory = memory;
 	const char *e = NULL;
@@ -244,6 +259,7 @@ static PyObject *running(PyObject *self, PyObject *unused)
 static struct PyMethodDef methods[] = {
 	{ "configure", (void *)configure, METH_VARARGS, NULL },
 	{ "verify_task", (void *)verify_task, METH_VARARGS, NULL },
+	{ "verify_cancelled", (void *)verify_cancelled, METH_VARARGS, NULL },
 	{ "verify_stack", (void *)verify_stack, METH_VARARGS, NULL },
 	{ "start", (void *)start, METH_VARARGS, NULL },
 	{ "stop", (void *)stop, METH_NOARGS, NULL },

@@ -166,6 +166,7 @@ const char *patch_on(const struct patch_targets *p)
 	if (!types_are_known())
 		return why("types are laid out otherwise", "PyTypeObject");
 	if ((e = collect_task(p, todo, &n)) || (e = collect_steps(p, todo, &n)) ||
+	    (e = add_def(todo, &n, HOOK_SEND, field(p->send, DESCR_METHOD), "send")) ||
 	    (e = add_def(todo, &n, HOOK_THROW, field(p->throw_, DESCR_METHOD), "throw")) ||
 	    (e = collect_functions(p, todo, &n)))
 		return e;

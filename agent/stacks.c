@@ -119,31 +119,72 @@ void stack_of_thread(struct raw_stack *s)
 }
 
 /* PyTracebackObject: tb_next, tb_frame, int tb_lasti (Include/cpython/traceback.h). */
-void stack_of_traceback(PyObject *tb, const PyObject *end, struct raw_stack *s)
+static PyObject *traceback_next(PyObject *tb)
+{
+	PyObject *next = field(tb, agent_layout.object_size);
+	return next == Py_None ? NULL : next;
+}
+
+static struct raw_frame traceback_frame(PyObject *tb)
 {
 	const struct py_layout *l = &agent_layout;
+	PyObject *frame = field(tb, l->object_size + 8);
+	int32_t lasti;
+	memcpy(&lasti, (const char *)tb + l->object_size + 16, sizeof lasti);
+	uintptr_t code;
+	if (l->version.minor <= 10)
+		code = (uintptr_t)field(frame, l->frame_code);
+	else
+		code = (uintptr_t)field(field(frame, l->frame_iframe), l->iframe_executable);
+	if (l->stackref_mask > 0)
+		code &= ~(uintptr_t)l->stackref_mask;
+	return (struct raw_frame){ code, lasti };
+}
+
+/* Entries that the garbage collector was at have no frame any more. */
+static unsigned traceback_depth(PyObject *tb)
+{
 	unsigned depth = 0;
+	for (; tb && tb != Py_None && field(tb, agent_layout.object_size + 8); tb = traceback_next(tb))
+		depth++;
+	return depth;
+}
+
+static uint32_t mark_of(PyObject *tb, unsigned depth)
+{
+	struct raw_frame f = traceback_frame(tb);
+	uint64_t h = ((uint64_t)(uintptr_t)tb >> 4) * 0x9e3779b97f4a7c15ull;
+	h = (h ^ f.code >> 4 ^ (uint64_t)f.lasti << 40) * 0x9e3779b97f4a7c15ull;
+	h = (h ^ depth) * 0x9e3779b97f4a7c15ull;
+	return (uint32_t)(h >> 32) | 1;
+}
+
+uint32_t traceback_mark(PyObject *tb)
+{
+	unsigned depth = traceback_depth(tb);
+	return depth ? mark_of(tb, depth) : 0;
+}
+
+static unsigned depth_up_to(PyObject *tb, uint32_t end)
+{
+	unsigned all = traceback_depth(tb), depth = 0;
+	if (!end)
+		return all;
+	for (; depth < all && mark_of(tb, all - depth) != end; depth++)
+		tb = traceback_next(tb);
+	return depth;
+}
+
+void stack_of_traceback(PyObject *tb, uint32_t end, struct raw_stack *s)
+{
+	unsigned depth = depth_up_to(tb, end);
 	s->n = 0;
 	s->cut = false;
-	for (PyObject *t = tb; t && t != Py_None && t != end; t = field(t, l->object_size))
-		depth++;
 	/* Outermost first here; the innermost STACK_DEPTH frames count. */
 	for (; depth > STACK_DEPTH; depth--, s->cut = true)
-		tb = field(tb, l->object_size);
-	for (unsigned i = depth; i-- > 0 && tb && tb != Py_None; tb = field(tb, l->object_size)) {
-		PyObject *frame = field(tb, l->object_size + 8);
-		int32_t lasti;
-		memcpy(&lasti, (const char *)tb + l->object_size + 16, sizeof lasti);
-		PyObject *code;
-		if (l->version.minor <= 10) {
-			code = field(frame, l->frame_code);
-		} else {
-			uintptr_t c = (uintptr_t)field(field(frame, l->frame_iframe), l->iframe_executable);
-			code = (PyObject *)(l->stackref_mask > 0 ? c & ~(uintptr_t)l->stackref_mask : c);
-		}
-		s->frames[i] = (struct raw_frame){ (uint64_t)(uintptr_t)code, lasti };
-		s->n++;
-	}
+		tb = traceback_next(tb);
+	for (s->n = depth; depth-- > 0; tb = traceback_next(tb))
+		s->frames[depth] = traceback_frame(tb);
 }
 
 static uint32_t *bucket_of(uint64_t code, int32_t lasti, uint32_t parent)

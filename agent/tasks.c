@@ -204,6 +204,7 @@ struct agent_task *task_new(const struct task_birth *b, uint32_t *index)
 void task_undo(struct agent_task *t)
 {
 	unhash(t);
+	t->went = t->handled = 0;
 	agent->counters[AGENT_LIVE]--;
 	/* Its descendants, if an eager step made any, find no parent: it never was. */
 	free_record(t);
@@ -213,6 +214,7 @@ void task_finish(struct agent_task *t, const struct task_end *end)
 {
 	unhash(t);
 	set_state(t, AGENT_ENDING);
+	stack_drop(t->end_stack);
 	t->outcome = (uint8_t)end->outcome;
 	t->ended_at = end->at;
 	t->name = end->name;
@@ -255,6 +257,8 @@ void task_cancel_asked(struct agent_task *t, const struct cancel_request *c)
 	uint32_t i = 0;
 	count(AGENT_CANCELS_SEEN);
 	t->ncancels++;
+	stack_drop(t->end_stack);
+	t->end_stack = 0;
 	if (t->ncancels > agent->cancels_max && t->cancels) {
 		t->flags |= AGENT_CANCELS_CUT;
 		i = oldest_but_one(t);

@@ -88,6 +88,7 @@ enum agent_outcome {
 #define AGENT_CANCELS_CUT 8u     /* it had more cancel requests than are kept */
 #define AGENT_FOLLOWED 16u       /* the agent's own: its cancel was replaced, and is followed */
 #define AGENT_SWAPPED 32u        /* the agent's own: its step began by _swap_current_task */
+#define AGENT_STOOD 64u          /* end_stack is where it stood when what ended it was thrown in */
 
 /* A string is 0 (none), AGENT_EMPTY, "Task-N" in the low 31 bits with the top bit set, or
  * the index of its first cell. */
@@ -111,9 +112,16 @@ struct agent_task {
 		uint64_t step_start;     /* AGENT_ALIVE: of the step it is in, else 0 */
 		uint64_t ended_at;       /* AGENT_DONE, AGENT_ANCESTOR */
 	};
-	uint32_t end_stack;      /* the traceback it ended with */
+	uint32_t end_stack;      /* the traceback it ended with; AGENT_ALIVE: the agent's own */
 	uint32_t name, coro;     /* strings; of a living task the objects have them */
-	uint32_t exc_type, exc_message;
+	union {
+		uint32_t exc_type;       /* AGENT_DONE, AGENT_ANCESTOR */
+		uint32_t went;           /* AGENT_ALIVE: traceback_mark() of what was thrown in last */
+	};
+	union {
+		uint32_t exc_message;    /* likewise */
+		uint32_t handled;        /* AGENT_ALIVE: what end_stack depends on */
+	};
 	uint32_t next, prev;     /* the agent's own lists */
 	uint32_t ncancels;
 };

@@ -19,6 +19,7 @@ struct history {
 	bool signals_known;
 	size_t unreadable;       /* items in unknown memory or of impossible content */
 	size_t cut_cancels;      /* tasks of whose cancel requests not all were kept */
+	size_t stood;            /* ended tasks with AGENT_STOOD */
 };
 
 /* Finds the agent's memory; false: there is no agent (or none that this program reads,

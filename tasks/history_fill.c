@@ -234,6 +234,7 @@ static void fill_ended(struct history *hi, const struct agent_task *t, struct en
 		.stack = history_stack(hi, t->end_stack),
 		.created = created(hi, t),
 	};
+	hi->stood += (t->flags & AGENT_STOOD) != 0;
 	e->cancels = cancels(hi, t, &e->ncancels);
 	e->cancels_asked = asked(hi, t, e->ncancels);
 	e->chain = cancellers(hi, t, &e->nchain);
@@ -284,6 +285,9 @@ static void say_dropped(struct history *hi)
 	if (hi->cut_cancels)
 		snapshot_note(s, "Of tasks that were asked to cancel more than %u times (%zu here) the first request and "
 			      "the last ones are kept.", hi->h.cancels_max, hi->cut_cancels);
+	if (hi->stood)
+		snapshot_note(s, "Of tasks that awaited something after they were cancelled (%zu here) the last stack is where "
+			      "the cancellation met them: Python 3.8 does not keep where they ended.", hi->stood);
 	if (hi->unreadable)
 		snapshot_lacks(s, "%zu of the agent's records could not be read.", hi->unreadable);
 }
