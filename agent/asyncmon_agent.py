@@ -8,13 +8,16 @@
 
 It has no thread, no socket and no port; `asyncmon` reads what it wrote from outside.
 """
+import _thread
 import operator
+import os
 import sys
 import weakref
 
 __all__ = ["start", "stop", "preserve", "running"]
 
 _native = None
+_lock = _thread.RLock(), os.getpid()
 _started = False
 _waiting = []
 _replaced = []  # (owner, name, what it was, what stands in for it)
@@ -24,12 +27,20 @@ _watched = None
 _REGISTER, _ENTER, _LEAVE, _SWAP, _CANCEL, _DEL, _SIGNALLED = range(7)
 
 
+def _change():
+    """The lock of those who start or stop. In a child of fork() it is another: a thread that
+    is not there may hold that one."""
+    global _lock
+    if _lock[1] != os.getpid():
+        _lock = _thread.RLock(), os.getpid()
+    return _lock[0]
+
+
 def _load():
     global _native
     if _native is None:
         import importlib.machinery
         import importlib.util
-        import os
         path = os.environ.get("ASYNCMON_AGENT_SO") or os.path.join(
             os.path.dirname(os.path.abspath(__file__)), "libasyncmon-agent.so")
         name = "_asyncmon_agent"
@@ -287,20 +298,21 @@ def start(history=None, memory=None, preserved=None):
     for name, value in (("history", history), ("memory", memory), ("preserved", preserved)):
         if value is not None and not 0 <= operator.index(value) < (1 << 31 if name != "memory" else 1 << 63):
             raise ValueError("%s cannot be %d" % (name, value))
-    native = _load()
-    if _started and native.running() is not None:
-        return
-    import _asyncio
-    # Up to 3.11 all interpreters share one _asyncio, which has its hooks by now; 3.8's
-    # does not bear that a loop is made the running one in another of them.
-    if sys.version_info >= (3, 12) or native.running() is None:
-        _hook(native, _asyncio, history, memory, preserved)
-    _started = True
-    if not _replace_functions() and _Later not in sys.meta_path:
-        sys.meta_path.insert(0, _Later)
-    _look_at_what_is_there(_asyncio._get_running_loop())
-    while _waiting:
-        native.preserve(_waiting.pop())
+    with _change():
+        native = _load()
+        if _started and native.running() is not None:
+            return
+        import _asyncio
+        # Up to 3.11 all interpreters share one _asyncio, which has its hooks by now; 3.8's
+        # does not bear that a loop is made the running one in another of them.
+        if sys.version_info >= (3, 12) or native.running() is None:
+            _hook(native, _asyncio, history, memory, preserved)
+        _started = True
+        if not _replace_functions() and _Later not in sys.meta_path:
+            sys.meta_path.insert(0, _Later)
+        _look_at_what_is_there(_asyncio._get_running_loop())
+        while _waiting:
+            native.preserve(_waiting.pop())
 
 
 def _hook(native, _asyncio, history, memory, preserved):
@@ -331,11 +343,13 @@ def _hook(native, _asyncio, history, memory, preserved):
 
 def stop():
     """Switches the agent off; its memory stays as it is and is not added to."""
-    if _native is not None:
-        _native.stop()
-    _put_back_functions()
-    if _Later in sys.meta_path:
-        sys.meta_path.remove(_Later)
+    with _change():
+        why = _native.stop() if _native is not None else None
+        if why:
+            raise RuntimeError(why)
+        _put_back_functions()
+        if _Later in sys.meta_path:
+            sys.meta_path.remove(_Later)
 
 
 def running():

@@ -35,6 +35,7 @@ unsigned memory_epoch;
 static uint64_t serials_given = 1;
 static struct agent_limits limits_given;
 static uint64_t region_bytes;
+static char *tables_at;          /* hash tables, up to the first pool */
 static uint32_t python_version;
 
 /* A holder never waits for anything, so the wait is for a thread that runs or was
@@ -74,6 +75,23 @@ static const uint32_t item_size[AGENT_POOLS] = {
 /* Shares of the memory, in percent; the rest is for hash tables and the header. */
 static const unsigned share[AGENT_POOLS] = { 56, 8, 12, 20 };
 
+/* What a history begins with; all else of it is zero. */
+static void begin_history(struct agent_header *h, struct agent_private *p, const struct agent_limits *limits)
+{
+	uint32_t items = h->pools[POOL_TASKS].capacity, room = items / 64;
+	p->sweep = 1;
+	h->ended_max = limits->ended ? limits->ended : room > ENDED_DEFAULT ? room : ENDED_DEFAULT;
+	h->preserved_max = limits->preserved ? limits->preserved : ENDED_DEFAULT;
+	if (h->ended_max > items / 2)
+		h->ended_max = items / 2;
+	if (h->preserved_max > items / 8)
+		h->preserved_max = items / 8;
+	h->ancestors_max = items / 8;
+	h->started_mono = clock_ns(CLOCK_MONOTONIC);
+	h->started_wall = clock_ns(CLOCK_REALTIME);
+	h->on = 1;
+}
+
 /* Header, private part and hash tables are writable at once; each pool's first chunk
  * when its first item is taken. */
 static bool begin(char *base, const struct agent_limits *limits)
@@ -94,6 +112,7 @@ static bool begin(char *base, const struct agent_limits *limits)
 		return false;
 	struct agent_header *h = (struct agent_header *)base;
 	struct agent_private *p = (struct agent_private *)(h + 1);
+	tables_at = base + bucket_at[0];
 	for (int i = 0; i < AGENT_POOLS; i++) {
 		h->pools[i] = (struct agent_pool){
 			.addr = (uint64_t)(uintptr_t)base + at,
@@ -111,15 +130,6 @@ static bool begin(char *base, const struct agent_limits *limits)
 	p->task_mask = buckets[0] - 1;
 	p->node_mask = buckets[1] - 1;
 	p->cell_mask = buckets[2] - 1;
-	p->sweep = 1;
-	uint32_t room = items[POOL_TASKS] / 64;
-	h->ended_max = limits->ended ? limits->ended : room > ENDED_DEFAULT ? room : ENDED_DEFAULT;
-	h->preserved_max = limits->preserved ? limits->preserved : ENDED_DEFAULT;
-	if (h->ended_max > items[POOL_TASKS] / 2)
-		h->ended_max = items[POOL_TASKS] / 2;
-	if (h->preserved_max > items[POOL_TASKS] / 8)
-		h->preserved_max = items[POOL_TASKS] / 8;
-	h->ancestors_max = items[POOL_TASKS] / 8;
 	h->cancels_max = CANCELS_OF_A_TASK;
 	h->total = region_bytes;
 	h->version = AGENT_VERSION;
@@ -127,13 +137,41 @@ static bool begin(char *base, const struct agent_limits *limits)
 	h->self = (uint64_t)(uintptr_t)h;
 	h->pid = getpid();
 	h->python = python_version;
-	h->started_mono = clock_ns(CLOCK_MONOTONIC);
-	h->started_wall = clock_ns(CLOCK_REALTIME);
 	h->next_serial = serials_given;
-	h->on = 1;
+	begin_history(h, p, limits);
 	agent_private = p;
 	__atomic_store_n(&h->magic, AGENT_MAGIC, __ATOMIC_RELEASE);
 	return true;
+}
+
+/* Zeroes [from, to) of what is writable. Locked memory (mlockall) cannot be given back. */
+static void zero(char *from, char *to)
+{
+	if (madvise(from, (size_t)(to - from), MADV_DONTNEED) != 0)
+		memset(from, 0, (size_t)(to - from));
+}
+
+/* Without a GIL other threads are in hooks, and wait for the lock: that, and where things
+ * are, stays as it is. */
+static void memory_restart(void)
+{
+	struct agent_private *p = agent_private;
+	agent_lock();
+	stacks_reset();
+	memory_epoch++;
+	zero(tables_at, (char *)(uintptr_t)agent->pools[0].addr);
+	for (int i = 0; i < AGENT_POOLS; i++) {
+		struct agent_pool *pool = &agent->pools[i];
+		char *at = (char *)(uintptr_t)pool->addr;
+		zero(at, at + page_up((uint64_t)p->committed[i] * pool->item_size));
+		pool->used = 1;
+		pool->busy = 0;
+		p->free[i] = 0;
+	}
+	memset(agent->counters, 0, sizeof agent->counters);
+	p->ended = p->preserved = p->ancestors = (struct list){ 0 };
+	begin_history(agent, p, &limits_given);
+	agent_unlock();
 }
 
 void memory_reset(void)
@@ -174,8 +212,7 @@ const char *memory_begin(const struct agent_limits *limits)
 	if (agent) {
 		limits_given.ended = limits->ended;
 		limits_given.preserved = limits->preserved;
-		memory_reset();
-		agent->on = 1;
+		memory_restart();
 		return NULL;
 	}
 	uint32_t v = (uint32_t)agent_layout.version.major << 24 |

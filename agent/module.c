@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "symbols/tables.h"
 
@@ -129,6 +130,25 @@ static PyObject *verify_stack(PyObject *self, PyObject *args)
 	return result(NULL);
 }
 
+/* One interpreter has a lock for starting and stopping; this is for several. The child of a
+ * fork may find it taken, by a thread that it does not have. */
+static int32_t changing;
+
+static bool change_begin(void)
+{
+	int32_t pid = getpid(), free = 0, other = __atomic_load_n(&changing, __ATOMIC_RELAXED);
+	if (other != pid)
+		free = other;
+	return __atomic_compare_exchange_n(&changing, &free, pid, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
+static void change_end(void)
+{
+	__atomic_store_n(&changing, 0, __ATOMIC_RELEASE);
+}
+
+static const char busy[] = "another interpreter is starting or stopping the agent";
+
 /* start(memory, ended, preserved, Task, subclasses, step, wakeup, cancel, set_name, init,
  *       send, throw, register, enter, leave, swap, signal) -> None, or why not */
 static PyObject *start(PyObject *self, PyObject *args)
@@ -144,22 +164,30 @@ static PyObject *start(PyObject *self, PyObject *args)
 		return NULL;
 	limits.memory = memory;
 	const char *e = NULL;
+	if (!change_begin())
+		return result(busy);
 	if (!agent || !agent->on) {
 		hooks_begin();
 		e = memory_begin(&limits);
 	}
-	return result(e ? e : patch_on(&p));
+	if (!e)
+		e = patch_on(&p);
+	change_end();
+	return result(e);
 }
 
 static PyObject *stop(PyObject *self, PyObject *unused)
 {
 	(void)self, (void)unused;
+	if (!change_begin())
+		return result(busy);
 	if (agent && agent->on) {
 		agent->on = 0;
 		patch_off();
 		signals_off();
 		cancel_unfollow_all();
 	}
+	change_end();
 	return result(NULL);
 }
 

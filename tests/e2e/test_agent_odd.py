@@ -143,6 +143,48 @@ def test_run_whatever_finds_modules(outside, finder):
     assert p.returncode == 0 and p.stderr == "", p.stderr
 
 
+def test_restarts_under_threads(outside):
+    """It is switched off and on by all threads while all are in steps of tasks."""
+    text = """
+import asyncio, asyncmon_agent, sys, threading, time
+stop = time.monotonic() + 2
+async def level(n):
+    try:
+        await (level(n - 1) if n else asyncio.sleep(100))
+    finally:
+        await asyncio.sleep(0)
+async def main(make):
+    rounds = 0
+    while time.monotonic() < stop or rounds < 6:
+        tasks = [make(level(i), loop=asyncio.get_running_loop()) for i in range(12)]
+        await asyncio.sleep(0)
+        for t in tasks:
+            t.cancel()
+        for r in await asyncio.gather(*tasks, return_exceptions=True):
+            assert isinstance(r, asyncio.CancelledError), r
+        rounds += 1
+        if rounds % 3 == 0:
+            asyncmon_agent.stop()
+            asyncmon_agent.start(history=20 * rounds % 200 + 10)
+def thread(make):
+    asyncio.run(main(make))
+    fine.append(make)
+fine = []
+kinds = [asyncio.tasks._CTask, asyncio.tasks._PyTask] * 2
+threads = [threading.Thread(target=thread, args=(k,)) for k in kinds]
+for t in threads:
+    t.start()
+for t in threads:
+    t.join()
+assert len(fine) == 4
+asyncmon_agent.start()
+asyncio.run(asyncio.sleep(0))
+print(asyncmon_agent.running()["ended"] > 0)
+"""
+    p = run(outside, *outside.argv, "-c", text)
+    assert (p.returncode, p.stdout, p.stderr) == (0, "True\n", ""), p
+
+
 def test_run_with_a_subinterpreter(outside):
     """One that only imports asyncio, while the main one's loop runs."""
     if outside.minor >= (3, 12):
