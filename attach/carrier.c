@@ -2,6 +2,7 @@
  * still, in an order that is right whenever we die. */
 #include "attach/inject.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "attach/act.h"
@@ -105,6 +107,33 @@ static bool write_all(int fd, const char *s)
 	return true;
 }
 
+/* "asyncmon-0123456789abcdef.py" */
+static bool is_ours(const char *name)
+{
+	return strncmp(name, "asyncmon-", 9) == 0 && strspn(name + 9, "0123456789abcdef") == 16 &&
+	       strcmp(name + 25, ".py") == 0;
+}
+
+/* Files of those who were killed before they could remove theirs, and whose target did
+ * not run it. */
+#define LEFT_AFTER (2 * 86400) /* seconds; inject waits for a day at most */
+#define ENTRIES_MAX 10000
+static void sweep(int folder)
+{
+	int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+	if (!d && fd >= 0)
+		close(fd);
+	struct stat st;
+	struct dirent *e;
+	for (int i = 0; d && i < ENTRIES_MAX && (e = readdir(d)); i++)
+		if (is_ours(e->d_name) && fstatat(folder, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    S_ISREG(st.st_mode) && st.st_mtime < time(NULL) - LEFT_AFTER)
+			unlinkat(folder, e->d_name, 0);
+	if (d)
+		closedir(d);
+}
+
 /* Makes the file in the target's root; path is where the target sees it. */
 static bool make_file(struct target *t, struct inject_carrier *c, const char *text, char *path, size_t size)
 {
@@ -127,6 +156,7 @@ static bool make_file(struct target *t, struct inject_carrier *c, const char *te
 		if (fd >= 0)
 			close(fd);
 		if (good) {
+			sweep(dir);
 			c->dir_fd = dir;
 			return true;
 		}

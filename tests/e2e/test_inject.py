@@ -159,11 +159,30 @@ def test_nowhere_to_write(interp, target, asyncmon):
     os.chmod(folder, 0o755)
     try:
         t = target(interp, "wary.py", "user")
+        before = set(os.listdir(folder))
         inject(asyncmon, t.pid)
         assert asyncmon.json("ps", t.pid)["target"]["agent"]
-        assert [f for f in os.listdir(folder) if "asyncmon" in f] == []
+        assert [f for f in set(os.listdir(folder)) - before if "asyncmon" in f] == []
     finally:
         os.chmod(folder, mode)
+
+
+def test_files_of_the_killed(interp, target, asyncmon):
+    """Where the text goes into a file, one that nobody came back for goes with the next."""
+    if interp.minor < (3, 14):
+        pytest.skip("its text goes by memory")
+    folder = (interp.root or "") + "/dev/shm"
+    names = ["asyncmon-%016x.py" % 1, "asyncmon-%016x.py" % 2, "asyncmon-notes.py"]
+    for name in names:
+        with open(os.path.join(folder, name), "w"):
+            pass
+        if name != names[1]:
+            os.utime(os.path.join(folder, name), (0, 0))
+    inject(asyncmon, target(interp, "stuck.py", 0).pid)
+    left = [n for n in names if os.path.exists(os.path.join(folder, n))]
+    for name in left:
+        os.unlink(os.path.join(folder, name))
+    assert left == names[1:]
 
 
 def test_stopped(python, target, asyncmon):
