@@ -273,9 +273,14 @@ static void thread_frame_json(struct json *j, const struct thread_frame *f)
 	json_key(j, "module");
 	json_str(j, f->module);
 	json_key(j, "address");
-	json_id(j, f->address);
+	if (f->kind == FRAME_NATIVE && !f->address)
+		json_str(j, "0x0"); /* called, by a NULL pointer */
+	else
+		json_id(j, f->address);
 	json_key(j, "offset");
 	json_id(j, f->offset);
+	json_key(j, "signal");
+	json_bool(j, f->signal);
 	json_object_end(j);
 }
 

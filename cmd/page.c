@@ -64,12 +64,10 @@ static void native_frame(struct page *p, const struct thread_frame *f, unsigned 
 	bool all = opt_given(&p->c->args, "verbose");
 	const char *slash = f->module ? strrchr(f->module, '/') : NULL;
 	blanks(p, indent);
-	strbuf_str(&p->text, f->function ? f->function : "?");
+	strbuf_str(&p->text, f->signal ? "<signal handler called>" : f->function ? f->function : "?");
 	page_put(p, "2");
-	if (all || !f->module) {
-		strbuf_str(&p->text, " at ");
-		strbuf_hex(&p->text, f->address);
-	}
+	if (all || !f->module)
+		strbuf_fmt(&p->text, " at 0x%llx", (unsigned long long)f->address);
 	if (f->module)
 		strbuf_fmt(&p->text, " in %s", slash && !all ? slash + 1 : f->module);
 	if (f->module && !f->function)

@@ -93,7 +93,7 @@ static struct thread_frame native_frame(const struct native_frame *f, const stru
 	return (struct thread_frame){
 		.kind = FRAME_NATIVE, .function = name->function, .module = name->module,
 		.file = name->file, .line = name->line,
-		.address = f->ip, .offset = name->offset,
+		.address = f->ip, .offset = name->offset, .signal = f->signal,
 	};
 }
 

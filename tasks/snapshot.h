@@ -55,6 +55,7 @@ struct thread_frame {
 	enum frame_kind kind;
 	const char *function, *file, *module; /* module: native frames */
 	int line;
+	bool signal;             /* native: the kernel called from here what is inner, a signal handler */
 	uint64_t address;        /* native frames */
 	uint64_t offset;         /* native frames: address as the module's file counts */
 };

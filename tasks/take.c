@@ -22,9 +22,10 @@
 #define TASK_BYTES 2048
 #define ATTEMPTS 8
 /* The top part of each C stack: far more than most threads use. Where it was not
- * enough, once more with as much as a main thread's stack may be by default, twice. */
+ * enough, again with as much as a main thread's stack may be by default, twice. */
 #define STACK_BYTES (256u << 10)
 #define STACK_DEEP (16u << 20)
+#define STACK_ATTEMPTS 3
 #define RETRY_NS 1000000
 /* Around what a large target's freeze missed: each further one copies so many times
  * as much, from one arena of CPython's (1 MiB) on. */
@@ -290,8 +291,11 @@ static err_t attempt(struct taking *k, struct walk *w, struct snapshot **out, bo
 	if (!*out)
 		return ERR_NOMEM;
 	*good = sound(w, img->misses);
-	if (w->cut_stacks && k->freeze.stack_bytes < STACK_DEEP) {
+	if (w->cut_stacks && k->attempts < STACK_ATTEMPTS) {
 		k->freeze.stack_bytes = STACK_DEEP;
+		/* Of a stack that a signal handler on its own interrupted, no more is copied
+		 * than what lies around the first miss. */
+		k->freeze.around = STACK_DEEP;
 		*good = false;
 	}
 	return NULL;

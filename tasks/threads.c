@@ -53,7 +53,9 @@ static void thread_python(struct walk *w, struct pythread *t, struct thread_stac
 		const struct frame *f = ps.frames[i].code
 			? walk_frame(w, ps.frames[i].code, ps.frames[i].lasti) : NULL;
 		if (f)
-			frames[n++] = (struct thread_frame){ FRAME_PYTHON, f->function, f->file, NULL, f->line, 0, 0 };
+			frames[n++] = (struct thread_frame){
+				.kind = FRAME_PYTHON, .function = f->function, .file = f->file, .line = f->line,
+			};
 	}
 	out->frames = frames;
 	out->nframes = n;

@@ -23,6 +23,7 @@ struct unwinder {
 	unw_addr_space_t as;
 	struct ehframes eh;
 	const struct thread *thread;
+	struct thread caller;    /* of an address that is no code: thread points to it then */
 	uint64_t step_reads, stack_reads, all_reads;
 	uint64_t lost_at;        /* the address of the last read that failed, 0 none */
 	bool no_data;            /* the last frame has no unwind data */
@@ -240,11 +241,61 @@ static bool follows(struct native_frame *f, uint64_t ip, uint64_t sp, unsigned *
 	return f->signal && (*jumps)++ < JUMPS_MAX && (sp != f->sp || ip != f->ip);
 }
 
+/* Do the 7 bytes end with a call instruction (near; direct, or indirect with any operand)? */
+static bool is_call(const uint8_t b[7])
+{
+	if (b[2] == 0xe8)
+		return true;
+	for (int i = 0; i < 6; i++)
+		if (b[i] == 0xff && (b[i + 1] & 0x38) == 0x10 && i != 2)
+			return true;
+	return false;
+}
+
+static bool executable(const struct unwinder *u, uint64_t addr)
+{
+	const struct mapping *m = target_mapping(u->eh.target, addr);
+	return m && m->exec;
+}
+
+static void caller_regs(unw_cursor_t *c, struct user_regs_struct *r)
+{
+	unw_word_t v[16];
+	for (int i = 0; i < 16; i++)
+		if (unw_get_reg(c, UNW_X86_64_RAX + i, &v[i]) < 0)
+			v[i] = 0;
+	*r = (struct user_regs_struct){
+		.rax = v[0], .rdx = v[1], .rcx = v[2], .rbx = v[3], .rsi = v[4], .rdi = v[5],
+		.rbp = v[6], .rsp = v[7], .r8 = v[8], .r9 = v[9], .r10 = v[10], .r11 = v[11],
+		.r12 = v[12], .r13 = v[13], .r14 = v[14], .r15 = v[15],
+	};
+}
+
+/* A call of an address that is no code, as a NULL pointer is: nothing ran there, and
+ * what the call pushed is still on top of the stack. The cursor goes to the call
+ * instruction, of which the unwind data says the same as of its return address. */
+static bool to_bad_call(struct unwinder *u, unw_cursor_t *c, const struct native_frame *f)
+{
+	uint64_t ret;
+	uint8_t code[7];
+	struct user_regs_struct r;
+	if (!f->exact || executable(u, f->ip) || !ehframes_read(&u->eh, f->sp, &ret, sizeof ret) ||
+	    !executable(u, ret - 1) || !ehframes_read(&u->eh, ret - sizeof code, code, sizeof code) ||
+	    !is_call(code))
+		return false;
+	caller_regs(c, &r);
+	r.rip = ret - 1;
+	r.rsp += sizeof ret;
+	u->caller = (struct thread){ .have_regs = true, .regs = r };
+	u->thread = &u->caller;
+	return unw_init_remote(c, u->as, u) >= 0;
+}
+
 static bool run(struct unwinder *u, struct arena *a, struct frames *fs, struct native_stack *out)
 {
 	unw_cursor_t c;
 	unsigned jumps = 0;
-	bool exact = true;
+	bool exact = true, bad_call = false; /* the cursor is at a call instruction, not after it */
 	u->step_reads = u->stack_reads = 0;
 	u->lost_at = 0;
 	if (unw_init_remote(&c, u->as, u) < 0) {
@@ -254,8 +305,9 @@ static bool run(struct unwinder *u, struct arena *a, struct frames *fs, struct n
 	for (;;) {
 		unw_word_t ip, sp;
 		if (unw_get_reg(&c, UNW_REG_IP, &ip) < 0 || unw_get_reg(&c, UNW_REG_SP, &sp) < 0 ||
-		    (!ip && fs->n))
+		    (!ip && !exact))
 			return true;
+		ip += bad_call;
 		if (fs->n && !follows(&fs->v[fs->n - 1], ip, sp, &jumps)) {
 			out->broken = arena_fmt(a, "the C stack ends early: its unwind data leads in a circle, %s",
 						place(u, a, fs->v[fs->n - 1].ip));
@@ -270,6 +322,11 @@ static bool run(struct unwinder *u, struct arena *a, struct frames *fs, struct n
 		u->step_reads = 0;
 		u->lost_at = 0;
 		u->no_data = false;
+		bad_call = to_bad_call(u, &c, &fs->v[fs->n - 1]);
+		if (bad_call) {
+			exact = false;
+			continue;
+		}
 		int ret = unw_step(&c);
 		/* Without unwind data it guesses by the frame pointer, and is wrong at trampolines
 		 * of code made at run time (python -X perf). */

@@ -5,10 +5,12 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 import time
 
 import pytest
 
+import cores
 from conftest import INTERPS, some, usable, wait_for
 
 NAMES = some(
@@ -218,6 +220,61 @@ def test_callback(asyncmon, target, name):
     at = [i for i, f in enumerate(main["frames"]) if f["kind"] == "python"]
     between = main["frames"][at[-2] + 1:at[-1]]
     assert any("qsort" in (f["function"] or "") for f in between), between
+
+
+@needs_gdb
+@pytest.mark.parametrize("name", some("debian-3.11", "pyenv-3.9", "pyenv-3.13",
+                                      "sid-3.14"))
+def test_call_of_no_code(asyncmon, target, tmp_path, name):
+    """What a call of a NULL pointer leaves, is who called it."""
+    t = start(target, name, "badcall")
+    main = native_threads(asyncmon, t)[t.pid]
+    assert not main["broken"]
+    assert python_names(main)[-1:] == t.truth["python"]
+    assert not compare(main, gdb_frames(t, tmp_path)[t.pid])
+    handled = [f["signal"] for f in main["frames"]].index(True)
+    assert main["frames"][handled - 1]["address"] == "0x0"
+    assert python_names({"frames": main["frames"][handled:]}) == []
+    out = asyncmon("stacktrace", "--native", t.pid).out
+    assert re.search(r"\? at 0x0\n  <signal handler called> at 0x\w+ in ", out)
+
+
+@pytest.mark.parametrize("name", some("debian-3.11", "pyenv-3.9", "sid-3.14"))
+def test_core_of_a_call_of_no_code(asyncmon, target, tmp_path, name):
+    """The commonest crash of extensions, without a handler."""
+    cores.need_kernel_cores()
+    interp = copy.copy(usable(INTERPS[name]))
+    inside = tempfile.mkdtemp(dir=(interp.root or "") + "/tmp")
+    shell = ["sh", "-c", "ulimit -c unlimited; cd \"$0\"; exec \"$@\"",
+             inside[len(interp.root or ""):]]
+    at = 2 if interp.root else 0
+    interp.argv = interp.argv[:at] + shell + interp.argv[at:]
+    try:
+        t = target(interp, "native.py", "crash")
+        t.dead = t.proc.wait(60) is not None
+        found = os.listdir(inside)
+        if not found:
+            pytest.skip("the kernel wrote no core")
+        args = ["--sysroot", interp.root] if interp.root else []
+        core = asyncmon.json("stacktrace", "--native", inside + "/" + found[0], *args)
+    finally:
+        shutil.rmtree(inside)
+    main = core["threads"][0]
+    assert not main["broken"]
+    assert python_names(main)[-1:] == t.truth["python"]
+    assert main["frames"][-1]["address"] == "0x0"
+    assert main["frames"][0]["function"] == "_start"
+
+
+@pytest.mark.parametrize("name", some("debian-3.11", "sid-3.14"))
+def test_deep_below_a_handlers_stack(asyncmon, target, name):
+    """The stack pointer is in another stack than nearly all frames."""
+    t = start(target, name, "altstack")
+    main = native_threads(asyncmon, t)[t.pid]
+    assert not main["broken"]
+    assert python_names(main)[1:] == t.truth["python"]
+    assert main["frames"][0]["function"] == "_start"
+    assert [f["signal"] for f in main["frames"]].count(True) == 1
 
 
 @pytest.mark.parametrize("name", ["debian-3.11", "sid-3.14"])

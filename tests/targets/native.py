@@ -10,6 +10,9 @@ first, from `outer` on} and then gets there.
     hot       read(2), called by a loop that a JIT, if there is one, has compiled
     deep      600 Python functions that call each other through C
     callback  read(2), in a function that C called by libffi
+    badcall   pause(2) as the handler of SIGSEGV, after a call of address 0
+    altstack  pause(2) as a signal handler on a stack of its own, over a deep one
+    crash     a call of address 0, which ends it
     greenlet  read(2) in a greenlet; another one is parked, and what started both
 """
 import asyncio
@@ -101,6 +104,47 @@ def sorts():
     libc.qsort((ctypes.c_int * 2)(2, 1), 2, 4, less)
 
 
+class Sigaction(ctypes.Structure):
+    _fields_ = [("handler", ctypes.c_void_p), ("mask", ctypes.c_char * 128),
+                ("flags", ctypes.c_int), ("restorer", ctypes.c_void_p)]
+
+
+class Stack(ctypes.Structure):
+    _fields_ = [("sp", ctypes.c_void_p), ("flags", ctypes.c_int),
+                ("size", ctypes.c_size_t)]
+
+
+def pause_on(number):
+    """On a stack of its own."""
+    room = ctypes.create_string_buffer(1 << 16)
+    stack = Stack(ctypes.addressof(room), 0, len(room))
+    action = Sigaction(ctypes.cast(libc.pause, ctypes.c_void_p), b"", 0x08000000)
+    assert libc.sigaltstack(ctypes.byref(stack), None) == 0
+    assert libc.sigaction(number, ctypes.byref(action), None) == 0
+    return room
+
+
+def bad_call():
+    ctypes.CFUNCTYPE(None)(0)()
+
+
+def bottom(self):
+    room = pause_on(signal.SIGUSR1)
+    libc.__getattr__("raise")(signal.SIGUSR1)
+
+
+class Bottom:
+    __repr__ = bottom
+
+
+def nested(n):
+    """n C functions that call each other, none of Python between."""
+    at = Bottom()
+    for _ in range(n):
+        at = [at]
+    repr(at)
+
+
 def parked():
     greenlet.getcurrent().parent.switch()
 
@@ -136,6 +180,17 @@ elif shape == "deep":
     sys.setrecursionlimit(5000)
     tell(*["down", "<lambda>"] * 300, "down")
     down(300)
+elif shape == "altstack":
+    sys.setrecursionlimit(9000)
+    tell("nested", "bottom")
+    nested(4000)
+elif shape == "badcall":
+    room = pause_on(signal.SIGSEGV)
+    tell("bad_call")
+    bad_call()
+elif shape == "crash":
+    tell("bad_call")
+    bad_call()
 elif shape == "uvloop":
     import uvloop
     loop = uvloop.new_event_loop()

@@ -59,6 +59,16 @@ static void body_signal(int in, int out)
 	zero++;
 }
 
+NOINLINE static void body_bad_call(int in, int out)
+{
+	void (*volatile nothing)(void) = NULL;
+	hear_fd = in;
+	say_fd = out;
+	signal(SIGSEGV, on_signal);
+	nothing();
+	zero++;
+}
+
 static int recurse(int n);
 static int (*volatile again)(int) = recurse; /* not a loop, whatever the compiler thinks */
 
@@ -156,6 +166,24 @@ static void a_handler_on_its_own_stack(void **state)
 		frame_of(&s, "body_signal", handler);
 	else
 		assert_non_null(strstr(s.ns.broken, "is not known"));
+	end(&s);
+}
+
+static void a_call_of_no_code(void **state)
+{
+	(void)state;
+	struct seen s = look(body_bad_call, 64 << 10);
+	assert_null(s.ns.broken);
+	size_t at = frame_of(&s, "on_signal", 0) + 2;
+	assert_true(s.ns.frames[at - 1].signal && s.ns.frames[at].exact && !s.ns.frames[at].ip);
+	assert_int_equal(frame_of(&s, "body_bad_call", at), at + 1);
+	assert_true(!s.ns.frames[at + 1].exact && s.ns.frames[at].end == s.ns.frames[at + 1].sp);
+	frame_of(&s, "main", at);
+	/* Where no call left its return address, there is nothing to go on with. */
+	struct thread th = { .have_regs = true, .regs.rsp = s.ns.frames[at + 1].sp };
+	assert_true(native_unwind(s.u, &th, s.a, &s.ns));
+	assert_true(s.ns.n == 1);
+	assert_non_null(strstr(s.ns.broken, "no unwind data at 0x0"));
 	end(&s);
 }
 
@@ -291,6 +319,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(a_stack_through_libc, children_end),
 		cmocka_unit_test_teardown(a_handler_on_its_own_stack, children_end),
+		cmocka_unit_test_teardown(a_call_of_no_code, children_end),
 		cmocka_unit_test_teardown(too_little_was_copied, children_end),
 		cmocka_unit_test_teardown(no_registers, children_end),
 		cmocka_unit_test_teardown(wild_registers, children_end),
