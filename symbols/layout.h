@@ -23,6 +23,7 @@
 	X(interp_sysdict) X(interp_builtins) \
 	X(interp_eval_breaker) X(interp_pending) /* 3.9 to 3.12; 3.9+ */ \
 	X(interp_recursion_limit)     /* int, 3.9, 3.10 */ \
+	X(interp_eval_frame)          /* the function of the evaluation loop, <= 3.9 */ \
 	X(interp_audit_hooks)         /* list of sys.addaudithook(), or NULL */ \
 	X(interp_remote_debugging_enabled) /* 3.14+ */ \
 	X(interp_gil)                 /* ceval.gil, pointer, 3.12+ */ \

@@ -4,6 +4,7 @@
 
 static const struct layout_item items_3_10[] = {
 	{ LF_interp_audit_hooks, 3504 },
+	{ LF_interp_eval_frame, -1 },
 	{ LF_interp_eval_breaker, 68 },
 	{ LF_tstate_cframe, 48 },
 	{ LF_heaptype_qualname, 864 },

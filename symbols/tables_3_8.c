@@ -15,6 +15,7 @@ static const struct layout_item items_3_8[] = {
 	{ LF_interp_id, 16 },
 	{ LF_interp_threads_head, 8 },
 	{ LF_interp_modules, 56 },
+	{ LF_interp_eval_frame, 568 },
 	{ LF_interp_sysdict, 72 },
 	{ LF_interp_builtins, 80 },
 	{ LF_gil_last_holder, 8 },

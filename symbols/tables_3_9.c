@@ -12,6 +12,7 @@ static const struct layout_item items_3_9[] = {
 	{ LF_runtime_pending, -1 },
 	{ LF_interp_id, 24 },
 	{ LF_interp_modules, 856 },
+	{ LF_interp_eval_frame, 1400 },
 	{ LF_interp_sysdict, 872 },
 	{ LF_interp_builtins, 880 },
 	{ LF_interp_eval_breaker, 72 },

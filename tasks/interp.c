@@ -81,6 +81,7 @@ static void walk_thread_states(struct walk *w, uint64_t interp, int64_t id)
 		t->thread = find_thread(w, ts, t->pthread_id);
 		t->running_loop = running_loop(w, ts);
 		t->running_task = field_at(&w->r, ts, l->tstate_running_task);
+		t->eval_frame = field_at(&w->r, interp, l->interp_eval_frame);
 	}
 	if (n == THREADS_MAX)
 		walk_torn(w, "the list of thread states does not end");

@@ -88,6 +88,24 @@ static struct native_name **name_all(struct native_look *n, const struct native_
 	return names;
 }
 
+/* The evaluation loop of a thread's interpreter, to know it without a name; 0: the frames
+ * say where it is by themselves (3.10 on). */
+static uint64_t loop_of(struct walk *w, const struct thread *thread)
+{
+	for (size_t i = 0; i < w->nthreads; i++)
+		if (w->threads[i].thread == thread)
+			return w->threads[i].eval_frame;
+	return 0;
+}
+
+static enum native_role role_of(struct native_look *n, const struct native_frame *f,
+				const struct native_name *name, uint64_t loop)
+{
+	if (loop && !name->symbol && native_function(n->unwinder, f->exact ? f->ip : f->ip - 1) == loop)
+		return ROLE_EVAL;
+	return native_role(name->symbol, name->module);
+}
+
 static struct thread_frame native_frame(const struct native_frame *f, const struct native_name *name)
 {
 	return (struct thread_frame){
@@ -161,9 +179,9 @@ void native_thread(struct walk *w, struct native_look *n, const struct thread *t
 	enum native_role *roles = ok ? arena_array(w->arena, ns.n + 1, sizeof *roles) : NULL;
 	if (roles)
 		names = name_all(n, &ns, w->arena);
-	if (names)
-		for (size_t i = 0; i < ns.n; i++)
-			roles[i] = native_role(names[i]->symbol, names[i]->module);
+	uint64_t loop = names ? loop_of(w, thread) : 0;
+	for (size_t i = 0; names && i < ns.n; i++)
+		roles[i] = role_of(n, &ns.frames[i], names[i], loop);
 	if (!names || !merge_stacks(&ns, roles, cs.v, cs.n, w->arena, &m)) {
 		w->nomem = true;
 		return;

@@ -22,6 +22,7 @@ struct pythread {                /* one PyThreadState */
 	struct thread *thread;   /* of the target, NULL unknown */
 	uint64_t pthread_id;
 	uint64_t running_loop, running_task;
+	uint64_t eval_frame;     /* the evaluation loop's function; 0: 3.10 on */
 	bool broken;             /* its frames end early; counted */
 };
 

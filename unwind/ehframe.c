@@ -214,12 +214,12 @@ static bool fde_defines_cfa(struct ehframes *es, uint64_t fde, uint32_t size, ui
 	       defines_cfa(es, at + len, fde + 4 + size);
 }
 
-bool ehframe_fit(struct ehframes *es, const struct ehframe *e, uint64_t ip)
+/* The entry of the last function that begins at or below ip. */
+static bool table_entry(struct ehframes *es, const struct ehframe *e, uint64_t ip, int32_t pair[2])
 {
 	uint64_t lo = 0, hi = e->count;
-	int32_t pair[2];
 	int64_t rel = (int64_t)(ip - e->hdr);
-	while (lo < hi) { /* the last function that begins at or below ip */
+	while (lo < hi) {
 		uint64_t mid = lo + (hi - lo) / 2;
 		if (!ehframes_read(es, e->table + 8 * mid, pair, 4))
 			return false;
@@ -228,7 +228,20 @@ bool ehframe_fit(struct ehframes *es, const struct ehframe *e, uint64_t ip)
 		else
 			hi = mid;
 	}
-	if (!lo || !ehframes_read(es, e->table + 8 * (lo - 1), pair, sizeof pair))
+	return lo && ehframes_read(es, e->table + 8 * (lo - 1), pair, 8);
+}
+
+uint64_t ehframe_function(struct ehframes *es, uint64_t ip)
+{
+	int32_t pair[2];
+	const struct ehframe *e = ehframe_of(es, ip);
+	return e && table_entry(es, e, ip, pair) ? e->hdr + (uint64_t)(int64_t)pair[0] : 0;
+}
+
+bool ehframe_fit(struct ehframes *es, const struct ehframe *e, uint64_t ip)
+{
+	int32_t pair[2];
+	if (!table_entry(es, e, ip, pair))
 		return false;
 	uint64_t fde = e->hdr + (uint64_t)(int64_t)pair[1];
 	uint32_t head[2]; /* size; how far back the CIE begins from here */

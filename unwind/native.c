@@ -175,6 +175,11 @@ void unwinder_free(struct unwinder *u)
 	free(u);
 }
 
+uint64_t native_function(struct unwinder *u, uint64_t addr)
+{
+	return ehframe_function(&u->eh, addr);
+}
+
 struct frames { struct native_frame *v; size_t n, cap; };
 
 static bool push(struct frames *fs, struct native_frame f)

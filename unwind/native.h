@@ -32,6 +32,8 @@ struct unwinder;
 
 err_t unwinder_new(struct target *t, struct modules *ms, struct unwinder **out);
 void unwinder_free(struct unwinder *u);
+/* Where the function begins that holds addr, by its unwind data; else 0. */
+uint64_t native_function(struct unwinder *u, uint64_t addr);
 /* False when memory is out. The image's count of misses is left as it was. */
 bool native_unwind(struct unwinder *u, const struct thread *th, struct arena *a,
 		   struct native_stack *out);

@@ -1,5 +1,6 @@
 """Native stacks: the same C frames as gdb's, Python's in their places."""
 import copy
+import glob
 import json
 import os
 import re
@@ -148,6 +149,43 @@ def test_same_as_gdb(asyncmon, target, tmp_path, name, shape):
     assert not [x["broken"] for x in mine.values() if x["broken"]]
 
 
+NAMELESS = "{ local: _PyEval_EvalFrameDefault; _PyEval_EvalFrame; _PyEval_Vector; };"
+
+
+def nameless(name, tmp_path):
+    """That Python as one executable, stripped, which exports no name of the loop."""
+    interp = copy.copy(usable(INTERPS[name]))
+    prefix = os.path.dirname(os.path.dirname(os.path.realpath(interp.argv[0])))
+    config = glob.glob(prefix + "/lib/python3.*/config-3.*/")
+    archive = glob.glob(config[0] + "libpython3.*.a") if config else []
+    if not archive or not shutil.which("gcc"):
+        pytest.skip("nothing to link " + name + " from")
+    (tmp_path / "names").write_text(NAMELESS)
+    exe = str(tmp_path / "python")
+    subprocess.run(["gcc", "-s", "-rdynamic", "-o", exe, config[0] + "python.o",
+                    "-Wl,--whole-archive", archive[0], "-Wl,--no-whole-archive",
+                    "-Wl,--version-script=" + str(tmp_path / "names"),
+                    "-lpthread", "-ldl", "-lutil", "-lm"], check=True)
+    interp.argv = ["/usr/bin/env", "PYTHONHOME=" + prefix, exe]
+    return interp
+
+
+@needs_gdb
+@pytest.mark.parametrize("name", ["pyenv-3.8", "pyenv-3.9", "pyenv-3.10",
+                                  "pyenv-3.12", "pyenv-3.13"])
+def test_loop_without_a_name(asyncmon, target, tmp_path, name):
+    t = target(nameless(name, tmp_path), "native.py", "syscall")
+    settle(t, "syscall")
+    mine, theirs = native_threads(asyncmon, t), gdb_frames(t, tmp_path)
+    assert not [x["broken"] for x in mine.values() if x["broken"]]
+    assert not compare(mine[t.pid], theirs[t.pid])
+    assert python_names(mine[t.pid])[-4:] == t.truth["python"]
+    kinds = [f["kind"] for f in mine[t.pid]["frames"]]
+    assert kinds[0] == kinds[-1] == "native"
+    runs = [k for k, before in zip(kinds, ["native"] + kinds) if k != before]
+    assert runs.count("python") > 2, kinds
+
+
 @needs_gdb
 @pytest.mark.parametrize("name", ["pyenv-3.8", "pyenv-3.12"])
 def test_lines_of_dwarf(asyncmon, target, name):
@@ -263,7 +301,7 @@ def test_core_of_a_call_of_no_code(asyncmon, target, tmp_path, name):
     assert not main["broken"]
     assert python_names(main)[-1:] == t.truth["python"]
     assert main["frames"][-1]["address"] == "0x0"
-    assert main["frames"][0]["function"] == "_start"
+    assert main["frames"][0]["kind"] == "native"
 
 
 @pytest.mark.parametrize("name", some("debian-3.11", "sid-3.14"))
@@ -273,7 +311,7 @@ def test_deep_below_a_handlers_stack(asyncmon, target, name):
     main = native_threads(asyncmon, t)[t.pid]
     assert not main["broken"]
     assert python_names(main)[1:] == t.truth["python"]
-    assert main["frames"][0]["function"] == "_start"
+    assert main["frames"][0]["kind"] == "native"
     assert [f["signal"] for f in main["frames"]].count(True) == 1
 
 
