@@ -29,8 +29,11 @@ struct module {
 };
 
 struct modules {
-	struct module *items;
+	struct target *target;
+	struct module **items; /* mapped now, by address */
 	size_t n;
+	struct module **all;   /* that ever were: others point to them */
+	size_t nall;
 };
 
 static bool same_file(const struct mapping *a, const struct mapping *b)
@@ -68,16 +71,9 @@ static bool candidate(const struct mapping *mp)
 	return mp->inode && mp->path[0] == '/' && strncmp(mp->path, "/dev/zero", 9) != 0;
 }
 
-err_t modules_find(struct target *t, struct modules **out)
+/* The modules that the mappings show, unopened, into v (with room for one a mapping). */
+static size_t group(struct target *t, struct module *v)
 {
-	struct modules *ms = calloc(1, sizeof *ms);
-	if (!ms)
-		return ERR_NOMEM;
-	ms->items = calloc(t->nmappings + 1, sizeof *ms->items);
-	if (!ms->items) {
-		free(ms);
-		return ERR_NOMEM;
-	}
 	struct module *last = NULL;
 	size_t n = 0;
 	for (size_t i = 0; i < t->nmappings; i++) {
@@ -86,36 +82,88 @@ err_t modules_find(struct target *t, struct modules **out)
 			continue;
 		if (!last || !continues(last, mp)) {
 			/* A data file (locale, cache) is no module: take its place. */
-			last = last && !last->has_text ? last : &ms->items[n++];
+			last = last && !last->has_text ? last : &v[n++];
 			*last = (struct module){ .target = t, .first = *mp };
 		}
 		add_mapping(last, mp);
 	}
-	if (last && !last->has_text)
-		n--;
-	ms->n = n;
-	for (size_t i = 0; i < n; i++) {
-		ms->items[i].path = strdup(ms->items[i].first.path);
-		ms->items[i].first.path = ms->items[i].path;
-		if (!ms->items[i].path) {
-			modules_free(ms);
-			return ERR_NOMEM;
-		}
+	return last && !last->has_text ? n - 1 : n;
+}
+
+static bool same_module(const struct module *a, const struct module *b)
+{
+	return a->first.start == b->first.start && a->end == b->end && a->text_start == b->text_start &&
+	       a->first.offset == b->first.offset && same_file(&a->first, &b->first);
+}
+
+/* NULL when memory is out. */
+static struct module *add_module(struct modules *ms, const struct module *like)
+{
+	struct module **all = reallocarray(ms->all, ms->nall + 1, sizeof *all);
+	if (!all)
+		return NULL;
+	ms->all = all;
+	char *path = strdup(like->first.path);
+	struct module *m = path ? malloc(sizeof *m) : NULL;
+	if (!m) {
+		free(path);
+		return NULL;
 	}
-	*out = ms;
+	*m = *like;
+	m->path = path;
+	m->first.path = path;
+	ms->all[ms->nall++] = m;
+	return m;
+}
+
+err_t modules_refresh(struct modules *ms)
+{
+	struct module *now = calloc(ms->target->nmappings + 1, sizeof *now);
+	struct module **items = calloc(ms->target->nmappings + 1, sizeof *items);
+	size_t n = now && items ? group(ms->target, now) : 0;
+	bool ok = now && items;
+	for (size_t i = 0; i < n && ok; i++) {
+		struct module *known = modules_by_addr(ms, now[i].first.start);
+		items[i] = known && same_module(known, &now[i]) ? known : add_module(ms, &now[i]);
+		ok = items[i];
+	}
+	free(now);
+	if (!ok) {
+		free(items);
+		return ERR_NOMEM;
+	}
+	free(ms->items);
+	ms->items = items;
+	ms->n = n;
 	return NULL;
+}
+
+err_t modules_find(struct target *t, struct modules **out)
+{
+	struct modules *ms = calloc(1, sizeof *ms);
+	if (!ms)
+		return ERR_NOMEM;
+	ms->target = t;
+	err_t e = modules_refresh(ms);
+	if (e)
+		modules_free(ms);
+	else
+		*out = ms;
+	return e;
 }
 
 void modules_free(struct modules *ms)
 {
 	if (!ms)
 		return;
-	for (size_t i = 0; i < ms->n; i++) {
-		functions_free(ms->items[i].functions);
-		lines_free(ms->items[i].lines);
-		elf_close(ms->items[i].elf);
-		free(ms->items[i].path);
+	for (size_t i = 0; i < ms->nall; i++) {
+		functions_free(ms->all[i]->functions);
+		lines_free(ms->all[i]->lines);
+		elf_close(ms->all[i]->elf);
+		free(ms->all[i]->path);
+		free(ms->all[i]);
 	}
+	free(ms->all);
 	free(ms->items);
 	free(ms);
 }
@@ -127,7 +175,7 @@ size_t modules_count(const struct modules *ms)
 
 struct module *modules_at(struct modules *ms, size_t i)
 {
-	return i < ms->n ? &ms->items[i] : NULL;
+	return i < ms->n ? ms->items[i] : NULL;
 }
 
 struct module *modules_by_addr(struct modules *ms, uint64_t addr)
@@ -135,12 +183,12 @@ struct module *modules_by_addr(struct modules *ms, uint64_t addr)
 	size_t lo = 0, hi = ms->n;
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
-		if (addr < ms->items[mid].first.start)
+		if (addr < ms->items[mid]->first.start)
 			hi = mid;
-		else if (addr >= ms->items[mid].end)
+		else if (addr >= ms->items[mid]->end)
 			lo = mid + 1;
 		else
-			return &ms->items[mid];
+			return ms->items[mid];
 	}
 	return NULL;
 }

@@ -14,6 +14,9 @@ struct module;
 struct modules;
 
 err_t modules_find(struct target *t, struct modules **out);
+/* After the target's mappings were read anew: those that it loaded since are there too.
+ * Ones that it unloaded are found no more, but live on. */
+err_t modules_refresh(struct modules *ms);
 void modules_free(struct modules *ms);
 size_t modules_count(const struct modules *ms);
 struct module *modules_at(struct modules *ms, size_t i);

@@ -19,11 +19,14 @@ struct native_look {
 
 struct native_look *native_begin(struct walk *w)
 {
+	struct modules *ms = w->r.py->modules;
 	struct native_look *n = calloc(1, sizeof *n);
 	if (!n)
 		return NULL;
-	n->names = (struct names){ .modules = w->r.py->modules, .arena = w->arena };
-	err_t e = unwinder_new(w->r.py->target, w->r.py->modules, &n->unwinder);
+	n->names = (struct names){ .modules = ms, .arena = w->arena };
+	err_t e = modules_refresh(ms);
+	if (!e)
+		e = unwinder_new(w->r.py->target, ms, &n->unwinder);
 	if (e) {
 		err_free(e);
 		free(n);
@@ -187,5 +190,6 @@ void native_thread(struct walk *w, struct native_look *n, const struct thread *t
 		return;
 	}
 	w->cut_stacks += ns.cut;
+	w->stale_stacks += ns.stale;
 	show(w, &m, &ns, n, names, &cs, out);
 }

@@ -291,6 +291,8 @@ static err_t attempt(struct taking *k, struct walk *w, struct snapshot **out, bo
 	if (!*out)
 		return ERR_NOMEM;
 	*good = sound(w, img->misses);
+	if (w->stale_stacks && !core && k->attempts < STACK_ATTEMPTS)
+		*good = false; /* the next one reads the mappings anew */
 	if (w->cut_stacks && k->attempts < STACK_ATTEMPTS) {
 		k->freeze.stack_bytes = STACK_DEEP;
 		/* Of a stack that a signal handler on its own interrupted, no more is copied

@@ -217,17 +217,19 @@ static bool in_stack(const struct unwinder *u, uint64_t addr, uint64_t sp)
 /* Why the step from frame f on failed (ret < 0) or could not go on (0); NULL: it is
  * the outermost one. */
 static const char *why_ended(struct unwinder *u, struct arena *a, const struct native_frame *f,
-			     int ret, bool *cut)
+			     int ret, struct native_stack *out)
 {
 	if (u->step_reads > STEP_READS || u->stack_reads > STACK_READS || u->all_reads > ALL_READS)
 		return arena_fmt(a, "the C stack ends early: its unwind data never ends, %s",
 				 place(u, a, f->ip));
 	/* Without unwind data it looks whether the code there is a PLT's. */
 	if (ret < 0 && u->lost_at && !(u->no_data && u->lost_at - f->ip + 16 <= 32)) {
-		*cut = in_stack(u, u->lost_at, f->sp);
+		out->cut = in_stack(u, u->lost_at, f->sp);
+		out->stale = !target_mapping(u->eh.target, u->lost_at);
 		return arena_fmt(a, "the C stack ends early: memory at 0x%llx is not known, %s",
 				 (unsigned long long)u->lost_at, place(u, a, f->ip));
 	}
+	out->stale = u->no_data && !target_mapping(u->eh.target, f->ip);
 	if (u->no_data)
 		return arena_fmt(a, "the C stack ends early: no unwind data %s", place(u, a, f->ip));
 	if (ret < 0)
@@ -276,17 +278,16 @@ static void caller_regs(unw_cursor_t *c, struct user_regs_struct *r)
 	};
 }
 
-/* A call of an address that is no code, as a NULL pointer is: nothing ran there, and
- * what the call pushed is still on top of the stack. The cursor goes to the call
- * instruction, of which the unwind data says the same as of its return address. */
-static bool to_bad_call(struct unwinder *u, unw_cursor_t *c, const struct native_frame *f)
+/* From a frame that has pushed nothing: if what is on top of the stack was left by a call
+ * instruction, the cursor goes to that, of which the unwind data says the same as of its
+ * return address. */
+static bool to_call(struct unwinder *u, unw_cursor_t *c, const struct native_frame *f)
 {
 	uint64_t ret;
 	uint8_t code[7];
 	struct user_regs_struct r;
-	if (!f->exact || executable(u, f->ip) || !ehframes_read(&u->eh, f->sp, &ret, sizeof ret) ||
-	    !executable(u, ret - 1) || !ehframes_read(&u->eh, ret - sizeof code, code, sizeof code) ||
-	    !is_call(code))
+	if (!ehframes_read(&u->eh, f->sp, &ret, sizeof ret) || !executable(u, ret - 1) ||
+	    !ehframes_read(&u->eh, ret - sizeof code, code, sizeof code) || !is_call(code))
 		return false;
 	caller_regs(c, &r);
 	r.rip = ret - 1;
@@ -296,11 +297,48 @@ static bool to_bad_call(struct unwinder *u, unw_cursor_t *c, const struct native
 	return unw_init_remote(c, u->as, u) >= 0;
 }
 
+static bool after_syscall(struct unwinder *u, uint64_t ip)
+{
+	uint8_t code[2];
+	return ehframes_read(&u->eh, ip - sizeof code, code, sizeof code) && code[0] == 0x0f && code[1] == 0x05;
+}
+
+enum { TO_CALL = 2 }; /* the cursor is at a call instruction, not after it */
+
+/* As unw_step. */
+static int step(struct unwinder *u, unw_cursor_t *c, const struct native_frame *f)
+{
+	unw_cursor_t here;
+	u->step_reads = 0;
+	u->lost_at = 0;
+	u->no_data = false;
+	/* A call of an address that is no code, as a NULL pointer is: nothing ran there. */
+	if (f->exact && !executable(u, f->ip) && to_call(u, c, f))
+		return TO_CALL;
+	if (f->exact)
+		here = *c;
+	int ret = unw_step(c);
+	/* Without unwind data it guesses by the frame pointer, and is wrong at trampolines
+	 * of code made at run time (python -X perf). */
+	if (!u->no_data)
+		return ret;
+	/* glibc's clone3() has none from its system call on. In a new thread, which has
+	 * 0 from it, nothing is further out. */
+	if (f->exact && after_syscall(u, f->ip)) {
+		if (to_call(u, &here, f)) {
+			*c = here;
+			return TO_CALL;
+		}
+		u->no_data = u->thread->regs.rax != 0;
+	}
+	return !u->no_data ? 0 : ret < 0 ? ret : -UNW_ENOINFO;
+}
+
 static bool run(struct unwinder *u, struct arena *a, struct frames *fs, struct native_stack *out)
 {
 	unw_cursor_t c;
 	unsigned jumps = 0;
-	bool exact = true, bad_call = false; /* the cursor is at a call instruction, not after it */
+	bool exact = true, at_call = false;
 	u->step_reads = u->stack_reads = 0;
 	u->lost_at = 0;
 	if (unw_init_remote(&c, u->as, u) < 0) {
@@ -312,7 +350,7 @@ static bool run(struct unwinder *u, struct arena *a, struct frames *fs, struct n
 		if (unw_get_reg(&c, UNW_REG_IP, &ip) < 0 || unw_get_reg(&c, UNW_REG_SP, &sp) < 0 ||
 		    (!ip && !exact))
 			return true;
-		ip += bad_call;
+		ip += at_call;
 		if (fs->n && !follows(&fs->v[fs->n - 1], ip, sp, &jumps)) {
 			out->broken = arena_fmt(a, "the C stack ends early: its unwind data leads in a circle, %s",
 						place(u, a, fs->v[fs->n - 1].ip));
@@ -324,25 +362,14 @@ static bool run(struct unwinder *u, struct arena *a, struct frames *fs, struct n
 		}
 		if (!push(fs, (struct native_frame){ ip, sp, 0, exact, false }))
 			return false;
-		u->step_reads = 0;
-		u->lost_at = 0;
-		u->no_data = false;
-		bad_call = to_bad_call(u, &c, &fs->v[fs->n - 1]);
-		if (bad_call) {
-			exact = false;
-			continue;
-		}
-		int ret = unw_step(&c);
-		/* Without unwind data it guesses by the frame pointer, and is wrong at trampolines
-		 * of code made at run time (python -X perf). */
-		if (ret > 0 && u->no_data)
-			ret = -UNW_ENOINFO;
+		int ret = step(u, &c, &fs->v[fs->n - 1]);
+		at_call = ret == TO_CALL;
 		if (ret <= 0) {
-			out->broken = why_ended(u, a, &fs->v[fs->n - 1], ret, &out->cut);
+			out->broken = why_ended(u, a, &fs->v[fs->n - 1], ret, out);
 			return true;
 		}
 		/* After the step it speaks of the frame stepped from. */
-		exact = fs->v[fs->n - 1].signal = unw_is_signal_frame(&c) > 0;
+		exact = fs->v[fs->n - 1].signal = !at_call && unw_is_signal_frame(&c) > 0;
 	}
 }
 
@@ -354,7 +381,9 @@ bool native_unwind(struct unwinder *u, const struct thread *th, struct arena *a,
 	struct frames fs = { 0 };
 	*out = (struct native_stack){ 0 };
 	if (!th->have_regs) {
-		out->broken = "no C stack: the thread's registers are not known";
+		out->broken = th->state != 'D' ? "no C stack: the thread's registers are not known" :
+			"no C stack: the thread could not be stopped, it sleeps in the kernel and nothing "
+			"interrupts it (in vfork until the child has called exec)";
 		return true;
 	}
 	u->thread = th;

@@ -26,6 +26,7 @@ struct native_stack {
 	size_t n;
 	const char *broken;      /* why it ends early, or NULL */
 	bool cut;                /* because stack memory was not captured */
+	bool stale;              /* it leads to where nothing is mapped: maps older than the stack? */
 };
 
 struct unwinder;

@@ -11,8 +11,9 @@ import time
 
 import pytest
 
+import conftest
 import cores
-from conftest import INTERPS, some, usable, wait_for
+from conftest import INTERPS, proc_status, some, usable, wait_for
 
 NAMES = some(
     "debian-3.11", "pyenv-3.8", "pyenv-3.9", "pyenv-3.10", "pyenv-3.11",
@@ -313,6 +314,45 @@ def test_deep_below_a_handlers_stack(asyncmon, target, name):
     assert python_names(main)[1:] == t.truth["python"]
     assert main["frames"][0]["kind"] == "native"
     assert [f["signal"] for f in main["frames"]].count(True) == 1
+
+
+def test_libraries_loaded_since(target):
+    """A session knows those that its target loaded after it began."""
+    interp = usable(INTERPS["debian-3.11"])
+    t = target(interp, "native.py", "late")
+    script = "kill -USR1 %d; sleep 1" % t.pid
+    p = subprocess.run([conftest.ASYNCMON, "attach", str(t.pid), "-e", "stacktrace --native",
+                        "-e", "stacktrace | (%s)" % script,
+                        "-e", "stacktrace --native"], stdout=subprocess.PIPE,
+                       stdin=subprocess.DEVNULL, timeout=60)
+    out = p.stdout.decode()
+    assert "in late" in out and "ends early" not in out, out
+    assert re.search(r"sqlite3_step at .* in .*/libsqlite3", out), out
+
+
+@pytest.mark.parametrize("name", ["debian-3.11"])
+def test_threads_that_come_and_go(asyncmon, target, name):
+    """Threads are met before their first instruction, with stacks that no map showed a
+    moment ago."""
+    t = target(usable(INTERPS[name]), "threadchurn.py")
+    for _ in range(40):
+        for x in native_threads(asyncmon, t).values():
+            assert not x["broken"], x
+
+
+def test_in_vfork(asyncmon, target, python):
+    """It cannot be stopped: what Python says is there, and why nothing else is."""
+    t = target(python, "native.py", "vfork")
+    wait_for(lambda: proc_status(t.pid)["State"].startswith("D"), 5)
+    try:
+        main = native_threads(asyncmon, t)[t.pid]
+        assert python_names(main)[-1] == "spawns"
+        assert "vfork" in main["broken"]
+    finally:
+        os.close(os.open(t.truth["python"][1], os.O_WRONLY))
+        shutil.rmtree(os.path.dirname(t.truth["python"][1]))
+    t.proc.wait(10)
+    t.dead = True
 
 
 @pytest.mark.parametrize("name", ["debian-3.11", "sid-3.14"])

@@ -12,6 +12,8 @@ first, from `outer` on} and then gets there.
     callback  read(2), in a function that C called by libffi
     badcall   pause(2) as the handler of SIGSEGV, after a call of address 0
     altstack  pause(2) as a signal handler on a stack of its own, over a deep one
+    vfork     posix_spawn(3), of which the child does not get to exec
+    late      after SIGUSR1 loads a library that was not there, which calls pause(2)
     crash     a call of address 0, which ends it
     greenlet  read(2) in a greenlet; another one is parked, and what started both
 """
@@ -22,6 +24,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 
@@ -145,6 +148,22 @@ def nested(n):
     repr(at)
 
 
+def spawns():
+    path = os.path.join(tempfile.mkdtemp(), "fifo")
+    os.mkfifo(path)
+    tell("spawns", path)
+    os.posix_spawn("/bin/true", ["true"], {}, file_actions=[
+        (os.POSIX_SPAWN_OPEN, 0, path, os.O_RDONLY, 0)])
+
+
+def late():
+    signal.sigwait([signal.SIGUSR1])
+    import _sqlite3
+    db = _sqlite3.connect(":memory:")
+    db.create_function("wait", 0, libc.pause)
+    db.execute("select wait()")
+
+
 def parked():
     greenlet.getcurrent().parent.switch()
 
@@ -191,6 +210,12 @@ elif shape == "badcall":
 elif shape == "crash":
     tell("bad_call")
     bad_call()
+elif shape == "late":
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+    tell("late")
+    late()
+elif shape == "vfork":
+    spawns()
 elif shape == "uvloop":
     import uvloop
     loop = uvloop.new_event_loop()
