@@ -275,7 +275,7 @@ def test_call_of_no_code(asyncmon, target, tmp_path, name):
     assert main["frames"][handled - 1]["address"] == "0x0"
     assert python_names({"frames": main["frames"][handled:]}) == []
     out = asyncmon("stacktrace", "--native", t.pid).out
-    assert re.search(r"\? at 0x0\n  <signal handler called> at 0x\w+ in ", out)
+    assert "\n  ? at 0x0\n  <signal handler called> in libc" in out, out
 
 
 @pytest.mark.parametrize("name", some("debian-3.11", "pyenv-3.9", "sid-3.14"))
@@ -327,7 +327,7 @@ def test_libraries_loaded_since(target):
                        stdin=subprocess.DEVNULL, timeout=60)
     out = p.stdout.decode()
     assert "in late" in out and "ends early" not in out, out
-    assert re.search(r"sqlite3_step at .* in .*/libsqlite3", out), out
+    assert re.search(r"sqlite3_step in libsqlite3", out), out
 
 
 @pytest.mark.parametrize("name", ["debian-3.11"])
