@@ -11,7 +11,11 @@
 #define ENC_OMIT 0xff
 #define ENC_UDATA4 0x03
 #define ENC_TABLE 0x3b         /* DW_EH_PE_datarel | DW_EH_PE_sdata4: what every ld writes */
+#define ENC_PCREL 0x10
 #define STRING_MAX 64
+/* Made tables: no address of x86-64's in user space, and each has room for 4 GiB. */
+#define MADE_AT(i) (0xffull << 48 | (uint64_t)(i) << 32)
+#define MADE_MAX (64u << 20) /* bytes of .eh_frame */
 
 void ehframes_free(struct ehframes *es)
 {
@@ -21,6 +25,8 @@ void ehframes_free(struct ehframes *es)
 			free((struct ehframe *)(uintptr_t)m->slots[2 * i + 1]);
 	map_free(m);
 	map_free(&es->cies);
+	for (size_t i = 0; i < es->nmade; i++)
+		free(es->made[i].pairs);
 }
 
 /* Makes the file that a read-only mapping shows at addr the current one. */
@@ -47,9 +53,17 @@ static const void *file_bytes(struct ehframes *es, uint64_t addr, size_t len)
 	return elf_at(es->file, addr - es->file_bias, len);
 }
 
+static const void *made_bytes(struct ehframes *es, uint64_t addr, size_t len)
+{
+	uint64_t i = (addr - MADE_AT(0)) >> 32, at = (uint32_t)addr;
+	if (i >= es->nmade || at + len > es->made[i].n * sizeof *es->made[i].pairs)
+		return NULL;
+	return (const char *)es->made[i].pairs + at;
+}
+
 bool ehframes_read(struct ehframes *es, uint64_t addr, void *buf, size_t len)
 {
-	const void *p = file_bytes(es, addr, len);
+	const void *p = addr >= MADE_AT(0) && es->nmade ? made_bytes(es, addr, len) : file_bytes(es, addr, len);
 	if (!p)
 		return image_read(es->target->image, addr, buf, len);
 	memcpy(buf, p, len);
@@ -94,26 +108,6 @@ static void find_table(struct ehframes *es, struct ehframe *e)
 	}
 }
 
-const struct ehframe *ehframe_of(struct ehframes *es, uint64_t ip)
-{
-	uint64_t known;
-	struct module *m = modules_by_addr(es->modules, ip);
-	if (!m)
-		return NULL;
-	if (!map_get(&es->by_module, module_start(m), &known)) {
-		struct ehframe *e = calloc(1, sizeof *e);
-		if (!e || !map_set(&es->by_module, module_start(m), (uint64_t)(uintptr_t)e)) {
-			free(e);
-			return NULL;
-		}
-		e->module = m;
-		find_table(es, e);
-		known = (uint64_t)(uintptr_t)e;
-	}
-	const struct ehframe *e = (const struct ehframe *)(uintptr_t)known;
-	return e->table ? e : NULL;
-}
-
 static bool read_leb(struct ehframes *es, uint64_t *at, uint64_t *value)
 {
 	*value = 0;
@@ -147,6 +141,27 @@ struct cie {
 	uint8_t encoding;
 };
 
+/* How its FDEs write addresses, in the data at `at` that aug describes. */
+static bool read_encoding(struct ehframes *es, uint64_t at, struct cie *c)
+{
+	uint8_t personality;
+	for (const char *a = c->aug + 1; *a; a++) {
+		if (*a == 'R')
+			return ehframes_read(es, at, &c->encoding, 1);
+		if (*a == 'P') {
+			if (!ehframes_read(es, at, &personality, 1))
+				return false;
+			if (encoded_size(personality) > 8) {
+				c->encoding = personality; /* of no known size either */
+				return true;
+			}
+			at += encoded_size(personality);
+		}
+		at += *a == 'P' || *a == 'L';
+	}
+	return true;
+}
+
 /* False: out of the formats, or a return address column that is none. */
 static bool cie_read(struct ehframes *es, uint64_t at, struct cie *c)
 {
@@ -171,10 +186,7 @@ static bool cie_read(struct ehframes *es, uint64_t at, struct cie *c)
 		return false;
 	c->encoding = 0; /* DW_EH_PE_absptr */
 	if (c->aug[0] == 'z') {
-		if (!read_leb(es, &at, &len) || len > size)
-			return false;
-		/* Only with R before anything of unknown length is its byte the first. */
-		if (c->aug[1] == 'R' && !ehframes_read(es, at, &c->encoding, 1))
+		if (!read_leb(es, &at, &len) || len > size || !read_encoding(es, at, c))
 			return false;
 		at += len;
 	} else if (c->aug[0]) {
@@ -193,14 +205,99 @@ static unsigned cie_kind(struct ehframes *es, uint64_t at, uint8_t *encoding)
 		if (at && cie_read(es, at, &c)) {
 			if (defines_cfa(es, c.instructions, c.end))
 				known = CIE_GOOD;
-			else if (c.aug[0] == 'z' && c.aug[1] == 'R')
-				known = CIE_ASK_FDE | (uint64_t)c.encoding << 8;
+			else if (c.aug[0] == 'z')
+				known = CIE_ASK_FDE;
+			known |= (uint64_t)c.encoding << 8;
 		}
 		if (at)
 			map_set(&es->cies, at, known);
 	}
 	*encoding = (uint8_t)(known >> 8);
 	return known & 0xff;
+}
+
+/* Where the function of an FDE begins. */
+static bool fde_start(struct ehframes *es, uint64_t fde, uint8_t encoding, uint64_t *start)
+{
+	int32_t narrow;
+	uint64_t at = fde + 8, base = (encoding & 0x70) == ENC_PCREL ? at : 0;
+	if (encoding & 0x60 || encoding == ENC_OMIT)
+		return false;
+	if (encoded_size(encoding) == 8) {
+		if (!ehframes_read(es, at, start, sizeof *start))
+			return false;
+		*start += base;
+		return true;
+	}
+	if (encoded_size(encoding) != 4 || !ehframes_read(es, at, &narrow, sizeof narrow))
+		return false;
+	*start = base + ((encoding & 0x0f) == ENC_UDATA4 ? (uint64_t)(uint32_t)narrow : (uint64_t)(int64_t)narrow);
+	return true;
+}
+
+static int by_function(const void *a, const void *b)
+{
+	const int32_t *x = a, *y = b;
+	return (x[0] > y[0]) - (x[0] < y[0]);
+}
+
+/* The pairs of all FDEs in [at, end). */
+static size_t scan(struct ehframes *es, uint64_t at, uint64_t end, uint64_t base, uint64_t most, int32_t (*pairs)[2])
+{
+	uint32_t head[2]; /* size; how far back the CIE begins from here, 0: this is one */
+	uint64_t start;
+	uint8_t encoding;
+	size_t n = 0;
+	for (uint64_t next; end - at >= 16; at = next) {
+		if (!ehframes_read(es, at, head, sizeof head) || head[0] > end - at - 4)
+			break;
+		next = at + 4 + head[0];
+		if (head[0] >= 12 && head[1] && cie_kind(es, at + 4 - head[1], &encoding) != CIE_BAD &&
+		    fde_start(es, at, encoding, &start) && start - base < most) {
+			pairs[n][0] = (int32_t)(start - base);
+			pairs[n++][1] = (int32_t)(at - base);
+		}
+	}
+	return n;
+}
+
+static void make_table(struct ehframes *es, struct ehframe *e)
+{
+	uint64_t at, size, base = module_start(e->module), most = module_end(e->module) - base;
+	if (es->nmade == sizeof es->made / sizeof *es->made || !module_section(e->module, ".eh_frame", &at, &size) ||
+	    most > INT32_MAX || size > MADE_MAX || at - base > most || size > most - (at - base))
+		return;
+	int32_t (*pairs)[2] = malloc((size / 16 + 1) * sizeof *pairs);
+	if (!pairs)
+		return;
+	size_t n = scan(es, at, at + size, base, most, pairs);
+	qsort(pairs, n, sizeof *pairs, by_function);
+	e->hdr = base;
+	e->table = MADE_AT(es->nmade);
+	e->count = n;
+	es->made[es->nmade++] = (struct ehframe_made){ pairs, n };
+}
+
+const struct ehframe *ehframe_of(struct ehframes *es, uint64_t ip)
+{
+	uint64_t known;
+	struct module *m = modules_by_addr(es->modules, ip);
+	if (!m)
+		return NULL;
+	if (!map_get(&es->by_module, module_start(m), &known)) {
+		struct ehframe *e = calloc(1, sizeof *e);
+		if (!e || !map_set(&es->by_module, module_start(m), (uint64_t)(uintptr_t)e)) {
+			free(e);
+			return NULL;
+		}
+		e->module = m;
+		find_table(es, e);
+		if (!e->hdr)
+			make_table(es, e);
+		known = (uint64_t)(uintptr_t)e;
+	}
+	const struct ehframe *e = (const struct ehframe *)(uintptr_t)known;
+	return e->table ? e : NULL;
 }
 
 static bool fde_defines_cfa(struct ehframes *es, uint64_t fde, uint32_t size, uint8_t encoding)

@@ -5,6 +5,9 @@
  * read out of bounds, a CFA that was never defined is met by assert().
  * So both are looked at here first.
  *
+ * Static executables have .eh_frame without the table, as gcc links them: it is made
+ * here, and libunwind reads it at an address where no target can have memory.
+ *
  * A struct ehframes belongs to one unwinder and goes before the modules. */
 #ifndef ASYNCMON_UNWIND_EHFRAME_H
 #define ASYNCMON_UNWIND_EHFRAME_H
@@ -14,9 +17,11 @@
 
 struct ehframe {
 	struct module *module;
-	uint64_t hdr, table;     /* addresses in the target; table 0: none to search */
+	uint64_t hdr, table;     /* addresses as ehframes_read takes; table 0: none to search */
 	uint64_t count;          /* entries of 8 bytes: function, FDE, both relative to hdr */
 };
+
+struct ehframe_made { int32_t (*pairs)[2]; size_t n; };
 
 struct ehframes {
 	struct target *target;
@@ -26,6 +31,8 @@ struct ehframes {
 	/* The read-only mapping of a file that was read last. */
 	uint64_t file_start, file_end, file_bias;
 	struct elf *file;
+	struct ehframe_made made[16];
+	size_t nmade;
 };
 
 void ehframes_free(struct ehframes *es);

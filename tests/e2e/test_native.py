@@ -153,22 +153,45 @@ def test_same_as_gdb(asyncmon, target, tmp_path, name, shape):
 NAMELESS = "{ local: _PyEval_EvalFrameDefault; _PyEval_EvalFrame; _PyEval_Vector; };"
 
 
-def nameless(name, tmp_path):
-    """That Python as one executable, stripped, which exports no name of the loop."""
+def linked(name, tmp_path, *options):
+    """That Python as one executable, stripped."""
     interp = copy.copy(usable(INTERPS[name]))
     prefix = os.path.dirname(os.path.dirname(os.path.realpath(interp.argv[0])))
     config = glob.glob(prefix + "/lib/python3.*/config-3.*/")
     archive = glob.glob(config[0] + "libpython3.*.a") if config else []
     if not archive or not shutil.which("gcc"):
         pytest.skip("nothing to link " + name + " from")
-    (tmp_path / "names").write_text(NAMELESS)
     exe = str(tmp_path / "python")
-    subprocess.run(["gcc", "-s", "-rdynamic", "-o", exe, config[0] + "python.o",
+    subprocess.run(["gcc", "-s", *options, "-o", exe, config[0] + "python.o",
                     "-Wl,--whole-archive", archive[0], "-Wl,--no-whole-archive",
-                    "-Wl,--version-script=" + str(tmp_path / "names"),
-                    "-lpthread", "-ldl", "-lutil", "-lm"], check=True)
+                    "-lpthread", "-ldl", "-lutil", "-lm"],
+                   stderr=subprocess.DEVNULL, check=True)
     interp.argv = ["/usr/bin/env", "PYTHONHOME=" + prefix, exe]
     return interp
+
+
+def nameless(name, tmp_path):
+    """One that exports no name of the loop."""
+    (tmp_path / "names").write_text(NAMELESS)
+    return linked(name, tmp_path, "-rdynamic",
+                  "-Wl,--version-script=" + str(tmp_path / "names"))
+
+
+@needs_gdb
+@pytest.mark.parametrize("how", ["-static", "-static-pie"])
+@pytest.mark.parametrize("name", ["pyenv-3.12", "pyenv-3.13"])
+def test_static(asyncmon, target, tmp_path, name, how):
+    """No libc beside it, no names at all; with -static no table of unwind data."""
+    t = target(linked(name, tmp_path, how), "bare.py")
+    settle(t, "bare")
+    mine, theirs = native_threads(asyncmon, t), gdb_frames(t, tmp_path)
+    assert len(mine) == 2
+    for tid, x in mine.items():
+        assert not x["broken"], x
+        assert not compare(x, theirs[tid])
+        kinds = [f["kind"] for f in x["frames"]]
+        assert kinds[0] == kinds[-1] == "native"
+    assert python_names(mine[t.pid]) == t.truth["python"]
 
 
 @needs_gdb
