@@ -26,6 +26,7 @@ struct freeze {
 	struct spans wanted, present;
 	struct hands *hands;
 	bool quick;              /* what exists can be asked for while the target stands still */
+	bool unread;             /* more is copied than was looked at before */
 	bool out;                /* hands did not come back in time */
 	err_t planned;           /* of plan_again() */
 };
@@ -37,10 +38,12 @@ static int by_start(const void *a, const void *b)
 }
 
 /* What was asked for, as spans in order; pages that cannot change are left out. */
-static err_t plan_wanted(struct process *p, uint64_t around, struct spans *out)
+static err_t plan_wanted(struct freeze *f)
 {
+	struct process *p = f->p;
 	struct map *w = &p->wanted;
-	around = around ? around : MISSED_AROUND;
+	struct spans *out = &f->wanted;
+	uint64_t around = f->o.around ? f->o.around : MISSED_AROUND;
 	for (size_t i = 0; w->slots && i <= w->mask; i++) {
 		uint64_t page = w->slots[2 * i];
 		const struct mapping *m = page ? target_mapping(&p->t, page) : NULL;
@@ -48,6 +51,7 @@ static err_t plan_wanted(struct process *p, uint64_t around, struct spans *out)
 			continue;
 		uint64_t start = page, end = page + IMAGE_PAGE;
 		if (w->slots[2 * i + 1] == PAGE_MISSED) {
+			f->unread = true;
 			start &= ~(around - 1);
 			end = start + around;
 			start = start < m->start ? m->start : start;
@@ -114,14 +118,6 @@ static err_t plan(struct freeze *f)
 	if (f->o.whole)
 		TRY(plan_present(f->p, &f->present));
 	return list_make(f->p, &f->wanted, &f->present, &f->list);
-}
-
-static void forget_mutable(struct process *p)
-{
-	for (size_t i = 0; i < p->t.nmappings; i++)
-		if (mapping_mutable(&p->t.mappings[i]))
-			image_forget(&p->img, p->t.mappings[i].start,
-				     p->t.mappings[i].end - p->t.mappings[i].start);
 }
 
 /* While the target stands still: pages and mappings that came since the plan. Where
@@ -335,10 +331,13 @@ static err_t freeze_running(struct freeze *f, struct freeze_stats *st)
 static err_t freeze_by(struct freeze *f, struct freeze_stats *st, bool *lost)
 {
 	struct process *p = f->p;
-	TRY(plan_wanted(p, f->o.around, &f->wanted));
+	f->unread = f->o.whole;
+	TRY(plan_wanted(f));
 	f->quick = f->o.whole && spans_quick(p->pagemap_fd);
 	TRY(plan(f));
-	copy_prefault(&f->list);
+	/* A page that was looked at is there since then. */
+	if (f->unread)
+		copy_prefault(&f->list);
 	prefault_stacks(f);
 	TRY(hands_start(copy_hands(), &f->hands));
 	err_t e = f->o.no_pause ? freeze_running(f, st) : freeze_stopped(f, st);
@@ -369,7 +368,8 @@ err_t process_freeze(struct target *t, const struct freeze_opts *o, struct freez
 		return err_new(E_GONE, "process %d has ended or became another program (exec)", (int)t->pid);
 	TRY(process_sync_maps(p, NULL));
 	TRY(process_sync_threads(p));
-	forget_mutable(p);
+	process_forget(p);
+	p->copied = true;
 	struct freeze *f = calloc(1, sizeof *f);
 	if (!f)
 		return ERR_NOMEM;

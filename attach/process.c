@@ -315,14 +315,24 @@ size_t process_fill(void *ctx, struct image_range *r, uint64_t addr, size_t len)
 	return read_ahead(p, r, m, addr);
 }
 
+void process_forget(struct process *p)
+{
+	for (size_t i = 0; i < p->t.nmappings; i++)
+		if (mapping_mutable(&p->t.mappings[i]))
+			image_forget(&p->img, p->t.mappings[i].start,
+				     p->t.mappings[i].end - p->t.mappings[i].start);
+}
+
 err_t process_thaw(struct target *t)
 {
 	struct process *p = process_of(t);
-	p->frozen = p->whole = false;
-	for (size_t i = 0; i < t->nmappings; i++)
-		if (mapping_mutable(&t->mappings[i]))
-			image_forget(&p->img, t->mappings[i].start,
-				     t->mappings[i].end - t->mappings[i].start);
+	if (!p->copied)
+		return NULL;
+	if (!process_same_space(p))
+		return err_new(E_GONE, "process %d has ended or became another program (exec)", (int)t->pid);
+	p->frozen = p->whole = p->copied = false;
+	map_free(&p->wanted);
+	process_forget(p);
 	return process_sync_maps(p, NULL);
 }
 

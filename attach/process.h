@@ -28,6 +28,7 @@ struct process {
 	/* Mutable pages that were asked for, by address: PAGE_LOOKED or PAGE_MISSED. */
 	struct map wanted;
 	struct map bad;           /* pages that the last freeze could not read */
+	bool copied;              /* by a freeze: what the image shows of mutable memory is old */
 	bool frozen;              /* the image is one instant; mutable pages are not filled */
 	bool whole;               /* and holds all private memory that exists */
 
@@ -55,6 +56,8 @@ bool mapping_private(const struct mapping *m);
  * Pointers into the image are void when they changed. E_GONE. */
 err_t process_sync_maps(struct process *p, bool *changed);
 err_t process_sync_threads(struct process *p);
+/* Empties the image of all that may have changed. */
+void process_forget(struct process *p);
 /* Is the address space that was opened still the process's? (False after its end
  * and after an exec.) */
 bool process_same_space(const struct process *p);

@@ -6,7 +6,7 @@
  * For a core the image is that instant from the start; freezing it does nothing.
  *
  * A freeze copies the pages that were asked of the image since the target was
- * opened, whether they were there (looked at while it ran) or not (missed in an
+ * opened or thawed, whether they were there (looked at while it ran) or not (missed in an
  * earlier freeze, with 64 KiB around them). So: walk, freeze, walk; when the second
  * walk misses something, freeze again, or take everything (`whole`).
  *
@@ -121,9 +121,9 @@ static inline err_t target_freeze(struct target *t, const struct freeze_opts *o,
 {
 	return t->ops->freeze(t, o, st);
 }
-/* After a freeze that missed something: the image shows the running process again,
- * so that the next walk finds more pages that the next freeze has to copy. What was
- * asked for before stays asked for. For cores this does nothing. */
+/* After a freeze, before another one: the image shows the running process again, and what
+ * is asked of it from now on is what the next freeze copies. For cores, and before the
+ * first freeze, this does nothing. E_GONE. */
 static inline err_t target_thaw(struct target *t)
 {
 	return t->ops->thaw ? t->ops->thaw(t) : NULL;

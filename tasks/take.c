@@ -352,6 +352,7 @@ err_t snapshot_take(struct python *py, unsigned what, struct snapshot **out)
 	k.clocked = !core && same_clock(py->target->pid);
 	k.freeze.no_pause = what & SNAPSHOT_NO_PAUSE;
 	k.freeze.stack_bytes = what & SNAPSHOT_NATIVE ? STACK_BYTES : 0;
+	TRY(target_thaw(py->target));
 	if (!core)
 		TRY(rehearse(&k));
 	for (;;) {
