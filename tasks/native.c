@@ -101,12 +101,22 @@ static uint64_t loop_of(struct walk *w, const struct thread *thread)
 	return 0;
 }
 
-static enum native_role role_of(struct native_look *n, const struct native_frame *f,
-				const struct native_name *name, uint64_t loop)
+/* With tail calls (3.14+) the loop is only what calls the first handler: less than any that
+ * has the handlers inside. */
+#define LOOP_LEAST 8192
+
+static enum native_role role_of(struct native_look *n, const struct native_stack *ns, size_t i,
+				const struct native_name *name, uint64_t loop, bool handlers)
 {
-	if (loop && !name->symbol && native_function(n->unwinder, f->exact ? f->ip : f->ip - 1) == loop)
+	const struct native_frame *f = &ns->frames[i];
+	uint64_t size;
+	if (name->symbol)
+		return native_role(name->symbol, name->module);
+	if (loop && native_function(n->unwinder, f->exact ? f->ip : f->ip - 1, &size) == loop)
 		return ROLE_EVAL;
-	return native_role(name->symbol, name->module);
+	if (handlers && i + 1 < ns->n && native_function(n->unwinder, f[1].ip - 1, &size) && size && size < LOOP_LEAST)
+		return ROLE_EVAL_CALLEE;
+	return native_role(NULL, name->module);
 }
 
 static struct thread_frame native_frame(const struct native_frame *f, const struct native_name *name)
@@ -184,7 +194,7 @@ void native_thread(struct walk *w, struct native_look *n, const struct thread *t
 		names = name_all(n, &ns, w->arena);
 	uint64_t loop = names ? loop_of(w, thread) : 0;
 	for (size_t i = 0; names && i < ns.n; i++)
-		roles[i] = role_of(n, &ns.frames[i], names[i], loop);
+		roles[i] = role_of(n, &ns, i, names[i], loop, w->r.l->version.minor >= 14);
 	if (!names || !merge_stacks(&ns, roles, cs.v, cs.n, w->arena, &m)) {
 		w->nomem = true;
 		return;

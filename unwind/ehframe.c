@@ -6,6 +6,8 @@
 #include "symbols/elf.h"
 
 #define RA_COLUMN 16           /* x86-64 psABI: the return address */
+#define DW_CFA_nop 0x00
+#define DW_CFA_advance_loc 0x40
 #define DW_CFA_def_cfa 0x0c
 #define DW_CFA_def_cfa_expression 0x0f
 #define ENC_OMIT 0xff
@@ -300,19 +302,28 @@ const struct ehframe *ehframe_of(struct ehframes *es, uint64_t ip)
 	return e->table ? e : NULL;
 }
 
-static bool fde_defines_cfa(struct ehframes *es, uint64_t fde, uint32_t size, uint8_t encoding)
+static bool fde_instructions(struct ehframes *es, uint64_t fde, uint32_t size, uint8_t encoding, uint64_t *at)
 {
-	uint64_t at = fde + 8, len;
+	uint64_t len;
 	size_t address = encoded_size(encoding);
 	if (address > 8)
 		return false;
-	at += 2 * address;
-	return read_leb(es, &at, &len) && len <= size &&
-	       defines_cfa(es, at + len, fde + 4 + size);
+	*at = fde + 8 + 2 * address;
+	if (!read_leb(es, at, &len) || len > size)
+		return false;
+	*at += len;
+	return true;
+}
+
+static bool fde_defines_cfa(struct ehframes *es, uint64_t fde, uint32_t size, uint8_t encoding)
+{
+	uint64_t at;
+	return fde_instructions(es, fde, size, encoding, &at) && defines_cfa(es, at, fde + 4 + size);
 }
 
 /* The entry of the last function that begins at or below ip. */
-static bool table_entry(struct ehframes *es, const struct ehframe *e, uint64_t ip, int32_t pair[2])
+static bool table_entry(struct ehframes *es, const struct ehframe *e, uint64_t ip, int32_t pair[2],
+			uint64_t *after)
 {
 	uint64_t lo = 0, hi = e->count;
 	int64_t rel = (int64_t)(ip - e->hdr);
@@ -325,20 +336,35 @@ static bool table_entry(struct ehframes *es, const struct ehframe *e, uint64_t i
 		else
 			hi = mid;
 	}
+	*after = lo;
 	return lo && ehframes_read(es, e->table + 8 * (lo - 1), pair, 8);
 }
 
-uint64_t ehframe_function(struct ehframes *es, uint64_t ip)
+bool ehframe_function(struct ehframes *es, uint64_t ip, struct ehframe_function *out)
 {
-	int32_t pair[2];
+	int32_t pair[2], above;
+	uint64_t after, fde, at;
+	uint32_t head[2];
+	uint8_t encoding, op;
 	const struct ehframe *e = ehframe_of(es, ip);
-	return e && table_entry(es, e, ip, pair) ? e->hdr + (uint64_t)(int64_t)pair[0] : 0;
+	if (!e || !table_entry(es, e, ip, pair, &after))
+		return false;
+	*out = (struct ehframe_function){ .start = e->hdr + (uint64_t)(int64_t)pair[0], .next = UINT64_MAX };
+	if (after < e->count && ehframes_read(es, e->table + 8 * after, &above, sizeof above))
+		out->next = e->hdr + (uint64_t)(int64_t)above;
+	fde = e->hdr + (uint64_t)(int64_t)pair[1];
+	if (!ehframes_read(es, fde, head, sizeof head) || cie_kind(es, fde + 4 - head[1], &encoding) == CIE_BAD ||
+	    !fde_instructions(es, fde, head[0], encoding, &at) || !ehframes_read(es, at, &op, 1))
+		return false;
+	out->part = (op & 0xc0) != DW_CFA_advance_loc && op != DW_CFA_nop;
+	return true;
 }
 
 bool ehframe_fit(struct ehframes *es, const struct ehframe *e, uint64_t ip)
 {
 	int32_t pair[2];
-	if (!table_entry(es, e, ip, pair))
+	uint64_t after;
+	if (!table_entry(es, e, ip, pair, &after))
 		return false;
 	uint64_t fde = e->hdr + (uint64_t)(int64_t)pair[1];
 	uint32_t head[2]; /* size; how far back the CIE begins from here */

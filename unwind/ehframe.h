@@ -40,8 +40,13 @@ void ehframes_free(struct ehframes *es);
 const struct ehframe *ehframe_of(struct ehframes *es, uint64_t ip);
 /* Is there an FDE for ip, with a CIE that is fit? */
 bool ehframe_fit(struct ehframes *es, const struct ehframe *e, uint64_t ip);
-/* Where the function begins that holds ip, if ip has an FDE; else 0. */
-uint64_t ehframe_function(struct ehframes *es, uint64_t ip);
+struct ehframe_function {
+	uint64_t start, next;    /* next: where the next one begins, or UINT64_MAX */
+	bool part;               /* split off a function: begins with a frame already made */
+};
+
+/* The last function with an FDE that begins at or below ip. */
+bool ehframe_function(struct ehframes *es, uint64_t ip, struct ehframe_function *out);
 /* Bytes of the target: of the file where a read-only mapping shows one, else of the
  * image. False: unknown. */
 bool ehframes_read(struct ehframes *es, uint64_t addr, void *buf, size_t len);

@@ -135,7 +135,9 @@ static bool hidden(const struct merge *m, size_t i)
 {
 	enum native_role role = m->roles[i];
 	size_t at = i;
-	if (role == ROLE_EVAL_INNER)
+	if (role == ROLE_EVAL_CALLEE)
+		at++;
+	else if (role == ROLE_EVAL_INNER)
 		while (at < m->n && m->roles[at] == role)
 			at++;
 	else if (role == ROLE_EVAL_OUTER)

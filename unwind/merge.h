@@ -17,6 +17,7 @@ enum native_role {
 	ROLE_OTHER,
 	ROLE_EVAL,       /* the evaluation loop, or a part of it that was split off */
 	ROLE_EVAL_INNER, /* an instruction's handler, called by the loop (3.14+ tail calls) */
+	ROLE_EVAL_CALLEE, /* such a handler without a name, if its caller is a call of the loop */
 	ROLE_EVAL_OUTER, /* does nothing but call the loop */
 	ROLE_SWITCH,     /* of the module that changes stacks: greenlet's */
 };

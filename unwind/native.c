@@ -175,9 +175,13 @@ void unwinder_free(struct unwinder *u)
 	free(u);
 }
 
-uint64_t native_function(struct unwinder *u, uint64_t addr)
+uint64_t native_function(struct unwinder *u, uint64_t addr, uint64_t *size)
 {
-	return ehframe_function(&u->eh, addr);
+	struct ehframe_function f;
+	if (!ehframe_function(&u->eh, addr, &f))
+		return 0;
+	*size = f.part ? 0 : f.next - f.start;
+	return f.start;
 }
 
 struct frames { struct native_frame *v; size_t n, cap; };

@@ -33,8 +33,9 @@ struct unwinder;
 
 err_t unwinder_new(struct target *t, struct modules *ms, struct unwinder **out);
 void unwinder_free(struct unwinder *u);
-/* Where the function begins that holds addr, by its unwind data; else 0. */
-uint64_t native_function(struct unwinder *u, uint64_t addr);
+/* Where the function begins that holds addr, by its unwind data; else 0. size: to where the
+ * next one begins; 0 for a part that was split off a function. */
+uint64_t native_function(struct unwinder *u, uint64_t addr, uint64_t *size);
 /* False when memory is out. The image's count of misses is left as it was. */
 bool native_unwind(struct unwinder *u, const struct thread *th, struct arena *a,
 		   struct native_stack *out);

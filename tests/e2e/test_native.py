@@ -210,6 +210,36 @@ def test_loop_without_a_name(asyncmon, target, tmp_path, name):
     assert runs.count("python") > 2, kinds
 
 
+@pytest.mark.parametrize("name", some())
+def test_handlers_without_names(asyncmon, target, tmp_path, name):
+    """A build with tail calls (--with-tail-call-interp), stripped: within Python's frames
+    nothing of the loop is left."""
+    interp = copy.copy(usable(INTERPS[name]))
+    exe = os.path.realpath(interp.argv[0])
+    nm = subprocess.run(["nm", exe], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    if b" _TAIL_CALL_" not in nm.stdout:
+        pytest.skip("no tail calls, or stripped already")
+    whole = native_threads(asyncmon, start(target, name, "syscall"))
+    stripped = exe + "-stripped-for-asyncmon"
+    try:
+        subprocess.run(["strip", "-o", stripped, exe], check=True)
+        interp.argv = [stripped] + interp.argv[1:]
+        t = target(interp, "native.py", "syscall")
+        settle(t, "syscall")
+        mine = native_threads(asyncmon, t)
+    finally:
+        os.unlink(stripped)
+
+    def inside(threads, function):
+        """What kinds of frames are further in than that function of Python's."""
+        frames = [x for x in threads.values()][0]["frames"]
+        at = [i for i, f in enumerate(frames) if f["function"] == function]
+        return [f["kind"] for f in frames[at[0] + 1:]]
+    assert inside(mine, "Made.key") == inside(whole, "Made.key")
+    # One that calls the loop has no name now, and is shown.
+    assert len(inside(mine, "Made.__init__")) <= len(inside(whole, "Made.__init__")) + 1
+
+
 @needs_gdb
 @pytest.mark.parametrize("name", ["pyenv-3.8", "pyenv-3.12"])
 def test_lines_of_dwarf(asyncmon, target, name):

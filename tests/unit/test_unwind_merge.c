@@ -128,8 +128,8 @@ struct scene {
 	struct merged m;
 };
 
-/* roles: 'e' a call of the loop, 'v' what calls it, 't' an instruction's handler, 's'
- * what changes stacks. */
+/* roles: 'e' a call of the loop, 'v' what calls it, 't' an instruction's handler, 'c'
+ * one if what it was called by is such a call, 's' what changes stacks. */
 static void scene(struct scene *s, const char *roles, bool anchored)
 {
 	*s = (struct scene){ .a = arena_new() };
@@ -139,6 +139,7 @@ static void scene(struct scene *s, const char *roles, bool anchored)
 		s->native[s->ns.n] = (struct native_frame){ .ip = 1, .sp = sp, .end = sp + 0x100 };
 		s->roles[s->ns.n++] = *roles == 'e' ? ROLE_EVAL : *roles == 'v' ? ROLE_EVAL_OUTER :
 				      *roles == 't' ? ROLE_EVAL_INNER :
+				      *roles == 'c' ? ROLE_EVAL_CALLEE :
 				      *roles == 's' ? ROLE_SWITCH : ROLE_OTHER;
 	}
 	s->native[s->ns.n - 1].end = 0;
@@ -184,6 +185,9 @@ static void merge_anchored(void **state)
 	scene(&s, ".te.", true);
 	entry(&s, 1, 2);
 	expect(&s, "0a3", true);
+	scene(&s, ".cc.c..", true); /* no name at all, but two functions that call little */
+	entry(&s, 1, 3);
+	expect(&s, "01a456", true);
 	scene(&s, "e.ev.", true); /* a call that has not begun */
 	entry(&s, 1, 2);
 	expect(&s, "01a4", true);
