@@ -475,11 +475,15 @@ def test_jit(asyncmon, target, name):
     assert asyncmon.json("ps", t.pid)["tasks"][0]["stack"][-1]["function"] == "hot"
 
 
-@pytest.mark.parametrize("name", some("debian-3.11", "pyenv-3.13", "sid-3.14"))
+@pytest.mark.parametrize("name", some("debian-3.11", "pyenv-3.9", "pyenv-3.13",
+                                      "sid-3.14"))
 @needs_gdb
 def test_core_same_as_live(asyncmon, target, tmp_path, name):
     t = start(target, name, "syscall")
     live = asyncmon.json("stacktrace", "--native", t.pid)
+    task = live["threads"][0]["task"]
+    assert task and live["threads"][0]["loop"]
+    where = asyncmon.json("where", t.pid, task)["tasks"][0]["native"]
     core = str(tmp_path / "core")
     subprocess.run(["gdb", "-nx", "-batch", "-ex", "gcore " + core, "-p",
                     str(t.pid)], stdout=subprocess.DEVNULL,
@@ -488,8 +492,11 @@ def test_core_same_as_live(asyncmon, target, tmp_path, name):
         pytest.skip("gdb wrote no core")
     args = ["--sysroot", t.interp.root] if t.interp.root else []
     dead = asyncmon.json("stacktrace", "--native", core, *args)
+    told = asyncmon.json("where", core, task, *args)["tasks"][0]["native"]
+    stacks = [x["frames"] for x in dead["threads"] + live["threads"]]
+    for f in sum(stacks, where + told): # the core has the host's paths
+        f["module"] = os.path.basename(f["module"] or "")
     for x in dead["threads"] + live["threads"]:
-        for f in x["frames"]: # the core has the host's paths
-            f["module"] = os.path.basename(f["module"] or "")
-    assert [x["frames"] for x in dead["threads"]] == \
-        [x["frames"] for x in live["threads"]]
+        del x["name"]
+    assert dead["threads"] == live["threads"]
+    assert told == where and told[-1]["kind"] == "native"
