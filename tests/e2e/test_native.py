@@ -369,6 +369,46 @@ def test_deep_below_a_handlers_stack(asyncmon, target, name):
     assert [f["signal"] for f in main["frames"]].count(True) == 1
 
 
+def bad_debug_file(how, path, tmp_path):
+    if how == "fifo":
+        os.mkfifo(path)
+    elif how == "folder":
+        os.mkdir(path)
+    elif how == "itself":
+        os.symlink(path, path)
+    elif how == "device":
+        os.symlink("/dev/zero", path)
+    else: # of another program
+        source = tmp_path / "other.c"
+        source.write_text("int liar(void) { return 1; } int main(void) { return liar(); }")
+        subprocess.run(["gcc", "-g", "-Wl,-Ttext-segment=0x400000", "-no-pie", "-o", path,
+                        str(source)], check=True)
+        if how == "truncated":
+            os.truncate(path, 3000)
+
+
+@pytest.mark.parametrize("how", ["fifo", "folder", "itself", "device", "another", "truncated"])
+def test_bad_debug_files(asyncmon, target, tmp_path, how):
+    """What lies where the debug file of Python's executable should."""
+    interp = usable(INTERPS["debian-3.11"])
+    if os.geteuid() or not shutil.which("unshare") or not shutil.which("gcc"):
+        pytest.skip("no namespaces, or no compiler")
+    notes = subprocess.check_output(["readelf", "-n", interp.argv[0]]).decode()
+    found = re.search(r"Build ID: (\w\w)(\w+)", notes)
+    folder = tmp_path / "debug" / ".build-id" / found.group(1)
+    folder.mkdir(parents=True)
+    bad_debug_file(how, str(folder / (found.group(2) + ".debug")), tmp_path)
+    script = "mount --bind %s /usr/lib/debug; exec \"$@\"" % (tmp_path / "debug")
+    t = target(interp, "native.py", "syscall",
+               prefix=["unshare", "-m", "sh", "-ec", script, "sh"])
+    settle(t, "syscall")
+    a = asyncmon.json("stacktrace", "--native", t.pid, timeout=20)
+    main = a["threads"][0]
+    assert a["complete"] and not main["broken"]
+    functions = [f["function"] for f in main["frames"] if f["kind"] == "native"]
+    assert "Py_BytesMain" in functions and "liar" not in functions
+
+
 def test_libraries_loaded_since(target):
     """A session knows those that its target loaded after it began."""
     interp = usable(INTERPS["debian-3.11"])
