@@ -225,7 +225,8 @@ bool merge_stacks(const struct native_stack *ns, const enum native_role *roles,
 	struct merge m = { ns, ns->n, roles, chains, nchains, work, work + ns->n, work + 2 * ns->n };
 	for (size_t c = 0; c < nchains; c++)
 		if (chains[c].stack->broken)
-			out->broken = arena_fmt(a, "the Python stack ends early: %s", chains[c].stack->broken);
+			out->broken = arena_fmt(a, "the Python stack ends early: %s%s%s", chains[c].stack->broken,
+						ns->broken ? "; " : "", ns->broken ? ns->broken : "");
 	size_t end = nchains ? greenlet_end(&m) : 0;
 	if (end && out->broken == ns->broken && place_in(&m, end) && all_placed(&m))
 		out->broken = "this is the stack of the greenlet that runs: those of others are not shown";

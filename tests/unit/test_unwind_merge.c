@@ -238,6 +238,20 @@ static void merge_of_a_cut_stack(void **state)
 	expect(&s, "ab", true);
 }
 
+static void merge_of_two_broken_stacks(void **state)
+{
+	(void)state;
+	struct scene s;
+	scene(&s, "..", true);
+	s.ns.broken = "no C";
+	s.ps.broken = "no Python";
+	entry(&s, 2, -1);
+	struct merge_chain c = { &s.ps, &s.es };
+	assert_true(merge_stacks(&s.ns, s.roles, &c, 1, s.a, &s.m));
+	assert_string_equal(s.m.broken, "the Python stack ends early: no Python; no C");
+	arena_free(s.a);
+}
+
 static void merge_by_count(void **state)
 {
 	(void)state;
@@ -328,7 +342,8 @@ int main(void)
 		cmocka_unit_test(merge_anchored),      cmocka_unit_test(merge_anchored_not),
 		cmocka_unit_test(merge_of_a_cut_stack), cmocka_unit_test(merge_by_count),
 		cmocka_unit_test(merge_of_a_greenlet),
-		cmocka_unit_test(merge_of_two_chains), cmocka_unit_test(roles),
+		cmocka_unit_test(merge_of_two_chains),
+		cmocka_unit_test(merge_of_two_broken_stacks), cmocka_unit_test(roles),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
