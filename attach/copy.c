@@ -67,7 +67,7 @@ void copy_add(struct copy_list *c, struct image *img, uint64_t start, uint64_t e
 void copy_clear(struct copy_list *c)
 {
 	c->n = 0;
-	c->bytes = 0;
+	c->bytes = c->read = 0;
 	c->failed = false;
 }
 

@@ -1,7 +1,7 @@
 /* One instant of a living process: stop, copy, let go.
  *
  * All that takes time happens while the target runs: what to copy is decided, our
- * buffers get their pages, every thread is seized. Between the first interrupt and
+ * buffers get their pages, what was not read before is read once, every thread is seized. Between the first interrupt and
  * the last detach there is the copy, and what could only be known then.
  *
  * The thread that holds the target stopped does nothing that could hang: hands read,
@@ -168,7 +168,6 @@ static void prefault_stacks(struct freeze *f)
 			plan_stack(f, sp, 0, STACK_GUESS);
 	}
 	copy_prefault(&f->stacks);
-	copy_clear(&f->stacks);
 }
 
 /* A thread that stands still, to read through; the one we had may have ended. */
@@ -281,7 +280,7 @@ static void leave_image(struct process *p)
 	p->maps.len = 0;
 }
 
-/* The target runs again, and hands did not come back before. */
+/* The target runs, and hands did not come back in time. */
 static err_t settle(struct freeze *f, bool *lost)
 {
 	struct process *p = f->p;
@@ -328,6 +327,21 @@ static err_t freeze_running(struct freeze *f, struct freeze_stats *st)
 	return run_list(f, &f->list, now_ns() + RUNNING_NS);
 }
 
+/* Reads what will be copied once while the target runs. Pages that are swapped out, or that
+ * a hypervisor has not shown to us yet, take their time now and not in the pause. */
+static err_t warm(struct freeze *f, bool *lost)
+{
+	int64_t end = now_ns() + f->o.pause_ns;
+	err_t e = run_list(f, &f->stacks, end);
+	if (!e && f->unread)
+		e = run_list(f, &f->list, end);
+	if (!e && f->out)
+		e = settle(f, lost);
+	map_free(&f->p->bad);
+	copy_clear(&f->stacks);
+	return e;
+}
+
 static err_t freeze_by(struct freeze *f, struct freeze_stats *st, bool *lost)
 {
 	struct process *p = f->p;
@@ -340,7 +354,9 @@ static err_t freeze_by(struct freeze *f, struct freeze_stats *st, bool *lost)
 		copy_prefault(&f->list);
 	prefault_stacks(f);
 	TRY(hands_start(copy_hands(), &f->hands));
-	err_t e = f->o.no_pause ? freeze_running(f, st) : freeze_stopped(f, st);
+	err_t e = f->o.no_pause ? NULL : warm(f, lost);
+	if (!e)
+		e = f->o.no_pause ? freeze_running(f, st) : freeze_stopped(f, st);
 	if (f->out && !e)
 		e = settle(f, lost);
 	hands_end(f->hands);
