@@ -221,7 +221,9 @@ static struct stack *stack_read(struct history *hi, uint32_t node)
 	struct stack *s = arena_alloc(hi->w->arena, sizeof *s);
 	const struct frame *frames[DEPTH_MAX];
 	size_t depth = 0;
-	for (uint32_t i = node; i && s; i = n.parent) {
+	if (!s)
+		return NULL;
+	for (uint32_t i = node; i; i = n.parent) {
 		if (depth == DEPTH_MAX || !history_node(hi, i, &n)) {
 			s->broken = "the agent's record of the stack cannot be read further";
 			break;
@@ -233,7 +235,7 @@ static struct stack *stack_read(struct history *hi, uint32_t node)
 		const struct code *c = code_at(&hi->w->r, AGENT_CODE(n.code));
 		frames[depth++] = c ? walk_frame(hi->w, c, n.lasti) : unknown_frame(hi);
 	}
-	const struct frame **v = s ? arena_array(hi->w->arena, depth, sizeof *v) : NULL;
+	const struct frame **v = arena_array(hi->w->arena, depth, sizeof *v);
 	if (depth && !v)
 		return NULL;
 	for (size_t i = 0; i < depth; i++)
