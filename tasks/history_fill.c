@@ -255,8 +255,10 @@ static void fill_all_ended(struct history *hi)
 	size_t n = 0;
 	for (uint32_t i = 1; i < hi->h.pools[POOL_TASKS].used; i++)
 		n += history_task(hi, i, &t) && t.state == AGENT_DONE;
-	s->ended = n ? arena_array(s->arena, n, sizeof *s->ended) : NULL;
-	if (n && !s->ended) {
+	if (!n)
+		return;
+	s->ended = arena_array(s->arena, n, sizeof *s->ended);
+	if (!s->ended) {
 		hi->w->nomem = true;
 		return;
 	}
