@@ -149,9 +149,14 @@ static err_t parse(struct call *c, struct watch *w)
 		return err_new(E_USAGE, "watch takes a command that looks at the target, not %s", cmd->name);
 	w->argc = (int)c->nwords;
 	w->argv = calloc(c->nwords + 1, sizeof *w->argv);
-	for (size_t i = 0; w->argv && i < c->nwords; i++)
+	if (!w->argv)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < c->nwords; i++) {
 		w->argv[i] = strdup(c->words[i]);
-	return w->argv ? NULL : ERR_NOMEM;
+		if (!w->argv[i])
+			return ERR_NOMEM;
+	}
+	return NULL;
 }
 
 static int watch_run(struct call *c)
