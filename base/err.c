@@ -22,7 +22,7 @@ static err_t err_make(enum err_code code, uint64_t addr, const char *fmt, va_lis
 	return e;
 }
 
-err_t err_new(enum err_code code, const char *fmt, ...)
+err_t (err_new)(enum err_code code, const char *fmt, ...)
 {
 	va_list ap;
 	va_start(ap, fmt);
@@ -31,7 +31,7 @@ err_t err_new(enum err_code code, const char *fmt, ...)
 	return e;
 }
 
-err_t err_at(enum err_code code, uint64_t addr, const char *fmt, ...)
+err_t (err_at)(enum err_code code, uint64_t addr, const char *fmt, ...)
 {
 	va_list ap;
 	va_start(ap, fmt);
@@ -40,7 +40,7 @@ err_t err_at(enum err_code code, uint64_t addr, const char *fmt, ...)
 	return e;
 }
 
-err_t err_errno(enum err_code code, int errnum, const char *path)
+err_t (err_errno)(enum err_code code, int errnum, const char *path)
 {
 	return path ? err_new(code, "%s: %s", path, strerror(errnum))
 		    : err_new(code, "%s", strerror(errnum));

@@ -39,15 +39,24 @@ extern const struct err err_nomem_, err_notfound_;
 #define ERR_NOMEM (&err_nomem_)
 #define ERR_NOTFOUND (&err_notfound_)
 
-err_t err_new(enum err_code code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Out of memory they return ERR_NOMEM, never NULL. */
+err_t err_new(enum err_code code, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3), returns_nonnull));
 /* The same, at an address of the target. */
 err_t err_at(enum err_code code, uint64_t addr, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+	__attribute__((format(printf, 3, 4), returns_nonnull));
 /* "PATH: strerror(errnum)"; path may be NULL. */
-err_t err_errno(enum err_code code, int errnum, const char *path);
+err_t err_errno(enum err_code code, int errnum, const char *path) __attribute__((returns_nonnull));
 /* A new error with `prefix: ` before the message of e, which it frees. */
 err_t err_wrap(err_t e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void err_free(err_t e);
+
+#ifdef __clang_analyzer__
+/* clang-tidy 14 takes no notice of returns_nonnull. */
+#define err_new(...) (err_new(__VA_ARGS__) ?: ERR_NOMEM)
+#define err_at(...) (err_at(__VA_ARGS__) ?: ERR_NOMEM)
+#define err_errno(...) (err_errno(__VA_ARGS__) ?: ERR_NOMEM)
+#endif
 
 static inline enum err_code err_code(err_t e) { return e ? e->code : E_OK; }
 /* The name of a code as JSON has it: "no-process", "permission", … */

@@ -28,7 +28,7 @@ const struct command *command_find(const char *name)
 void command_sets(const struct command *cmd, struct args *a)
 {
 	size_t n = 0;
-	if (cmd->options)
+	if (cmd->options) // NOLINT(clang-analyzer-core.NullDereference): command_lookup() gave it
 		a->sets[n++] = cmd->options;
 	if (cmd->flags & CMD_SELECT)
 		a->sets[n++] = options_select;
