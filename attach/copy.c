@@ -166,7 +166,7 @@ void copy_hand(void *arg, size_t me)
 			ssize_t got = process_readv(run->p, b.local, b.remote, b.n);
 			if (hands_late())
 				return;
-			if (got < 0 && errno == EFAULT) {
+			if (got < 0 && errno == EFAULT && b.n) {
 				/* Only the first page of the rest is to blame for sure. */
 				map_set(&run->bad[me], (uintptr_t)b.remote[0].iov_base, 1);
 				got = IMAGE_PAGE;
@@ -235,14 +235,13 @@ void copy_prefault(const struct copy_list *c)
 	struct worker w[COPY_HANDS_MAX];
 	size_t n = copy_hands(), chunks = c->bytes / CHUNK;
 	n = n > chunks ? chunks : n;
-	n = n ? n : 1;
 	_Atomic uint64_t next = 0;
 	pthread_t threads[COPY_HANDS_MAX];
 	bool started[COPY_HANDS_MAX] = { 0 };
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < COPY_HANDS_MAX; i++)
 		w[i] = (struct worker){ .list = c, .next = &next };
-		started[i] = i && pthread_create(&threads[i], NULL, work_prefault, &w[i]) == 0;
-	}
+	for (size_t i = 1; i < n; i++)
+		started[i] = pthread_create(&threads[i], NULL, work_prefault, &w[i]) == 0;
 	work_prefault(&w[0]);
 	for (size_t i = 1; i < n; i++)
 		if (started[i])

@@ -163,7 +163,7 @@ uint32_t core_file_access(struct core *c, struct core_file *f, uint64_t offset)
 		ph = f->ph;
 		n = f->nph;
 	}
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; ph && i < n; i++)
 		if (ph[i].p_type == PT_LOAD && (ph[i].p_flags & PF_X) &&
 		    offset >= (ph[i].p_offset & ~((uint64_t)IMAGE_PAGE - 1)) &&
 		    offset < ph[i].p_offset + ph[i].p_filesz)

@@ -14,7 +14,7 @@ bool build_id_same(const struct build_id *a, const struct build_id *b)
 
 const char *build_id_text(const struct build_id *id, char *text)
 {
-	strcpy(text, "none");
+	memcpy(text, "none", sizeof "none");
 	for (size_t i = 0; i < id->n; i++)
 		sprintf(text + 2 * i, "%02x", id->bytes[i]);
 	return text;

@@ -79,11 +79,12 @@ static int walk_into(struct walk *w, const char *name, bool last)
 static int walk_below(int root_fd, const char *path)
 {
 	struct walk w = { .fds = { root_fd } };
-	if (strlen(path) >= PATH_MAX) {
+	size_t len = strlen(path);
+	if (len >= PATH_MAX) {
 		errno = ENAMETOOLONG;
 		return -1;
 	}
-	strcpy(w.rest, path);
+	memcpy(w.rest, path, len + 1);
 	int status = 0;
 	while (status == 0 && w.rest[0]) {
 		char name[NAME_MAX + 2];

@@ -115,6 +115,7 @@ static void json_page(struct json *j, const struct ended *t)
 	json_object_end(j);
 }
 
+/* NULL ends v. */
 static void answer(struct call *c, const struct snapshot *s, const struct ended *const *v)
 {
 	struct page p = { .c = c, .source.target = call_target(c) };
@@ -123,7 +124,7 @@ static void answer(struct call *c, const struct snapshot *s, const struct ended 
 		json_key(&c->json, "terminated");
 		json_array(&c->json);
 	}
-	for (size_t i = 0; i < c->nwords; i++) {
+	for (size_t i = 0; v[i]; i++) {
 		if (c->as_json) {
 			json_page(&c->json, v[i]);
 			continue;

@@ -295,7 +295,7 @@ struct formats {
 	unsigned n;
 };
 
-static void read_formats(struct cursor *c, struct formats *f)
+static bool read_formats(struct cursor *c, struct formats *f)
 {
 	f->n = cursor_u8(c);
 	if (f->n > FORMATS_MAX)
@@ -304,6 +304,7 @@ static void read_formats(struct cursor *c, struct formats *f)
 		f->v[i].type = cursor_uleb(c);
 		f->v[i].form = cursor_uleb(c);
 	}
+	return !c->bad;
 }
 
 struct entry {
@@ -357,7 +358,8 @@ static bool table_entry(const struct lineprog *lp, struct debugdata *d, struct c
 			struct entry *e)
 {
 	struct formats f;
-	read_formats(c, &f);
+	if (!read_formats(c, &f))
+		return false;
 	uint64_t n = cursor_uleb(c);
 	if (n > ENTRIES_MAX || (n && !f.n))
 		cursor_fail(c);
