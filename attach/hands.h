@@ -20,7 +20,8 @@
 #include "base/err.h"
 
 /* Around a call that may hang. at: what it reads, for the message; 0 unknown. On a hand
- * that was given up meanwhile, hang_end() does not return. */
+ * that was given up meanwhile, hang_end() does not return; in between the target may have
+ * been closed, so a hand does nothing there but that call. */
 void hang_begin(uint64_t at);
 void hang_end(void);
 

@@ -190,8 +190,11 @@ static ssize_t mem_readv(const struct process *p, const struct iovec *local, con
 {
 	ssize_t sum = 0;
 	for (size_t i = 0; i < n; i++) {
-		ssize_t got = pread(p->mem_fd, local[i].iov_base, local[i].iov_len,
-				    (off_t)(uintptr_t)remote[i].iov_base);
+		uintptr_t at = (uintptr_t)remote[i].iov_base;
+		int fd = p->mem_fd;
+		hang_begin(at);
+		ssize_t got = pread(fd, local[i].iov_base, local[i].iov_len, (off_t)at);
+		hang_end();
 		if (got <= 0 && sum == 0)
 			errno = got == 0 ? ESRCH : errno == EIO ? EFAULT : errno;
 		if (got <= 0)
@@ -205,16 +208,19 @@ static ssize_t mem_readv(const struct process *p, const struct iovec *local, con
 
 ssize_t process_readv(struct process *p, const struct iovec *local, const struct iovec *remote, size_t n)
 {
+	if (p->by_mem)
+		return mem_readv(p, local, remote, n);
+	pid_t tid = p->mem_tid;
 	hang_begin((uintptr_t)remote[0].iov_base);
-	ssize_t got = p->by_mem ? -1 : process_vm_readv(p->mem_tid, local, n, remote, n, 0);
-	if (p->by_mem || (got < 0 && (errno == ENOSYS || errno == EPERM))) {
+	ssize_t got = process_vm_readv(tid, local, n, remote, n, 0);
+	hang_end();
+	if (got < 0 && (errno == ENOSYS || errno == EPERM)) {
 		/* That file could be opened, and the kernel asks for the same rights there:
 		 * it is the call that is forbidden. */
 		got = mem_readv(p, local, remote, n);
 		if (got > 0)
 			p->by_mem = true;
 	}
-	hang_end();
 	return got;
 }
 
