@@ -9,7 +9,6 @@
 #include "attach/process.h"
 
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -29,6 +28,7 @@ struct freeze {
 	bool unread;             /* more is copied than was looked at before */
 	bool out;                /* hands did not come back in time */
 	err_t planned;           /* of plan_again() */
+	struct proc_text left;
 };
 
 static int by_start(const void *a, const void *b)
@@ -268,14 +268,13 @@ static err_t take_threads(struct process *p)
 	return NULL;
 }
 
-/* A lost hand's call may yet write to the image: it gets other memory. */
-static void leave_image(struct process *p)
+/* A lost hand's call may yet write to the image, or to the text of the mappings: they get
+ * other memory. */
+static void leave_memory(struct freeze *f)
 {
-	for (size_t i = 0; i < p->img.nranges; i++)
-		madvise(p->img.ranges[i].bytes, p->img.ranges[i].end - p->img.ranges[i].start, MADV_DONTNEED);
-	p->img.ranges = NULL;
-	p->img.nranges = 0;
-	p->img.last = NULL;
+	struct process *p = f->p;
+	image_leave(&p->img);
+	f->left = p->maps_next;
 	p->maps_next = (struct proc_text){ 0 };
 	p->maps.len = 0;
 }
@@ -289,7 +288,7 @@ static err_t settle(struct freeze *f, bool *lost)
 	*lost = !hands_settle(f->hands, &at);
 	if (*lost) {
 		const struct mapping *m = target_mapping(&p->t, at);
-		leave_image(p);
+		leave_memory(f);
 		return err_at(E_BUSY, at, "reading process %d does not come back (at 0x%llx%s%s): memory that nobody "
 			      "serves (userfaultfd), or a file or swap that does not answer; the process was let go",
 			      (int)p->t.pid, (unsigned long long)at, m && *m->path ? ", " : "", m ? m->path : "");

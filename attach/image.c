@@ -107,6 +107,19 @@ void image_free(struct image *img)
 	*img = (struct image){ 0 };
 }
 
+void image_leave(struct image *img)
+{
+	for (size_t i = 0; i < img->nranges; i++) {
+		struct image_range *r = &img->ranges[i];
+		madvise(r->bytes, r->end - r->start, MADV_DONTNEED);
+		r->bytes = NULL;
+	}
+	ranges_free(img->ranges, img->nranges);
+	img->ranges = NULL;
+	img->nranges = 0;
+	img->last = NULL;
+}
+
 static bool has(const struct image_range *r, size_t page)
 {
 	return r->have[page / 64] >> (page % 64) & 1;

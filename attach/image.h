@@ -86,6 +86,8 @@ IMAGE_READER(i64, int64_t)
 struct image_span { uint64_t start, end; };
 err_t image_init(struct image *img, const struct image_span *spans, size_t n);
 void image_free(struct image *img);
+/* No ranges any more, but what they held stays ours: somebody may yet write there. */
+void image_leave(struct image *img);
 /* Marks pages of [addr, addr+len) as filled; whole pages only. */
 void image_mark(struct image_range *r, uint64_t addr, size_t len);
 /* Makes the pages of [addr, addr+len) that lie in ranges unknown again (whole pages). */
