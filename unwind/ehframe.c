@@ -27,6 +27,7 @@ void ehframes_free(struct ehframes *es)
 			free((struct ehframe *)(uintptr_t)m->slots[2 * i + 1]);
 	map_free(m);
 	map_free(&es->cies);
+	map_free(&es->fdes);
 	for (size_t i = 0; i < es->nmade; i++)
 		free(es->made[i].pairs);
 }
@@ -132,9 +133,45 @@ static bool defines_cfa(struct ehframes *es, uint64_t at, uint64_t end)
 	       (op == DW_CFA_def_cfa || op == DW_CFA_def_cfa_expression);
 }
 
+/* Does it name only registers that there are as the place of another's value? */
+static bool registers_fit(struct ehframes *es, uint64_t at, uint64_t end)
+{
+	/* Of each instruction: b is a byte, l LEB128, r LEB128 that names such a register,
+	 * x a block. NULL: libunwind ends there too. */
+	static const char *const operands[] = {
+		"", NULL, "b", "bb", "bbbb", "ll", "l", "l", "l", "lr", "", "", "ll", "l", "l", "x",
+		"lx", "ll", "ll", "l", "ll", "ll", "lx",
+		[0x2e] = "l", [0x2f] = "ll",
+	};
+	while (at < end) {
+		uint8_t op;
+		if (!ehframes_read(es, at++, &op, 1))
+			return false;
+		if (op == 0x01) /* DW_CFA_set_loc: none writes it */
+			return false;
+		const char *o = op >> 6 ? (op >> 6 == 2 ? "l" : "") :
+				op < sizeof operands / sizeof *operands ? operands[op] : NULL;
+		for (; o && *o; o++) {
+			uint64_t v;
+			if (*o == 'b') {
+				at++;
+				continue;
+			}
+			if (!read_leb(es, &at, &v) || (*o == 'r' && v > RA_COLUMN))
+				return false;
+			if (*o == 'x' && v > end - at)
+				return false;
+			at += *o == 'x' ? v : 0;
+		}
+		if (!o)
+			return true;
+	}
+	return true;
+}
+
 /* What a CIE is: not fit; fit, for its first instruction defines the CFA, as in all
  * that compilers write for this machine; or fit if the FDE's first does, as in those
- * of signal trampolines. For the last, with how FDEs write addresses. */
+ * of signal trampolines. With how FDEs write addresses. */
 enum { CIE_BAD = 1, CIE_GOOD = 2, CIE_ASK_FDE = 3 };
 
 struct cie {
@@ -198,23 +235,21 @@ static bool cie_read(struct ehframes *es, uint64_t at, struct cie *c)
 	return true;
 }
 
-static unsigned cie_kind(struct ehframes *es, uint64_t at, uint8_t *encoding)
+static unsigned cie_kind(struct ehframes *es, uint64_t at, uint8_t *encoding, bool *augmented)
 {
 	uint64_t known;
 	struct cie c;
 	if (!map_get(&es->cies, at, &known)) {
 		known = CIE_BAD;
-		if (at && cie_read(es, at, &c)) {
-			if (defines_cfa(es, c.instructions, c.end))
-				known = CIE_GOOD;
-			else if (c.aug[0] == 'z')
-				known = CIE_ASK_FDE;
-			known |= (uint64_t)c.encoding << 8;
+		if (at && cie_read(es, at, &c) && registers_fit(es, c.instructions, c.end)) {
+			known = defines_cfa(es, c.instructions, c.end) ? CIE_GOOD : CIE_ASK_FDE;
+			known |= (uint64_t)c.encoding << 8 | (uint64_t)(c.aug[0] == 'z') << 16;
 		}
 		if (at)
 			map_set(&es->cies, at, known);
 	}
 	*encoding = (uint8_t)(known >> 8);
+	*augmented = known >> 16;
 	return known & 0xff;
 }
 
@@ -249,12 +284,13 @@ static size_t scan(struct ehframes *es, uint64_t at, uint64_t end, uint64_t base
 	uint32_t head[2]; /* size; how far back the CIE begins from here, 0: this is one */
 	uint64_t start;
 	uint8_t encoding;
+	bool augmented;
 	size_t n = 0;
 	for (uint64_t next; end - at >= 16; at = next) {
 		if (!ehframes_read(es, at, head, sizeof head) || head[0] > end - at - 4)
 			break;
 		next = at + 4 + head[0];
-		if (head[0] >= 12 && head[1] && cie_kind(es, at + 4 - head[1], &encoding) != CIE_BAD &&
+		if (head[0] >= 12 && head[1] && cie_kind(es, at + 4 - head[1], &encoding, &augmented) != CIE_BAD &&
 		    fde_start(es, at, encoding, &start) && start - base < most) {
 			pairs[n][0] = (int32_t)(start - base);
 			pairs[n++][1] = (int32_t)(at - base);
@@ -302,23 +338,29 @@ const struct ehframe *ehframe_of(struct ehframes *es, uint64_t ip)
 	return e->table ? e : NULL;
 }
 
-static bool fde_instructions(struct ehframes *es, uint64_t fde, uint32_t size, uint8_t encoding, uint64_t *at)
+/* Where the instructions of an FDE begin. */
+static bool fde_instructions(struct ehframes *es, uint64_t fde, uint32_t size, uint8_t encoding, bool augmented,
+			     uint64_t *at)
 {
-	uint64_t len;
+	uint64_t len = 0;
 	size_t address = encoded_size(encoding);
 	if (address > 8)
 		return false;
 	*at = fde + 8 + 2 * address;
-	if (!read_leb(es, at, &len) || len > size)
+	if (augmented && (!read_leb(es, at, &len) || len > size))
 		return false;
 	*at += len;
 	return true;
 }
 
-static bool fde_defines_cfa(struct ehframes *es, uint64_t fde, uint32_t size, uint8_t encoding)
+static bool fde_fit(struct ehframes *es, uint64_t fde, uint32_t size, uint64_t cie)
 {
-	uint64_t at;
-	return fde_instructions(es, fde, size, encoding, &at) && defines_cfa(es, at, fde + 4 + size);
+	uint64_t at, end = fde + 4 + size;
+	uint8_t encoding;
+	bool augmented;
+	unsigned kind = cie_kind(es, cie, &encoding, &augmented);
+	return kind != CIE_BAD && fde_instructions(es, fde, size, encoding, augmented, &at) &&
+	       (kind == CIE_GOOD || defines_cfa(es, at, end)) && registers_fit(es, at, end);
 }
 
 /* The entry of the last function that begins at or below ip. */
@@ -346,6 +388,7 @@ bool ehframe_function(struct ehframes *es, uint64_t ip, struct ehframe_function 
 	uint64_t after, fde, at;
 	uint32_t head[2];
 	uint8_t encoding, op;
+	bool augmented;
 	const struct ehframe *e = ehframe_of(es, ip);
 	if (!e || !table_entry(es, e, ip, pair, &after))
 		return false;
@@ -353,8 +396,8 @@ bool ehframe_function(struct ehframes *es, uint64_t ip, struct ehframe_function 
 	if (after < e->count && ehframes_read(es, e->table + 8 * after, &above, sizeof above))
 		out->next = e->hdr + (uint64_t)(int64_t)above;
 	fde = e->hdr + (uint64_t)(int64_t)pair[1];
-	if (!ehframes_read(es, fde, head, sizeof head) || cie_kind(es, fde + 4 - head[1], &encoding) == CIE_BAD ||
-	    !fde_instructions(es, fde, head[0], encoding, &at) || !ehframes_read(es, at, &op, 1))
+	if (!ehframes_read(es, fde, head, sizeof head) || cie_kind(es, fde + 4 - head[1], &encoding, &augmented) == CIE_BAD ||
+	    !fde_instructions(es, fde, head[0], encoding, augmented, &at) || !ehframes_read(es, at, &op, 1))
 		return false;
 	out->part = (op & 0xc0) != DW_CFA_advance_loc && op != DW_CFA_nop;
 	return true;
@@ -368,10 +411,13 @@ bool ehframe_fit(struct ehframes *es, const struct ehframe *e, uint64_t ip)
 		return false;
 	uint64_t fde = e->hdr + (uint64_t)(int64_t)pair[1];
 	uint32_t head[2]; /* size; how far back the CIE begins from here */
-	uint8_t encoding;
-	if (!ehframes_read(es, fde, head, sizeof head) || head[0] == UINT32_MAX || !head[1])
-		return false;
-	unsigned kind = cie_kind(es, fde + 4 - head[1], &encoding);
-	return kind == CIE_GOOD ||
-	       (kind == CIE_ASK_FDE && fde_defines_cfa(es, fde, head[0], encoding));
+	uint64_t fit;
+	if (!map_get(&es->fdes, fde, &fit)) {
+		if (!ehframes_read(es, fde, head, sizeof head) || head[0] == UINT32_MAX || !head[1])
+			return false;
+		fit = fde_fit(es, fde, head[0], fde + 4 - head[1]);
+		if (fde)
+			map_set(&es->fdes, fde, fit);
+	}
+	return fit;
 }

@@ -2,8 +2,8 @@
  * whether what it says of an address is fit to be given to libunwind.
  *
  * libunwind 1.6 believes the CIE: a return address column beyond its registers is
- * read out of bounds, a CFA that was never defined is met by assert().
- * So both are looked at here first.
+ * read out of bounds, a CFA that was never defined is met by assert(). And it believes
+ * DW_CFA_register. So these are looked at here first.
  *
  * Static executables have .eh_frame without the table, as gcc links them: it is made
  * here, and libunwind reads it at an address where no target can have memory.
@@ -27,7 +27,7 @@ struct ehframes {
 	struct target *target;
 	struct modules *modules;
 	struct map by_module;    /* module's start → struct ehframe * */
-	struct map cies;         /* address → what it is (ehframe.c) */
+	struct map cies, fdes;   /* address → what it is (ehframe.c) */
 	/* The read-only mapping of a file that was read last. */
 	uint64_t file_start, file_end, file_bias;
 	struct elf *file;

@@ -264,13 +264,17 @@ static void damaged_unwind_data(void **state)
 	no_files.ops = NULL;
 	uint64_t seed = 1;
 	unsigned whole = 0;
-	for (int round = 0; round < ROUNDS + CIE * 256; round++) {
+	/* DW_CFA_register: rbp is in register 16383; in the place of that of the return address. */
+	static const uint8_t wild[] = { 0x09, 6, 0xff, 0x7f };
+	for (int round = 0; round <= ROUNDS + CIE * 256; round++) {
 		struct modules *ms;
 		struct unwinder *u;
 		struct native_stack ns;
 		struct arena *a = arena_new();
 		memcpy(bad, good, len);
-		if (round >= ROUNDS) /* each byte of the CIE with each value */
+		if (round == ROUNDS + CIE * 256)
+			memcpy(bad + (cie - data.start) + 20, wild, sizeof wild);
+		else if (round >= ROUNDS) /* each byte of the CIE with each value */
 			bad[cie - data.start + (size_t)(round - ROUNDS) / 256] = (uint8_t)(round - ROUNDS);
 		for (int k = round && round < ROUNDS ? 1 << round % 10 : 0; k > 0; k--) {
 			seed = seed * 6364136223846793005u + 1442695040888963407u;
