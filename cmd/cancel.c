@@ -102,12 +102,14 @@ static void hear(struct jobs *j, const struct link *l)
 		x->asked = true;
 	if (l->kind == 'n') {
 		x->outcome = "finished";
+		free(x->said);
 		x->said = strdup("it was done before");
 	}
 	for (size_t i = 0; l->kind == 'd' && i < 3; i++) {
 		size_t n = strlen(outcomes[i]);
 		if (strncmp(rest, outcomes[i], n) == 0) {
 			x->outcome = outcomes[i];
+			free(x->said);
 			x->said = rest[n] && rest[n + 1] ? strdup(rest + n + 1) : NULL;
 		}
 	}

@@ -114,8 +114,10 @@ static int repeat(struct call *c, struct watch *w)
 		w->held.text = &text;
 		/* Parsing keeps pointers to the words, and may move them. */
 		char **argv = calloc((size_t)w->argc + 1, sizeof *argv);
-		if (!argv)
+		if (!argv) {
+			status = call_fail(c, ERR_NOMEM);
 			break;
+		}
 		memcpy(argv, w->argv, (size_t)w->argc * sizeof *argv);
 		status = command_run_held(NULL, &w->held, w->argc, argv);
 		free(argv);
