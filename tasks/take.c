@@ -352,9 +352,10 @@ err_t snapshot_take(struct python *py, unsigned what, struct snapshot **out)
 	k.clocked = !core && same_clock(py->target->pid);
 	k.freeze.no_pause = what & SNAPSHOT_NO_PAUSE;
 	k.freeze.stack_bytes = what & SNAPSHOT_NATIVE ? STACK_BYTES : 0;
-	TRY(target_thaw(py->target));
-	if (!core)
+	if (!core) {
+		TRY(target_thaw(py->target));
 		TRY(rehearse(&k));
+	}
 	for (;;) {
 		struct walk w = { 0 };
 		struct snapshot *s = NULL;
