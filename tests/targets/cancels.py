@@ -2,10 +2,11 @@
 that are no longer remembered; tasks by factories. Waits for the agent, does it all, says
 so; then makes a task more each time that the agent comes."""
 import asyncio
-import json
 import os
 import sys
 import threading
+
+from agentside import agent_is_in, say
 
 PYTHON = sys.version_info
 
@@ -72,16 +73,6 @@ def other_loop(loop, task):
         asyncio.current_task().set_name("far")
         loop.call_soon_threadsafe(task.cancel)
     asyncio.run(far())
-
-
-def say(what):
-    sys.stdout.write(json.dumps(what) + "\n")
-    sys.stdout.flush()
-
-
-def agent_is_in():
-    agent = sys.modules.get("asyncmon_agent")
-    return agent is not None and agent.running() is not None
 
 
 async def factories(loop, start):

@@ -2,9 +2,10 @@
 something in their cleanup: tasks of _asyncio and those in Python. Waits until the agent is
 in, does it all, and prints where each says it was: a line when it waits, one with the truth."""
 import asyncio
-import json
 import os
 import sys
+
+from agentside import Foreign, agent_is_in, say
 
 said, expected = {}, {}
 CancelledError = asyncio.CancelledError
@@ -262,52 +263,6 @@ async def returns():
         asyncio.current_task().cancel()
 
 
-class Own(asyncio.Future):
-    """A task of another make, which sends to its coroutine."""
-
-    def __init__(self, coro, *, loop):
-        super().__init__(loop=loop)
-        self._coro, self._name, self._waiter = coro, None, None
-        asyncio.tasks._register_task(self)
-        loop.call_soon(self._step)
-
-    def get_name(self):
-        return self._name
-
-    def set_name(self, name):
-        self._name = name
-
-    def get_coro(self):
-        return self._coro
-
-    def cancel(self, msg=None):
-        return self._waiter.cancel() if self._waiter else False
-
-    def _wake(self, future):
-        self._waiter = None
-        self._step(CancelledError() if future.cancelled() else None)
-
-    def _step(self, exc=None):
-        asyncio.tasks._enter_task(self._loop, self)
-        try:
-            waiter = self._coro.send(None) if exc is None else self._coro.throw(exc)
-        except StopIteration as e:
-            self.set_result(e.value)
-        except CancelledError:
-            super().cancel()
-        except Exception as e:
-            self.set_exception(e)
-        else:
-            if waiter is None:
-                self._loop.call_soon(self._step)
-            else:
-                waiter._asyncio_future_blocking = False
-                self._waiter = waiter
-                waiter.add_done_callback(self._wake)
-        finally:
-            asyncio.tasks._leave_task(self._loop, self)
-
-
 make = asyncio.Task
 
 
@@ -329,7 +284,7 @@ if sys.version_info >= (3, 11):
 async def everything(kind):
     tasks = {body.__name__: start("%s %s" % (kind, body.__name__), body()) for body in CASES}
     before = start(kind + " before it began", sleeper())
-    if make is not Own:
+    if make is not Foreign:
         before.cancel()
     await asyncio.sleep(0.1)
     for task in tasks.values():
@@ -347,16 +302,6 @@ async def everything(kind):
     # 3.10 has no traceback of what did not begin.
     if before.get_name() not in said and sys.version_info[:2] != (3, 10):
         said[before.get_name()] = [[os.path.basename(__file__), "told", told.__code__.co_firstlineno]]
-
-
-def agent_is_in():
-    agent = sys.modules.get("asyncmon_agent")
-    return agent is not None and agent.running() is not None
-
-
-def say(what):
-    sys.stdout.write(json.dumps(what) + "\n")
-    sys.stdout.flush()
 
 
 async def cleans_up_late(event):
@@ -380,7 +325,7 @@ async def main():
     event.set()
     await asyncio.wait([early])
     expected["early"] = {"outcome": "cancelled"}
-    for kind, make in (("C", asyncio.tasks._CTask), ("Python", asyncio.tasks._PyTask), ("own", Own)):
+    for kind, make in (("C", asyncio.tasks._CTask), ("Python", asyncio.tasks._PyTask), ("own", Foreign)):
         await everything(kind)
     if sys.version_info >= (3, 12):
         make = lambda coro, loop: asyncio.Task(coro, loop=loop, eager_start=True)

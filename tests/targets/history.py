@@ -3,10 +3,11 @@ until the agent is in (injected, or from the start), does it all, and prints wha
 of it: one line when it waits, one with the truth."""
 import asyncio
 import functools
-import json
 import os
 import signal
 import sys
+
+from agentside import agent_is_in, say
 
 live, ended = {}, {}
 
@@ -214,16 +215,6 @@ async def everything():
     await plain_signals(loop)
     await groups()
     return keep
-
-
-def agent_is_in():
-    agent = sys.modules.get("asyncmon_agent")
-    return agent is not None and agent.running() is not None
-
-
-def say(what):
-    sys.stdout.write(json.dumps(what) + "\n")
-    sys.stdout.flush()
 
 
 async def main():

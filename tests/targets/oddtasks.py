@@ -7,6 +7,8 @@ import os
 import sys
 import threading
 
+from agentside import agent_is_in, say
+
 PyTask = asyncio.tasks._PyTask
 
 
@@ -18,11 +20,6 @@ class Own(asyncio.Task):
     def __init__(self, coro, **kwargs):
         self.mark = 1
         super().__init__(coro, **kwargs)
-
-
-def agent_is_in():
-    agent = sys.modules.get("asyncmon_agent")
-    return agent is not None and agent.running() is not None
 
 
 async def sleeper():
@@ -66,9 +63,6 @@ async def main():
     asyncio.current_task().set_name("main")
     keep = []
 
-    def say(what):
-        sys.stdout.write(json.dumps(what) + "\n")
-        sys.stdout.flush()
     say({"pid": os.getpid(), "tasks": []})
     while not agent_is_in():
         await asyncio.sleep(0.01)

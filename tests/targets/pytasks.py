@@ -3,9 +3,10 @@ making; and a task whose cancel was replaced, which holds requests back as aioto
 do. Waits for the agent, does it all, prints
 what it knows: a line when it waits, one with the truth."""
 import asyncio
-import json
 import os
 import sys
+
+from agentside import Foreign, agent_is_in, say
 
 PyTask = asyncio.tasks._PyTask
 MESSAGES = sys.version_info >= (3, 9)
@@ -16,54 +17,6 @@ ORIGINALS.update((n, f) for n, f in vars(asyncio.tasks).items() if n.startswith(
 class Derived(PyTask):
     def cancel(self, *args, **kwargs):
         return super().cancel(*args, **kwargs)
-
-
-class Foreign(asyncio.Future):
-    """Registers and runs itself by what asyncio publishes for that."""
-
-    def __init__(self, coro, *, loop):
-        super().__init__(loop=loop)
-        self._coro, self._name, self._fut_waiter = coro, None, None
-        asyncio.tasks._register_task(self)
-        loop.call_soon(self._step)
-
-    def get_name(self):
-        return self._name
-
-    def set_name(self, name):
-        self._name = name
-
-    def get_coro(self):
-        return self._coro
-
-    def cancel(self, msg=None):
-        if self.done():
-            return False
-        return self._fut_waiter.cancel() if self._fut_waiter else False
-
-    def _wake(self, future):
-        self._fut_waiter = None
-        self._step(asyncio.CancelledError() if future.cancelled() else None)
-
-    def _step(self, exc=None):
-        asyncio.tasks._enter_task(self._loop, self)
-        try:
-            waiter = self._coro.send(None) if exc is None else self._coro.throw(exc)
-        except StopIteration as e:
-            self.set_result(e.value)
-        except asyncio.CancelledError:
-            super().cancel()
-        except Exception as e:
-            self.set_exception(e)
-        else:
-            if waiter is None:
-                self._loop.call_soon(self._step)
-            else:
-                waiter._asyncio_future_blocking = False
-                self._fut_waiter = waiter
-                waiter.add_done_callback(self._wake)
-        finally:
-            asyncio.tasks._leave_task(self._loop, self)
 
 
 class Scope:
@@ -125,16 +78,6 @@ async def scoped(kind, event):
     with kind():
         await event.wait()
     await asyncio.sleep(1000)
-
-
-def say(what):
-    sys.stdout.write(json.dumps(what) + "\n")
-    sys.stdout.flush()
-
-
-def agent_is_in():
-    agent = sys.modules.get("asyncmon_agent")
-    return agent is not None and agent.running() is not None
 
 
 def as_it_was():
