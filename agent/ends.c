@@ -9,6 +9,12 @@
 extern __attribute__((weak)) void PyCriticalSection_Begin(void *, PyObject *);
 extern __attribute__((weak)) void PyCriticalSection_End(void *);
 
+/* Does a task of _asyncio keep nothing of what cancelled it (3.8)? */
+static bool nothing_is_kept(void)
+{
+	return agent_layout.future_cancelled_exc < 0 && agent_layout.future_cancelled_tb < 0;
+}
+
 /* What came last out of a coroutine that Python code ran: in which step of which task. */
 static __thread struct {
 	const void *coro;
@@ -132,7 +138,7 @@ void task_end(struct agent_task *t, struct end_texts *e, const void *coro, uint6
 /* ---- what goes into coroutines, and comes out ---- */
 
 /* An exception went where it did before it is thrown in: through the task that was awaited,
- * or functions of one in Python. True: into a task of 3.8's _asyncio. */
+ * or functions of one in Python. True: into a task of _asyncio that keeps nothing. */
 static bool note_thrown(const void *coro, PyObject *exc)
 {
 	uint32_t mark = traceback_mark(traceback_of(exc));
@@ -140,7 +146,7 @@ static bool note_thrown(const void *coro, PyObject *exc)
 	struct agent_task *t = current_record(&current);
 	if (t)
 		t->went = mark;
-	bool old = t && agent_layout.version.minor == 8 && !current.foreign &&
+	bool old = t && nothing_is_kept() && !current.foreign &&
 		   field(current.task, agent_layout.task_coro) == coro;
 	agent_unlock();
 	return old;
@@ -175,7 +181,7 @@ static void note_raised(PyObject *coro)
 /* Whether tasks like the one this thread is in keep no exception when they are cancelled. */
 static bool current_forgets(void)
 {
-	return current.foreign || agent_layout.version.minor == 8;
+	return current.foreign || nothing_is_kept();
 }
 
 static PyObject *hook_send(PyObject *self, PyObject *value)

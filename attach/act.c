@@ -132,8 +132,7 @@ static err_t find_thread(struct process *p)
 			break;
 		}
 	}
-	return process_same_space(p) ? NULL
-		: err_new(E_GONE, "process %d has ended or became another program (exec)", (int)p->t.pid);
+	return process_check_space(p);
 }
 
 err_t target_stop(struct target *t)

@@ -1,8 +1,9 @@
 /* One instant of a living process: stop, copy, let go.
  *
  * All that takes time happens while the target runs: what to copy is decided, our
- * buffers get their pages, what was not read before is read once, every thread is seized. Between the first interrupt and
- * the last detach there is the copy, and what could only be known then.
+ * buffers get their pages, what was not read before is read once, every thread is
+ * seized. Between the first interrupt and the last detach there is the copy, and what
+ * could only be known then.
  *
  * The thread that holds the target stopped does nothing that could hang: hands read,
  * and it waits for them until the time is up. */
@@ -28,7 +29,7 @@ struct freeze {
 	bool unread;             /* more is copied than was looked at before */
 	bool out;                /* hands did not come back in time */
 	err_t planned;           /* of plan_again() */
-	struct proc_text left;
+	struct proc_text left;   /* text of mappings that a lost hand may yet write to */
 };
 
 static int by_start(const void *a, const void *b)
@@ -321,8 +322,7 @@ static err_t freeze_stopped(struct freeze *f, struct freeze_stats *st)
 static err_t freeze_running(struct freeze *f, struct freeze_stats *st)
 {
 	st->paused_us = st->stop_us = -1;
-	if (!process_same_space(f->p))
-		return err_new(E_GONE, "process %d has ended", (int)f->p->t.pid);
+	TRY(process_check_space(f->p));
 	return run_list(f, &f->list, now_ns() + RUNNING_NS);
 }
 
@@ -353,7 +353,8 @@ static err_t freeze_by(struct freeze *f, struct freeze_stats *st, bool *lost)
 		copy_prefault(&f->list);
 	prefault_stacks(f);
 	TRY(hands_start(copy_hands(), &f->hands));
-	err_t e = f->o.no_pause ? NULL : warm(f, lost);
+	/* A target that is held already would stand still for that too. */
+	err_t e = f->o.no_pause || p->tracer ? NULL : warm(f, lost);
 	if (!e)
 		e = f->o.no_pause ? freeze_running(f, st) : freeze_stopped(f, st);
 	if (f->out && !e)
@@ -379,8 +380,7 @@ err_t process_freeze(struct target *t, const struct freeze_opts *o, struct freez
 	p->frozen = p->whole = false;
 	p->img.misses = 0;
 	map_free(&p->bad);
-	if (!process_same_space(p))
-		return err_new(E_GONE, "process %d has ended or became another program (exec)", (int)t->pid);
+	TRY(process_check_space(p));
 	TRY(process_sync_maps(p, NULL));
 	TRY(process_sync_threads(p));
 	process_forget(p);

@@ -177,6 +177,12 @@ bool process_same_space(const struct process *p)
 	return got != 0;
 }
 
+err_t process_check_space(const struct process *p)
+{
+	return process_same_space(p) ? NULL
+		: err_new(E_GONE, "process %d has ended or became another program (exec)", (int)p->t.pid);
+}
+
 static int open_proc(pid_t pid, const char *name, int flags)
 {
 	char path[64];
@@ -334,8 +340,7 @@ err_t process_thaw(struct target *t)
 	struct process *p = process_of(t);
 	if (!p->copied)
 		return NULL;
-	if (!process_same_space(p))
-		return err_new(E_GONE, "process %d has ended or became another program (exec)", (int)t->pid);
+	TRY(process_check_space(p));
 	p->frozen = p->whole = p->copied = false;
 	map_free(&p->wanted);
 	process_forget(p);

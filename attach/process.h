@@ -61,6 +61,8 @@ void process_forget(struct process *p);
 /* Is the address space that was opened still the process's? (False after its end
  * and after an exec.) */
 bool process_same_space(const struct process *p);
+/* E_GONE when it is not. */
+err_t process_check_space(const struct process *p);
 /* Reads from the living process; how many bytes. */
 size_t process_read(struct process *p, uint64_t addr, void *buf, size_t len);
 /* process_vm_readv(), or the same by /proc/PID/mem where a filter forbids that. May hang. */

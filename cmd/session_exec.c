@@ -40,7 +40,6 @@ static int wait_child(pid_t pid)
 
 static void shell(const char *command)
 {
-	signal(SIGINT, SIG_DFL);
 	signal(SIGPIPE, SIG_DFL);
 	execl("/bin/sh", "sh", "-c", command, (char *)NULL);
 	_exit(127);
