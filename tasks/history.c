@@ -92,7 +92,7 @@ static bool item(struct history *hi, enum agent_pool_name pool, uint32_t i, void
 	}
 	if (image_read(hi->w->r.img, p->addr + at, out, p->item_size))
 		return true;
-	hi->unreadable++;
+	hi->w->lost_records++;
 	return false;
 }
 

@@ -17,7 +17,6 @@ struct history {
 	struct map strings;      /* cell → char * */
 	struct map signal_codes; /* code object → 1: of the loops' signal handlers */
 	bool signals_known;
-	size_t unreadable;       /* items in unknown memory or of impossible content */
 	size_t cut_cancels;      /* tasks of whose cancel requests not all were kept */
 	size_t stood;            /* ended tasks with AGENT_STOOD */
 };

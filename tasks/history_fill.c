@@ -290,8 +290,6 @@ static void say_dropped(struct history *hi)
 	if (hi->stood)
 		snapshot_note(s, "Of tasks that awaited something after they were cancelled (%zu here) the last stack is where "
 			      "the cancellation met them: Python 3.8 does not keep where they ended.", hi->stood);
-	if (hi->unreadable)
-		snapshot_lacks(s, "%zu of the agent's records could not be read.", hi->unreadable);
 }
 
 void walk_history(struct walk *w)

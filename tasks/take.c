@@ -140,6 +140,8 @@ static void say_missing(struct snapshot *s, const struct walk *w, uint64_t misse
 		snapshot_lacks(s, "The name or the coroutine of %zu tasks could not be read.", w->lost_fields);
 	if (w->lost_tables)
 		snapshot_lacks(s, "%zu lists of tasks could not be read.", w->lost_tables);
+	if (w->lost_records)
+		snapshot_lacks(s, "%zu of the agent's records could not be read.", w->lost_records);
 	if (w->broken_stacks)
 		snapshot_lacks(s, "%zu await stacks end early.", w->broken_stacks);
 	if (w->broken_threads)
@@ -160,8 +162,8 @@ static void say_missing(struct snapshot *s, const struct walk *w, uint64_t misse
 
 static bool sound(const struct walk *w, uint64_t misses)
 {
-	return !w->torn && !misses && !w->lost_tasks && !w->lost_fields && !w->lost_tables && !w->broken_stacks &&
-	       !w->broken_threads;
+	return !w->torn && !misses && !w->lost_tasks && !w->lost_fields && !w->lost_tables && !w->lost_records &&
+	       !w->broken_stacks && !w->broken_threads;
 }
 
 static uint64_t mix(uint64_t h, uint64_t v)

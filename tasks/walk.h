@@ -65,6 +65,7 @@ struct walk {
 	const char *torn_why;
 	/* Things that could not be read, by kind, for the notes. */
 	size_t lost_tasks, lost_fields, lost_tables, broken_stacks;
+	size_t lost_records;     /* of the agent: in memory that it took since the mappings were read? */
 	size_t broken_threads;   /* whose Python stack ends early */
 	size_t stale_stacks;     /* C stacks that lead to where nothing was mapped before */
 	size_t cut_stacks;       /* C stacks of which too little was captured */
