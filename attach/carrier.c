@@ -256,11 +256,12 @@ static bool place_in_use(struct target *t, const struct inject_site *s, uint64_t
 	return false;
 }
 
-/* Bytes behind a library's data that are zero, or hold an older text of ours. */
-static uint64_t find_room(struct target *t, const struct inject_site *s, size_t len, int32_t first,
-			  int32_t last)
+/* Bytes behind a library's data that are zero, or hold an older text of ours that has run. */
+static err_t find_room(struct target *t, const struct inject_site *s, size_t len, int32_t first,
+		       int32_t last, uint64_t *room)
 {
 	char buf[4096];
+	bool waits = false;
 	for (size_t i = 0; i < s->nrooms; i++) {
 		uint32_t n = s->rooms[i].len;
 		if (n < len || n > sizeof buf || !target_peek(t, s->rooms[i].addr, buf, n))
@@ -268,10 +269,16 @@ static uint64_t find_room(struct target *t, const struct inject_site *s, size_t 
 		bool ours = memcmp(buf, MARK, sizeof MARK - 1) == 0, zero = true;
 		for (uint32_t k = 0; k < n && zero; k++)
 			zero = buf[k] == 0;
-		if ((zero || ours) && !place_in_use(t, s, s->rooms[i].addr, n, first, last))
-			return s->rooms[i].addr;
+		if (!zero && !ours)
+			continue;
+		*room = s->rooms[i].addr;
+		if (!place_in_use(t, s, *room, n, first, last))
+			return NULL;
+		waits = true;
 	}
-	return 0;
+	if (waits)
+		return err_new(E_BUSY, "texts of others, put there before this one, wait to be run");
+	return err_new(E_UNSUPPORTED, "no unused bytes for %zu characters were found in the target", len);
 }
 
 /* The queue's own words, from the count to the last index: changed in a copy and written
@@ -347,9 +354,8 @@ static err_t queue_write(struct target *t, struct inject_carrier *c, const char 
 		return err_new(E_BUSY, "the queue of pending calls is locked or full");
 	TRY(headroom_check(t, s));
 	size_t len = strlen(text) + sizeof MARK;
-	uint64_t room = find_room(t, s, len, q.first, q.last);
-	if (!room)
-		return err_new(E_UNSUPPORTED, "no unused bytes for %zu characters were found in the target", len);
+	uint64_t room;
+	TRY(find_room(t, s, len, q.first, q.last, &room));
 	TRY(put(t, room, MARK, sizeof MARK - 1));
 	TRY(put(t, room + sizeof MARK - 1, text, strlen(text) + 1));
 	c->room = room;
@@ -441,6 +447,9 @@ err_t carrier_put(struct target *t, const struct inject_site *site, const char *
 			close(c->dir_fd);
 		}
 		free(c);
+		/* What is in the way may be left by one that was killed before it woke the loop. */
+		if (err_code(e) == E_BUSY)
+			wake(t, site);
 		return e;
 	}
 	wake(t, site);

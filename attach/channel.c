@@ -82,16 +82,19 @@ bool channel_find(struct target *t, const char *nonce, struct channel *c)
 	return search(t, nonce, c, 1) == 1;
 }
 
-size_t channel_abandoned(struct target *t, struct channel *v, size_t max)
+size_t channel_abandoned(struct target *t, struct channel *v, size_t max, bool *young)
 {
 	size_t n = search(t, NULL, v, max), kept = 0;
+	*young = false;
 	for (size_t i = 0; i < n; i++) {
 		struct stat st;
-		/* A younger one's maker may be about to find it. */
-		if (fstat(v[i].ours, &st) == 0 && time(NULL) - st.st_mtime >= ABANDONED_S)
+		bool old = fstat(v[i].ours, &st) == 0 && time(NULL) - st.st_mtime >= ABANDONED_S;
+		if (old) {
 			v[kept++] = v[i];
-		else
+		} else {
+			*young = true;
 			close(v[i].ours);
+		}
 	}
 	return kept;
 }

@@ -16,7 +16,9 @@
 #define DEADLINE_MS 10000
 #define POLL_NS 500000
 #define NAP_MAX_NS 50000000
-#define OLD_MAX 16
+#define OLD_MAX 256
+#define SCRIPT_MAX 16384 /* the wrapper, and 40 bytes for each old channel */
+#define YOUNG_NAP_NS 20000000
 
 /* Runs the text in a namespace of its own; page 0 of the channel carries how it went.
  * A Ctrl-C that arrives meanwhile is given back to the program it was meant for. */
@@ -147,7 +149,6 @@ static err_t open_channel(struct injection *i)
 	char text[512], nonce[24];
 	uint64_t random;
 	struct inject_carrier *c;
-	i->nold = channel_abandoned(i->t, i->old, OLD_MAX);
 	if (getrandom(&random, sizeof random, 0) != sizeof random)
 		return err_errno(E_IO, errno, "getrandom");
 	snprintf(nonce, sizeof nonce, "%016llx", (unsigned long long)random);
@@ -166,6 +167,23 @@ static err_t open_channel(struct injection *i)
 	}
 	carrier_end(i->t, c, taken);
 	return why;
+}
+
+/* What others left behind, also the channels of texts that waited before ours and have run
+ * with it: whose maker is alive takes it at once. For that, half of the time left is spent
+ * at most. */
+static void find_old(struct injection *i)
+{
+	int64_t until = now_ms() + (i->deadline - now_ms()) / 2;
+	bool young;
+	for (;;) {
+		i->nold = channel_abandoned(i->t, i->old, OLD_MAX, &young);
+		if (!young || now_ms() >= until)
+			return;
+		for (size_t k = 0; k < i->nold; k++)
+			close(i->old[k].ours);
+		nanosleep(&(struct timespec){ 0, YOUNG_NAP_NS }, NULL);
+	}
 }
 
 static bool write_at(int fd, const void *p, size_t n, off_t at)
@@ -188,7 +206,7 @@ static err_t fill_channel(struct injection *i, const struct inject_text *x, size
 {
 	struct strbuf b = { 0 };
 	size_t text_len = strlen(x->text);
-	off_t text_at = CHANNEL_TEXT + 8192, blob_at = text_at + (off_t)text_len;
+	off_t text_at = CHANNEL_TEXT + SCRIPT_MAX, blob_at = text_at + (off_t)text_len;
 	strbuf_str(&b, wrapper_head);
 	strbuf_fmt(&b, "run(fd, __import__('os').pread(fd, %zu, %lld), %lld, %zu, [", text_len,
 		   (long long)text_at, (long long)blob_at, x->blob_len);
@@ -198,7 +216,7 @@ static err_t fill_channel(struct injection *i, const struct inject_text *x, size
 			strbuf_fmt(&b, "(%d, %llu),", i->old[k].theirs, (unsigned long long)st.st_ino);
 	}
 	strbuf_str(&b, "])\n");
-	bool good = !b.failed && b.len < 8192 && ftruncate(i->channel.ours, CHANNEL_TEXT) == 0 &&
+	bool good = !b.failed && b.len < SCRIPT_MAX && ftruncate(i->channel.ours, CHANNEL_TEXT) == 0 &&
 		    write_at(i->channel.ours, b.s, b.len, CHANNEL_TEXT) &&
 		    write_at(i->channel.ours, x->text, text_len, text_at) &&
 		    write_at(i->channel.ours, x->blob, x->blob_len, blob_at) &&
@@ -286,6 +304,8 @@ err_t inject_run(struct target *t, const struct inject_site *site, const struct 
 	if (t->kind != TARGET_PROCESS)
 		return err_new(E_UNSUPPORTED, "a core dump cannot be acted on");
 	err_t e = open_channel(&i);
+	if (!e)
+		find_old(&i);
 	if (!e)
 		e = run_channel(&i, x, reply);
 	if (i.channel.ours >= 0)

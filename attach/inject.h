@@ -101,7 +101,8 @@ void channel_making(char *buf, size_t size, const char *nonce);
 struct channel { int theirs, ours; }; /* the target's descriptor of it, and ours */
 /* False: not there (yet). */
 bool channel_find(struct target *t, const char *nonce, struct channel *c);
-/* Those that an asyncmon which was killed left behind; ours are open and locked. */
-size_t channel_abandoned(struct target *t, struct channel *v, size_t max);
+/* Those that an asyncmon which was killed left behind; ours are open and locked. young: there
+ * are more that nobody holds, made so lately that their makers may be about to find them. */
+size_t channel_abandoned(struct target *t, struct channel *v, size_t max, bool *young);
 
 #endif

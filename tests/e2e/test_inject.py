@@ -62,6 +62,26 @@ def test_again_and_again(interp, target, asyncmon, what):
     t.unharmed()
 
 
+def test_texts_of_the_killed(interp, target, asyncmon):
+    """Those who were killed left texts that nothing woke the loop for: they are no hindrance,
+    and what they make when they run is closed."""
+    t = target(interp, "stuck.py", 0)
+    os.kill(t.pid, signal.SIGSTOP)
+    time.sleep(0.1)
+    for _ in range(12):
+        p = subprocess.Popen([ASYNCMON, "inject", str(t.pid)], stdout=subprocess.DEVNULL,
+                             stderr=subprocess.DEVNULL)
+        time.sleep(0.15)
+        p.kill()
+        p.wait()
+    assert no_channel(t.pid)
+    os.kill(t.pid, signal.SIGCONT)
+    inject(asyncmon, t.pid)
+    assert asyncmon.json("ps", t.pid)["target"]["agent"]
+    assert wait_for(lambda: no_channel(t.pid))
+    t.unharmed()
+
+
 def test_main_thread_in_c(interp, target, asyncmon):
     t = target(interp, "stuck.py", 3)
     answer = asyncmon("inject", t.pid, "--timeout", "500ms")
