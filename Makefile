@@ -8,12 +8,15 @@ B       ?= build
 
 # libdw: DWARF and ELF (libelf); readline: the session; smartcols: tables;
 # libunwind: native stacks (remote unwinding only). libzstd, liblz4: cores as
-# systemd-coredump keeps them. libzstd, zlib: debug information as distributions keep it.
+# systemd-coredump keeps them. libzstd, zlib: debug information as distributions keep it;
+# libdeflate, where it is there, decompresses that three times as fast.
 PKGS    := libdw libelf smartcols readline libunwind-generic libzstd liblz4 zlib
+DEFLATE := $(shell pkg-config --exists libdeflate 2>/dev/null && echo libdeflate)
+PKGS    += $(DEFLATE)
 CSTD    := -std=gnu11
 WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla $(if $(CI),-Werror)
 CFLAGS  ?= -O2 -g
-CPPFLAGS += -D_GNU_SOURCE -I. $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+CPPFLAGS += -D_GNU_SOURCE -I. $(if $(DEFLATE),-DWITH_LIBDEFLATE) $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 # libiberty: names of C++ and Rust as they were written, by the demangler that gdb uses;
 # libstdc++'s knows no Rust. Static, and it has no pkg-config file.
 LDLIBS  += $(shell pkg-config --libs $(PKGS) 2>/dev/null) -liberty -lpthread -lm

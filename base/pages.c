@@ -7,14 +7,23 @@
 #define MADV_POPULATE_WRITE 23 /* linux/mman.h, 5.14 */
 #endif
 #define HUGE ((size_t)2 << 20)
+#define FLAGS (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
+
+/* Less than half a huge page costs less by ordinary ones. */
+static size_t rounded(size_t size)
+{
+	return size < HUGE / 2 ? size + !size : (size + HUGE - 1) & ~(HUGE - 1);
+}
 
 void *pages_alloc(size_t size)
 {
-	size = (size + HUGE - 1) & ~(HUGE - 1);
-	if (size == 0)
-		size = HUGE;
+	size = rounded(size);
+	if (size < HUGE) {
+		void *small = mmap(NULL, size, PROT_READ | PROT_WRITE, FLAGS, -1, 0);
+		return small == MAP_FAILED ? NULL : small;
+	}
 	/* One huge page more than asked for, to cut an aligned piece out of. */
-	char *p = mmap(NULL, size + HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *p = mmap(NULL, size + HUGE, PROT_READ | PROT_WRITE, FLAGS, -1, 0);
 	if (p == MAP_FAILED)
 		return NULL;
 	size_t before = (HUGE - ((uintptr_t)p & (HUGE - 1))) & (HUGE - 1);
@@ -29,7 +38,7 @@ void *pages_alloc(size_t size)
 void pages_free(void *p, size_t size)
 {
 	if (p)
-		munmap(p, size ? (size + HUGE - 1) & ~(HUGE - 1) : HUGE);
+		munmap(p, rounded(size));
 }
 
 bool pages_populate(void *at, size_t len)

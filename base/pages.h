@@ -6,7 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* NULL when memory is out. Freed with the same size. */
+/* Of any size; it may be large and hardly be used. NULL when memory is out. Freed with the
+ * same size. */
 void *pages_alloc(size_t size);
 void pages_free(void *p, size_t size);
 
