@@ -17,9 +17,9 @@
 /* All that is decompressed of one file, 3 to 8 ms a megabyte. Debian's libc has 9 MB in
  * all, its python3 about 40. */
 #define UNPACKED_MAX (64ull << 20)
-#define STEP (64u << 10)
+#define STEP (16u << 10)
 /* Who wants more of a section has all of it decompressed. */
-#define PREFIX_MAX (192u << 10)
+#define PREFIX_MAX (32u << 10)
 #define STRING_MAX 4096u
 
 struct unpacking {
