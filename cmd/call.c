@@ -164,6 +164,8 @@ static void say_stats(struct call *c, const struct snapshot *s)
 	call_note(c, "open %.2f ms, find python %.2f ms, rehearse %.2f ms, freeze %.2f ms, walk %.2f ms",
 		  s->stats.open * 1e3, s->stats.find * 1e3, s->stats.rehearse * 1e3,
 		  s->stats.freeze * 1e3, s->stats.walk * 1e3);
+	if (s->stats.lines > 0)
+		call_note(c, "source lines of C frames %.2f ms of the walk", s->stats.lines * 1e3);
 	if (s->paused_us >= 0)
 		call_note(c, "paused %.3f ms, %u threads, %u attempts", (double)s->paused_us / 1e3,
 			  s->stats.threads, s->stats.attempts);

@@ -50,6 +50,7 @@ void native_end(struct walk *w, struct native_look *n)
 	if (!n)
 		return;
 	say_refused(w);
+	w->s->stats.lines = n->names.line_seconds;
 	unwinder_free(n->unwinder);
 	names_free(&n->names);
 	free(n);

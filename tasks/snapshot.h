@@ -262,6 +262,7 @@ struct snapshot {
 
 	struct {                 /* for --stats: seconds by stage, bytes */
 		double open, find, rehearse, freeze, walk;
+		double lines;    /* of walk: C frames' source lines */
 		uint64_t bytes, copied;
 		unsigned attempts, threads;
 	} stats;

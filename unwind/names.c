@@ -2,6 +2,7 @@
 
 #include <libiberty/demangle.h>
 #include <setjmp.h>
+#include <time.h>
 
 #include "base/strbuf.h"
 
@@ -88,6 +89,13 @@ struct native_name *name_of(struct names *ns, uint64_t ip, bool exact)
 	return n;
 }
 
+static double seconds(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
 void name_line(struct names *ns, struct native_name *n, uint64_t ip, bool exact)
 {
 	const char *file;
@@ -96,9 +104,11 @@ void name_line(struct names *ns, struct native_name *n, uint64_t ip, bool exact)
 	if (n->line_tried)
 		return;
 	n->line_tried = true;
+	double start = seconds();
 	struct module *m = modules_by_addr(ns->modules, addr);
 	if (m && module_line(m, addr, &file, &line)) {
 		n->file = arena_str(ns->arena, file);
 		n->line = n->file ? line : 0;
 	}
+	ns->line_seconds += seconds() - start;
 }

@@ -26,6 +26,7 @@ struct names {
 	struct arena *arena;
 	struct map known;        /* 2 * address + exact → struct native_name * */
 	struct map paths;        /* module's start → char * */
+	double line_seconds;     /* spent in name_line */
 };
 
 void names_free(struct names *ns);

@@ -86,9 +86,12 @@ def cold_stacks():
                                    stdout=subprocess.DEVNULL)
                 cpu = [float(x) for x in re.findall(r"cpu ([\d.]+) ms",
                                                     p.stderr.decode())]
+                lines = re.findall(r"lines ([\d.]+) ms", p.stderr.decode())
                 if len(cpu) == 2:
-                    least = min(cpu[1] - cpu[0], least or 1e9)
-            print("cold stack, %s: %s" % (name, num(least)))
+                    least = min((cpu[1] - cpu[0], float(lines[1])),
+                                least or (1e9, 0))
+            print("cold stack, %s: %s, source lines are %s of it" % (
+                name, *map(num, least or (None, None))))
         finally:
             t.stop()
 

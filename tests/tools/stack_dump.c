@@ -73,9 +73,10 @@ int main(int argc, char **argv)
 			e = snapshot_take(py, what, &s);
 			if (e)
 				fail(e);
-			fprintf(stderr, "%s: paused %lld us, freeze %.3f ms, walk %.3f ms, cpu %.3f ms, %u attempts, "
-				"%llu bytes\n", native ? "native" : "python", (long long)s->paused_us,
-				s->stats.freeze * 1e3, s->stats.walk * 1e3, cpu() - start, s->stats.attempts,
+			fprintf(stderr, "%s: paused %lld us, freeze %.3f ms, walk %.3f ms, lines %.3f ms, cpu %.3f ms, "
+				"%u attempts, %llu bytes\n", native ? "native" : "python", (long long)s->paused_us,
+				s->stats.freeze * 1e3, s->stats.walk * 1e3,
+				s->stats.lines * 1e3, cpu() - start, s->stats.attempts,
 				(unsigned long long)s->stats.copied);
 			if (native && i == times - 1)
 				print(s);
