@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #define CRC_MAX (1ull << 30) /* a file that is larger is not read for its checksum */
 
@@ -28,10 +29,10 @@ static void hex_id(struct elf *e, char hex[129])
 }
 
 /* The debug file must be of the same build: names of another one would be lies. */
-struct elf *debug_file_open(struct target *t, const char *build_id)
+static struct elf *by_build_id(struct target *t, const char *build_id)
 {
 	char path[256], hex[129];
-	if (strlen(build_id) < 3 || !t->ops || !t->ops->open_path)
+	if (strlen(build_id) < 3)
 		return NULL;
 	snprintf(path, sizeof path, "/usr/lib/debug/.build-id/%.2s/%s.debug", build_id, build_id + 2);
 	struct elf *e = open_debug(t, path);
@@ -46,33 +47,26 @@ struct elf *debug_file_open(struct target *t, const char *build_id)
 	return e;
 }
 
-/* The CRC-32 of zlib, over the whole file. */
+/* Over the whole file. */
 static bool crc_is(struct elf *e, uint32_t want)
 {
-	uint32_t table[256], crc = ~0u;
 	static uint8_t buf[65536];
+	uLong crc = crc32(0, NULL, 0);
 	uint64_t at = 0;
 	ssize_t r;
-	for (uint32_t i = 0; i < 256; i++) {
-		table[i] = i;
-		for (int k = 0; k < 8; k++)
-			table[i] = table[i] >> 1 ^ (table[i] & 1 ? 0xedb88320u : 0);
-	}
 	while (at < CRC_MAX && (r = pread(elf_fd(e), buf, sizeof buf, (off_t)at)) > 0) {
-		for (ssize_t i = 0; i < r; i++)
-			crc = table[(crc ^ buf[i]) & 255] ^ crc >> 8;
+		crc = crc32(crc, buf, (uInt)r);
 		at += (uint64_t)r;
 	}
-	return at < CRC_MAX && ~crc == want;
+	return at < CRC_MAX && crc == want;
 }
 
-struct elf *debug_link_open(struct target *t, struct elf *e, const char *path,
-			    const char *build_id)
+static struct elf *by_link(struct target *t, struct elf *e, const char *path, const char *build_id)
 {
 	Elf64_Shdr s;
 	const char *slash = strrchr(path, '/'), *name;
 	uint32_t crc;
-	if (!t->ops || !t->ops->open_path || !slash || !elf_section(e, ".gnu_debuglink", &s) ||
+	if (!slash || !elf_section(e, ".gnu_debuglink", &s) ||
 	    s.sh_size < 8 || s.sh_size > 4096)
 		return NULL;
 	const void *last = elf_bytes(e, s.sh_offset + s.sh_size - sizeof crc, sizeof crc);
@@ -97,4 +91,12 @@ struct elf *debug_link_open(struct target *t, struct elf *e, const char *path,
 		elf_close(d);
 	}
 	return NULL;
+}
+
+struct elf *debug_file_open(struct target *t, struct elf *e, const char *path, const char *build_id)
+{
+	if (!t->ops || !t->ops->open_path)
+		return NULL;
+	struct elf *d = by_build_id(t, build_id);
+	return d ? d : by_link(t, e, path, build_id);
 }

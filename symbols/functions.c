@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "symbols/debugfile.h"
-
 #define TABLES_MAX 4
 #define SCANS 1            /* from there on buckets are cheaper */
 #define PER_BUCKET 8
@@ -38,7 +36,6 @@ struct functions {
 	size_t nbuckets;
 	uint64_t low;            /* bucket b: addresses from low + (b << shift) on */
 	unsigned shift;
-	struct elf *debug; /* NULL when there is no separate file */
 };
 
 static bool read_tables(struct functions *fs, struct elf *e, uint32_t type)
@@ -61,16 +58,21 @@ static bool read_tables(struct functions *fs, struct elf *e, uint32_t type)
 	return fs->ntables > before;
 }
 
-struct functions *functions_read(struct target *t, struct elf *e, const char *build_id)
+bool functions_own(struct elf *e)
+{
+	size_t n;
+	const Elf64_Shdr *sh = elf_sections(e, &n);
+	for (size_t i = 0; i < n; i++)
+		if (sh[i].sh_type == SHT_SYMTAB)
+			return true;
+	return false;
+}
+
+struct functions *functions_read(struct elf *e, struct elf *debug)
 {
 	struct functions *fs = calloc(1, sizeof *fs);
-	if (!fs)
-		return NULL;
-	if (!read_tables(fs, e, SHT_SYMTAB)) {
-		fs->debug = debug_file_open(t, build_id);
-		if (!fs->debug || !read_tables(fs, fs->debug, SHT_SYMTAB))
-			read_tables(fs, e, SHT_DYNSYM);
-	}
+	if (fs && !read_tables(fs, e, SHT_SYMTAB) && (!debug || !read_tables(fs, debug, SHT_SYMTAB)))
+		read_tables(fs, e, SHT_DYNSYM);
 	return fs;
 }
 
@@ -78,7 +80,6 @@ void functions_free(struct functions *fs)
 {
 	if (!fs)
 		return;
-	elf_close(fs->debug);
 	free(fs->places);
 	free(fs->buckets);
 	free(fs->sorted);

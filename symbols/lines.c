@@ -12,7 +12,7 @@
 
 #include "base/map.h"
 #include "base/strbuf.h"
-#include "symbols/debugfile.h"
+#include "symbols/debugdata.h"
 #include "symbols/lineprog.h"
 #include "symbols/units.h"
 
@@ -28,7 +28,6 @@ struct program {
 };
 
 struct lines {
-	struct elf *debug;       /* NULL: in the module's own file */
 	struct debugdata d;
 	struct unit_ranges units;     /* by .debug_aranges */
 	struct unit_ranges sequences; /* by all programs: their offsets */
@@ -46,27 +45,19 @@ struct lines {
 	struct strbuf path;
 };
 
-static bool usable(struct elf *e)
+bool lines_own(struct elf *e)
 {
 	Elf64_Shdr s;
 	return elf_fd(e) >= 0 && elf_section(e, ".debug_line", &s) && s.sh_type != SHT_NOBITS && s.sh_size;
 }
 
-struct lines *lines_read(struct target *t, struct elf *e, const char *path, const char *build_id)
+struct lines *lines_read(struct elf *e)
 {
-	bool own = usable(e);
-	struct elf *debug = own ? NULL : debug_file_open(t, build_id);
-	if (!own && (!debug || !usable(debug))) {
-		elf_close(debug);
-		debug = debug_link_open(t, e, path, build_id);
-	}
-	struct lines *ls = own || (debug && usable(debug)) ? calloc(1, sizeof *ls) : NULL;
-	if (!ls || !debugdata_open(&ls->d, own ? e : debug)) {
-		elf_close(debug);
+	struct lines *ls = lines_own(e) ? calloc(1, sizeof *ls) : NULL;
+	if (ls && !debugdata_open(&ls->d, e)) {
 		free(ls);
 		return NULL;
 	}
-	ls->debug = debug;
 	return ls;
 }
 
@@ -87,7 +78,6 @@ void lines_free(struct lines *ls)
 	unit_ranges_free(&ls->units);
 	unit_ranges_free(&ls->sequences);
 	debugdata_close(&ls->d);
-	elf_close(ls->debug);
 	strbuf_free(&ls->path);
 	free(ls);
 }

@@ -1,5 +1,4 @@
-/* Source lines of one ELF file by address, from its DWARF or that of its separate
- * debug file. Owned by the module.
+/* Source lines of one ELF file by address, from its DWARF. Owned by the module.
  *
  * What the file says is not believed: sections and units beyond what compilers write
  * are left alone, and so is what would take longer than a stack may. Nothing outside of
@@ -7,14 +6,15 @@
 #ifndef ASYNCMON_SYMBOLS_LINES_H
 #define ASYNCMON_SYMBOLS_LINES_H
 
-#include "attach/target.h"
 #include "symbols/elf.h"
 
 struct lines;
 
-/* path: as the target sees it; build_id: hex text, "" for none. NULL when there is no
- * DWARF (or memory is out). e must live as long as the result. */
-struct lines *lines_read(struct target *t, struct elf *e, const char *path, const char *build_id);
+/* Has it DWARF for lines itself? Else its debug file may (symbols/debugfile.h). */
+bool lines_own(struct elf *e);
+/* e: the file that has the DWARF; must live as long as the result. NULL when there is none
+ * (or memory is out). */
+struct lines *lines_read(struct elf *e);
 void lines_free(struct lines *ls);
 /* The line that vaddr (as the file counts) was compiled from; the file's name lives
  * until the next question. */

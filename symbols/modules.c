@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "symbols/debugfile.h"
 #include "symbols/elf.h"
 #include "symbols/functions.h"
 #include "symbols/lines.h"
@@ -26,6 +27,8 @@ struct module {
 	bool functions_tried;
 	struct lines *lines;
 	bool lines_tried;
+	struct elf *debug;    /* its debug file, NULL: none */
+	bool debug_tried;
 };
 
 struct modules {
@@ -159,6 +162,7 @@ void modules_free(struct modules *ms)
 	for (size_t i = 0; i < ms->nall; i++) {
 		functions_free(ms->all[i]->functions);
 		lines_free(ms->all[i]->lines);
+		elf_close(ms->all[i]->debug);
 		elf_close(ms->all[i]->elf);
 		free(ms->all[i]->path);
 		free(ms->all[i]);
@@ -294,11 +298,20 @@ bool module_section(struct module *m, const char *name, uint64_t *addr, uint64_t
 	return true;
 }
 
+struct elf *module_debug(struct module *m)
+{
+	if (!m->debug_tried && module_elf(m)) {
+		m->debug_tried = true;
+		m->debug = debug_file_open(m->target, m->elf, m->path, module_build_id(m));
+	}
+	return m->debug;
+}
+
 bool module_function(struct module *m, uint64_t addr, const char **name, uint64_t *start)
 {
 	if (!m->functions_tried && module_elf(m)) {
 		m->functions_tried = true;
-		m->functions = functions_read(m->target, m->elf, module_build_id(m));
+		m->functions = functions_read(m->elf, functions_own(m->elf) ? NULL : module_debug(m));
 	}
 	uint64_t at;
 	if (!m->functions || !functions_find(m->functions, addr - m->bias, name, &at))
@@ -312,7 +325,8 @@ bool module_line(struct module *m, uint64_t addr, const char **file, int *line)
 {
 	if (!m->lines_tried && module_elf(m)) {
 		m->lines_tried = true;
-		m->lines = lines_read(m->target, m->elf, m->path, module_build_id(m));
+		struct elf *e = lines_own(m->elf) ? m->elf : module_debug(m);
+		m->lines = e ? lines_read(e) : NULL;
 	}
 	return m->lines && lines_find(m->lines, addr - m->bias, file, line);
 }

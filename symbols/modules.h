@@ -29,6 +29,8 @@ uint64_t module_end(const struct module *m);
 uint64_t module_bias(struct module *m);          /* address in memory - address in the file */
 /* The ELF file behind it (symbols/elf.h), the module's own; NULL when it is none. */
 struct elf *module_elf(struct module *m);
+/* Its separate debug file (symbols/debugfile.h), the module's own; NULL: none. */
+struct elf *module_debug(struct module *m);
 /* Hex text, "" when there is none. */
 const char *module_build_id(struct module *m);
 /* A dynamic symbol by exact name (DT_GNU_HASH or DT_HASH: no scan): its address in

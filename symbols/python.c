@@ -8,7 +8,6 @@
 
 #include "symbols/check.h"
 #include "symbols/debug_offsets.h"
-#include "symbols/debugfile.h"
 #include "symbols/dwarf.h"
 #include "symbols/elf.h"
 #include "symbols/globals.h"
@@ -219,7 +218,7 @@ static bool try_tables(struct finder *f, struct py_version v)
 	return false;
 }
 
-static bool dwarf_of(struct finder *f, struct module *m, struct py_layout *l, bool *known)
+static bool dwarf_of(struct module *m, struct py_layout *l, bool *known)
 {
 	struct elf *e = m ? module_elf(m) : NULL;
 	if (!e)
@@ -228,9 +227,8 @@ static bool dwarf_of(struct finder *f, struct module *m, struct py_layout *l, bo
 	if (!err)
 		return true;
 	err_free(err);
-	struct elf *d = debug_file_open(f->py->target, module_build_id(m));
+	struct elf *d = module_debug(m);
 	err = d ? dwarf_layout(elf_fd(d), l, known) : ERR_NOTFOUND;
-	elf_close(d);
 	bool ok = !err;
 	err_free(err);
 	return ok;
@@ -244,12 +242,12 @@ static bool try_dwarf(struct finder *f, struct py_version v)
 	if (!t)
 		return false;
 	layout_from_table(&l, t); /* what DWARF does not tell */
-	if (!dwarf_of(f, f->runtime_module, &l, known))
+	if (!dwarf_of(f->runtime_module, &l, known))
 		return false;
 	for (size_t i = 0; i < modules_count(f->py->modules); i++) {
 		struct module *m = modules_at(f->py->modules, i);
 		if (strncmp(base_name(module_path(m)), "_asyncio", 8) == 0)
-			dwarf_of(f, m, &l, known);
+			dwarf_of(m, &l, known);
 	}
 	l.source = LAYOUT_DWARF;
 	return take(f, &l);

@@ -15,9 +15,8 @@ static bool count(void *n, const char *name)
 
 static void ask(struct elf *e)
 {
-	static struct target nowhere;
-	struct functions *fs = functions_read(&nowhere, e, "");
-	struct lines *ls = lines_read(&nowhere, e, "/none", "");
+	struct functions *fs = functions_read(e, NULL);
+	struct lines *ls = lines_read(e);
 	size_t n, all = 0;
 	const Elf64_Phdr *ph = elf_phdrs(e, &n);
 	for (size_t i = 0; i < n; i++) {

@@ -15,6 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "symbols/debugfile.h"
+#include "symbols/functions.h"
 #include "symbols/lines.h"
 
 extern const char __executable_start[];
@@ -54,14 +56,12 @@ static void assert_here(struct lines *ls, uint64_t vaddr)
 	assert_false(lines_find(ls, UINT64_MAX - 1, &file, &line));
 }
 
-static struct target nowhere;
-
 static void own_line(void **state)
 {
 	(void)state;
 	assert_true(here(1) != here(2));
 	struct elf *e = open_elf("/proc/self/exe");
-	struct lines *ls = lines_read(&nowhere, e, "/proc/self/exe", "");
+	struct lines *ls = lines_read(e);
 	assert_here(ls, here_vaddr(e));
 	lines_free(ls);
 	elf_close(e);
@@ -81,12 +81,28 @@ static void run(const char *fmt, const char *dir)
 	assert_int_equal(system(cmd), 0);
 }
 
-static struct lines *read_stripped(struct target *t, const char *dir, struct elf **e)
+/* Lines and names of the stripped file in dir are those of its debug file. */
+static void assert_separate(const char *dir)
 {
+	static const struct target_ops ops = { .open_path = open_any };
+	struct target t = { .ops = &ops };
 	char path[128];
+	const char *name;
+	uint64_t start;
 	snprintf(path, sizeof path, "%s/stripped", dir);
-	*e = open_elf(path);
-	return lines_read(t, *e, path, "");
+	struct elf *e = open_elf(path), *debug = debug_file_open(&t, e, path, "");
+	assert_non_null(debug);
+	assert_false(lines_own(e) || functions_own(e));
+	struct lines *ls = lines_read(debug);
+	assert_here(ls, here_vaddr(e));
+	lines_free(ls);
+	struct functions *fs = functions_read(e, debug);
+	assert_true(functions_find(fs, here_vaddr(e) + 1, &name, &start));
+	assert_string_equal(name, "here");
+	assert_int_equal(start, here_vaddr(e));
+	functions_free(fs);
+	elf_close(debug);
+	elf_close(e);
 }
 
 static void separate_file(void **state)
@@ -94,9 +110,7 @@ static void separate_file(void **state)
 	(void)state;
 	static const struct target_ops ops = { .open_path = open_any };
 	struct target t = { .ops = &ops };
-	struct elf *e;
-	struct lines *ls;
-	char dir[] = "/tmp/asyncmon-lines-XXXXXX", self[256], cmd[512];
+	char dir[] = "/tmp/asyncmon-lines-XXXXXX", self[256], cmd[512], path[128];
 	if (system("command -v objcopy >/dev/null") != 0)
 		skip();
 	assert_non_null(mkdtemp(dir));
@@ -107,17 +121,13 @@ static void separate_file(void **state)
 	assert_int_equal(system(cmd), 0);
 	run("cd %s && objcopy --only-keep-debug whole d.debug 2>/dev/null && "
 	    "strip -o stripped whole && objcopy --add-gnu-debuglink=d.debug stripped", dir);
-	ls = read_stripped(&t, dir, &e);
-	assert_here(ls, here_vaddr(e));
-	lines_free(ls);
-	elf_close(e);
+	assert_separate(dir);
 	run("cd %s && mkdir .debug && mv d.debug .debug", dir);
-	ls = read_stripped(&t, dir, &e);
-	assert_here(ls, here_vaddr(e));
-	lines_free(ls);
-	elf_close(e);
+	assert_separate(dir);
 	run("cd %s && printf x >>.debug/d.debug", dir); /* another checksum */
-	assert_null(read_stripped(&t, dir, &e));
+	snprintf(path, sizeof path, "%s/stripped", dir);
+	struct elf *e = open_elf(path);
+	assert_null(debug_file_open(&t, e, path, ""));
 	elf_close(e);
 	run("rm -r %s", dir);
 }
@@ -143,14 +153,12 @@ static bool libdw_line(Dwarf *dw, uint64_t vaddr, const char **file, int *line)
 /* Compares every step-th address of the code with what libdw says of the file at plain. */
 static void assert_as_libdw(const char *path, const char *plain, unsigned step)
 {
-	static const struct target_ops ops = { .open_path = open_any };
-	struct target t = { .ops = &ops };
 	size_t n, known = 0;
 	int fd = open(plain, O_RDONLY | O_CLOEXEC);
 	Dwarf *dw = dwarf_begin(fd, DWARF_C_READ);
 	assert_non_null(dw);
 	struct elf *e = open_elf(path);
-	struct lines *ls = lines_read(&t, e, path, "");
+	struct lines *ls = lines_read(e);
 	assert_non_null(ls);
 	const Elf64_Phdr *ph = elf_phdrs(e, &n);
 	for (size_t i = 0; i < n; i++) {
@@ -212,7 +220,6 @@ static void write_file(const char *dir, const char *name, const char *text)
 /* A section that says it is larger than any should be. */
 static void assert_refused(const char *path)
 {
-	static struct target t;
 	Elf64_Shdr s;
 	Elf64_Chdr c = { .ch_type = ELFCOMPRESS_ZLIB, .ch_size = 3ull << 30, .ch_addralign = 1 };
 	const char *file;
@@ -223,7 +230,7 @@ static void assert_refused(const char *path)
 	assert_int_equal(pwrite(fd, &c, sizeof c, (off_t)s.sh_offset), sizeof c);
 	close(fd);
 	e = open_elf(path);
-	struct lines *ls = lines_read(&t, e, path, "");
+	struct lines *ls = lines_read(e);
 	assert_non_null(ls);
 	assert_false(lines_find(ls, 0x1100, &file, &line));
 	assert_true(lines_refused(ls));
@@ -305,7 +312,7 @@ static void damaged(void **state)
 		munmap(b, size);
 		struct elf *d;
 		assert_null(elf_open_file(fd, &d));
-		struct lines *ls = lines_read(&nowhere, d, "/damaged", "");
+		struct lines *ls = lines_read(d);
 		const char *file;
 		int line;
 		for (uint64_t at = 0; ls && at < 0x20000; at += 0x1000)

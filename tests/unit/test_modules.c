@@ -60,14 +60,13 @@ static void ask_all(struct elf *e)
 	size_t n = 0;
 	uint64_t start;
 	const char *name;
-	static struct target nowhere;
 	elf_symbol(e, "_PyRuntime", &sym);
 	elf_symbol(e, "deflate", &sym);
 	elf_symbol(e, "", &sym);
 	elf_section(e, ".PyRuntime", &sh);
 	elf_build_id(e, &n);
 	elf_each_needed(e, any_name, &n);
-	struct functions *fs = functions_read(&nowhere, e, "");
+	struct functions *fs = functions_read(e, NULL);
 	for (uint64_t at = 0; fs && at < 0x20000; at += 0x800)
 		if (functions_find(fs, at, &name, &start))
 			n += strlen(name);
