@@ -9,10 +9,10 @@
 #define HUGE ((size_t)2 << 20)
 #define FLAGS (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
 
-/* Less than half a huge page costs less by ordinary ones. */
+/* Less than a quarter of a huge page costs less by ordinary ones. */
 static size_t rounded(size_t size)
 {
-	return size < HUGE / 2 ? size + !size : (size + HUGE - 1) & ~(HUGE - 1);
+	return size < HUGE / 4 ? size + !size : (size + HUGE - 1) & ~(HUGE - 1);
 }
 
 void *pages_alloc(size_t size)

@@ -20,6 +20,7 @@
 #define STEP (16u << 10)
 /* Who wants more of a section has all of it decompressed. */
 #define PREFIX_MAX (32u << 10)
+#define POPULATE_MAX (1u << 20) /* what is larger comes in huge pages, or not at all */
 #define STRING_MAX 4096u
 
 struct unpacking {
@@ -156,8 +157,14 @@ static bool unpack_whole(struct debugdata *d, struct unpacking *u, uint64_t full
 		return false;
 	u->not_whole = true;
 	struct libdeflate_decompressor *z = libdeflate_alloc_decompressor();
-	const uint8_t *in = z ? elf_bytes(d->elf, u->start, len) : NULL;
-	bool good = in && libdeflate_zlib_decompress(z, in, len, u->bytes, full, NULL) == LIBDEFLATE_SUCCESS;
+	uint8_t *in = z ? pages_alloc(len) : NULL;
+	if (in && len <= POPULATE_MAX)
+		pages_populate(in, len);
+	if (in && full <= POPULATE_MAX)
+		pages_populate(u->bytes, full);
+	bool good = in && elf_copy(d->elf, u->start, len, in) &&
+		    libdeflate_zlib_decompress(z, in, len, u->bytes, full, NULL) == LIBDEFLATE_SUCCESS;
+	pages_free(in, len);
 	libdeflate_free_decompressor(z);
 	if (good) {
 		d->unpacked += full - u->done;

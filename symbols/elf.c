@@ -8,7 +8,7 @@
 
 #include "base/pages.h"
 
-#define BLOCK 16384u           /* bytes fetched at once */
+#define BLOCK 4096u            /* bytes fetched at once: what is asked for lies far apart */
 #define MAX_PHDRS 128          /* ld writes about a dozen */
 #define MAX_FILE (16ull << 30)
 #define MAX_NAME 4096u
@@ -35,11 +35,10 @@ struct elf {
 	bool sh_read;
 };
 
-static bool read_at(struct elf *e, uint64_t off, uint64_t len)
+static bool read_at(struct elf *e, uint64_t off, uint64_t len, uint8_t *to)
 {
-	pages_populate(e->bytes + off, len);
 	for (uint64_t done = 0; done < len;) {
-		ssize_t r = pread(e->fd, e->bytes + off + done, len - done, (off_t)(off + done));
+		ssize_t r = pread(e->fd, to + done, len - done, (off_t)(off + done));
 		if (r <= 0)
 			return false;
 		done += (uint64_t)r;
@@ -59,7 +58,8 @@ static bool fetch(struct elf *e, uint64_t first, uint64_t last)
 			continue;
 		}
 		uint64_t off = b * BLOCK, stop = end * BLOCK < e->size ? end * BLOCK : e->size;
-		if (!read_at(e, off, stop - off))
+		pages_populate(e->bytes + off, stop - off);
+		if (!read_at(e, off, stop - off, e->bytes + off))
 			return false;
 		memset(e->have + b, 1, end - b);
 		b = end;
@@ -74,6 +74,11 @@ const void *elf_bytes(struct elf *e, uint64_t offset, uint64_t len)
 	if (len && !fetch(e, offset / BLOCK, (offset + len - 1) / BLOCK))
 		return NULL;
 	return e->bytes + offset;
+}
+
+bool elf_copy(struct elf *e, uint64_t offset, uint64_t len, void *to)
+{
+	return e->fd >= 0 && offset <= e->size && len <= e->size - offset && read_at(e, offset, len, to);
 }
 
 const void *elf_at(struct elf *e, uint64_t vaddr, uint64_t len)

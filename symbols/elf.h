@@ -31,6 +31,9 @@ int elf_fd(const struct elf *e);
 uint64_t elf_size(const struct elf *e);
 /* Bytes by offset in the file, which lie side by side (those never asked for are 0); NULL when not there or there is no file. */
 const void *elf_bytes(struct elf *e, uint64_t offset, uint64_t len);
+/* The same, of which no copy is kept: for what is read once, into memory that was used
+ * before. */
+bool elf_copy(struct elf *e, uint64_t offset, uint64_t len, void *to);
 /* Bytes by virtual address as the ELF itself counts. */
 const void *elf_at(struct elf *e, uint64_t vaddr, uint64_t len);
 /* A NUL-terminated string at an offset of the file, bounded by `end`. */
