@@ -1,20 +1,24 @@
 /* A stack asks for a handful of names of a module, a busy process for hundreds: the
- * first question scans the symbol table as it lies there; for later ones it is cut into
- * buckets by address, each put in order when first looked into: sorting all of
- * libpython's costs more than a stack may take. */
+ * first questions, each for all names of a stack, scan the symbol table through a window,
+ * for a page that is touched first costs more than all the symbols in it; for later ones
+ * it is cut into buckets by address, each put in order when first looked into: sorting
+ * all of libpython's costs more than a stack may take. */
 #include "symbols/functions.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define TABLES_MAX 4
-#define SCANS 1            /* from there on buckets are cheaper */
+#define SCANS 2            /* from there on buckets are cheaper */
+#define ASKED_MAX 512u     /* addresses of one scan */
+#define WINDOW 2048u       /* symbols read at once */
 #define PER_BUCKET 8
 #define NO_SIZE_MAX 65536u /* how far a function that says no size is believed to reach */
 
 struct table {
 	struct elf *elf;
-	const uint8_t *syms; /* in elf; not aligned */
+	uint64_t offset;     /* of the symbols, in the file */
+	const uint8_t *syms; /* them in elf, not aligned; NULL until there are buckets */
 	uint32_t n;
 	uint64_t names, names_end; /* offsets in the file */
 };
@@ -22,14 +26,24 @@ struct table {
 struct function {
 	uint64_t start, size;
 	uint32_t table, index, rank;
+	uint32_t name;       /* offset among the table's names */
 };
 
 struct place { uint32_t table, index; };
+
+/* What a scan found for one address. */
+struct answer {
+	uint64_t vaddr;
+	struct function f;
+	bool found;
+};
 
 struct functions {
 	struct table tables[TABLES_MAX];
 	uint32_t ntables;
 	unsigned scans;
+	struct answer *answers;  /* by address */
+	size_t nanswers;
 	struct place *places;    /* by bucket; NULL: not yet, or memory was out */
 	uint32_t *buckets;       /* bucket b: places [buckets[b], buckets[b + 1]) */
 	bool *sorted;            /* by bucket */
@@ -47,12 +61,13 @@ static bool read_tables(struct functions *fs, struct elf *e, uint32_t type)
 		if (sh[i].sh_type != type || sh[i].sh_link >= n)
 			continue;
 		const Elf64_Shdr *str = &sh[sh[i].sh_link];
-		const uint8_t *syms = elf_bytes(e, sh[i].sh_offset, sh[i].sh_size);
-		uint64_t count = sh[i].sh_size / sizeof(Elf64_Sym);
-		if (!syms || !count || count > UINT32_MAX || str->sh_size > UINT64_MAX - str->sh_offset)
+		uint64_t count = sh[i].sh_size / sizeof(Elf64_Sym), at = sh[i].sh_offset;
+		if (!count || count > UINT32_MAX || at > elf_size(e) || sh[i].sh_size > elf_size(e) - at ||
+		    str->sh_size > UINT64_MAX - str->sh_offset)
 			continue;
 		fs->tables[fs->ntables++] = (struct table){
-			e, syms, (uint32_t)count, str->sh_offset, str->sh_offset + str->sh_size,
+			.elf = e, .offset = at, .n = (uint32_t)count,
+			.names = str->sh_offset, .names_end = str->sh_offset + str->sh_size,
 		};
 	}
 	return fs->ntables > before;
@@ -80,6 +95,7 @@ void functions_free(struct functions *fs)
 {
 	if (!fs)
 		return;
+	free(fs->answers);
 	free(fs->places);
 	free(fs->buckets);
 	free(fs->sorted);
@@ -98,15 +114,20 @@ static uint32_t rank_of(const Elf64_Sym *s)
 }
 
 /* Symbol i of table k, if it is a function's. */
+static bool function_of(const Elf64_Sym *s, uint32_t k, uint32_t i, struct function *f)
+{
+	int type = ELF64_ST_TYPE(s->st_info);
+	if (s->st_shndx == SHN_UNDEF || (type != STT_FUNC && type != STT_GNU_IFUNC) || !s->st_name)
+		return false;
+	*f = (struct function){ s->st_value, s->st_size, k, i, rank_of(s), s->st_name };
+	return true;
+}
+
 static bool function_at(const struct functions *fs, uint32_t k, uint32_t i, struct function *f)
 {
 	Elf64_Sym s;
 	memcpy(&s, fs->tables[k].syms + i * sizeof s, sizeof s);
-	int type = ELF64_ST_TYPE(s.st_info);
-	if (s.st_shndx == SHN_UNDEF || (type != STT_FUNC && type != STT_GNU_IFUNC) || !s.st_name)
-		return false;
-	*f = (struct function){ s.st_value, s.st_size, k, i, rank_of(&s) };
-	return true;
+	return function_of(&s, k, i, f);
 }
 
 /* Orders by start, then by how well each would do as the name of what begins there. */
@@ -124,23 +145,70 @@ static int order(const void *a, const void *b)
 	return x->index > y->index ? -1 : x->index < y->index;
 }
 
-static bool scan(const struct functions *fs, uint64_t vaddr, struct function *best)
+static int order_answers(const void *a, const void *b)
 {
+	const struct answer *x = a, *y = b;
+	return (x->vaddr > y->vaddr) - (x->vaddr < y->vaddr);
+}
+
+/* The first answer whose address is at or above addr; n: there is none. */
+static size_t first_from(const struct answer *v, size_t n, uint64_t addr)
+{
+	size_t lo = 0, hi = n;
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		if (v[mid].vaddr < addr)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+/* A function is kept where the next address asked for lies that it may hold. */
+static void scan_table(struct functions *fs, uint32_t k, Elf64_Sym *window)
+{
+	const struct table *t = &fs->tables[k];
+	struct answer *v = fs->answers;
+	uint64_t highest = v[fs->nanswers - 1].vaddr;
 	struct function f;
-	bool any = false;
-	for (uint32_t k = 0; k < fs->ntables; k++) {
-		const uint8_t *at = fs->tables[k].syms + offsetof(Elf64_Sym, st_value);
-		for (uint32_t i = 0; i < fs->tables[k].n; i++, at += sizeof(Elf64_Sym)) {
-			uint64_t start;
-			memcpy(&start, at, sizeof start);
-			if (start > vaddr || (any && start < best->start) || !function_at(fs, k, i, &f))
+	for (uint32_t i = 0; i < t->n; i += WINDOW) {
+		uint32_t n = t->n - i < WINDOW ? t->n - i : WINDOW;
+		if (!elf_copy(t->elf, t->offset + (uint64_t)i * sizeof *window, n * sizeof *window, window))
+			return;
+		for (uint32_t s = 0; s < n; s++) {
+			if (window[s].st_value > highest || !function_of(&window[s], k, i + s, &f))
 				continue;
-			if (!any || order(&f, best) > 0)
-				*best = f;
-			any = true;
+			struct answer *a = &v[first_from(v, fs->nanswers, f.start)];
+			if (a->found && order(&f, &a->f) <= 0)
+				continue;
+			a->f = f;
+			a->found = true;
 		}
 	}
-	return any;
+}
+
+/* Answers for all the addresses, by one look at the symbols. */
+static void scan(struct functions *fs, const uint64_t *vaddrs, size_t n)
+{
+	Elf64_Sym *window = malloc(WINDOW * sizeof *window);
+	free(fs->answers);
+	fs->answers = calloc(n, sizeof *fs->answers);
+	fs->nanswers = 0;
+	if (window && fs->answers) {
+		for (size_t i = 0; i < n; i++)
+			fs->answers[fs->nanswers++].vaddr = vaddrs[i];
+		qsort(fs->answers, n, sizeof *fs->answers, order_answers);
+		for (uint32_t k = 0; k < fs->ntables; k++)
+			scan_table(fs, k, window);
+		/* The last that starts below an address may be an earlier one's. */
+		for (size_t i = 1; i < n; i++)
+			if (!fs->answers[i].found) {
+				fs->answers[i].f = fs->answers[i - 1].f;
+				fs->answers[i].found = fs->answers[i - 1].found;
+			}
+	}
+	free(window);
 }
 
 static size_t bucket_of(const struct functions *fs, uint64_t vaddr)
@@ -178,6 +246,12 @@ static bool cut(struct functions *fs)
 {
 	uint64_t high;
 	size_t n;
+	for (uint32_t k = 0; k < fs->ntables; k++) {
+		struct table *t = &fs->tables[k];
+		t->syms = elf_bytes(t->elf, t->offset, t->n * sizeof(Elf64_Sym));
+		if (!t->syms)
+			return false;
+	}
 	struct found *all = find_all(fs, &n, &fs->low, &high);
 	if (!all || !n) {
 		free(all);
@@ -246,19 +320,32 @@ static bool search(struct functions *fs, uint64_t vaddr, struct function *best)
 	return false;
 }
 
+void functions_prepare(struct functions *fs, const uint64_t *vaddrs, size_t n)
+{
+	if (!n || fs->places || (fs->scans++ == SCANS && make_buckets(fs)))
+		return;
+	scan(fs, vaddrs, n < ASKED_MAX ? n : ASKED_MAX);
+}
+
+static const struct answer *answer_for(const struct functions *fs, uint64_t vaddr)
+{
+	size_t i = first_from(fs->answers, fs->nanswers, vaddr);
+	return i < fs->nanswers && fs->answers[i].vaddr == vaddr ? &fs->answers[i] : NULL;
+}
+
 bool functions_find(struct functions *fs, uint64_t vaddr, const char **name, uint64_t *start)
 {
-	struct function f;
-	if (!fs->places && fs->scans++ == SCANS)
-		make_buckets(fs);
-	if (!(fs->places ? search(fs, vaddr, &f) : scan(fs, vaddr, &f)))
+	struct answer a = { 0 };
+	if (!fs->places && !answer_for(fs, vaddr))
+		functions_prepare(fs, &vaddr, 1);
+	if (fs->places)
+		a.found = search(fs, vaddr, &a.f);
+	else if (answer_for(fs, vaddr))
+		a = *answer_for(fs, vaddr);
+	if (!a.found || vaddr - a.f.start >= (a.f.size ? a.f.size : NO_SIZE_MAX))
 		return false;
-	if (vaddr - f.start >= (f.size ? f.size : NO_SIZE_MAX))
-		return false;
-	const struct table *t = &fs->tables[f.table];
-	Elf64_Sym s;
-	memcpy(&s, t->syms + f.index * sizeof s, sizeof s);
-	*name = elf_string(t->elf, t->names + s.st_name, t->names_end);
-	*start = f.start;
+	const struct table *t = &fs->tables[a.f.table];
+	*name = elf_string(t->elf, t->names + a.f.name, t->names_end);
+	*start = a.f.start;
 	return *name && **name;
 }

@@ -13,6 +13,8 @@ bool functions_own(struct elf *e);
  * as long as the result. NULL when memory is out. */
 struct functions *functions_read(struct elf *e, struct elf *debug);
 void functions_free(struct functions *fs);
+/* What is asked next: of many addresses at once it costs hardly more than of one. */
+void functions_prepare(struct functions *fs, const uint64_t *vaddrs, size_t n);
 /* The function that holds vaddr (as the file counts); the name lives as long as fs. */
 bool functions_find(struct functions *fs, uint64_t vaddr, const char **name,
 		    uint64_t *start);

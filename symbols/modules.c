@@ -307,14 +307,28 @@ struct elf *module_debug(struct module *m)
 	return m->debug;
 }
 
-bool module_function(struct module *m, uint64_t addr, const char **name, uint64_t *start)
+static struct functions *functions(struct module *m)
 {
 	if (!m->functions_tried && module_elf(m)) {
 		m->functions_tried = true;
 		m->functions = functions_read(m->elf, functions_own(m->elf) ? NULL : module_debug(m));
 	}
+	return m->functions;
+}
+
+void module_functions_prepare(struct module *m, uint64_t *addrs, size_t n)
+{
+	if (!functions(m))
+		return;
+	for (size_t i = 0; i < n; i++)
+		addrs[i] -= m->bias;
+	functions_prepare(m->functions, addrs, n);
+}
+
+bool module_function(struct module *m, uint64_t addr, const char **name, uint64_t *start)
+{
 	uint64_t at;
-	if (!m->functions || !functions_find(m->functions, addr - m->bias, name, &at))
+	if (!functions(m) || !functions_find(m->functions, addr - m->bias, name, &at))
 		return false;
 	if (start)
 		*start = at + m->bias;

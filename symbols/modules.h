@@ -44,6 +44,9 @@ bool module_section(struct module *m, const char *name, uint64_t *addr, uint64_t
 /* The function that holds addr, from .symtab or .dynsym or a separate debug file;
  * name lives as long as the module. */
 bool module_function(struct module *m, uint64_t addr, const char **name, uint64_t *start);
+/* Says which addresses it will be asked of next, which costs less than one by one. They
+ * are overwritten. */
+void module_functions_prepare(struct module *m, uint64_t *addrs, size_t n);
 /* The source line that addr was compiled from, where there is DWARF (symbols/lines.h);
  * file lives until the next question. */
 bool module_line(struct module *m, uint64_t addr, const char **file, int *line);

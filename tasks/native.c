@@ -84,6 +84,7 @@ static struct native_name **name_all(struct native_look *n, const struct native_
 					   struct arena *a)
 {
 	struct native_name **names = arena_array(a, ns->n + 1, sizeof *names);
+	names_prepare(&n->names, ns->frames, ns->n);
 	for (size_t i = 0; names && i < ns->n; i++) {
 		names[i] = name_of(&n->names, ns->frames[i].ip, ns->frames[i].exact);
 		if (!names[i])

@@ -2,6 +2,7 @@
 
 #include <libiberty/demangle.h>
 #include <setjmp.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "base/strbuf.h"
@@ -64,9 +65,44 @@ static const char *path_of(struct names *ns, const struct module *m)
 	return s;
 }
 
+/* The code that is asked about, and under which key its name is kept. */
+static uint64_t code_at(uint64_t ip, bool exact, uint64_t *key)
+{
+	*key = 2 * ip + exact;
+	return exact ? ip : ip - 1;
+}
+
+/* A stack has frames of a handful of modules; of more, those that come last are looked
+ * for one by one. */
+#define MODULES_MAX 16
+
+void names_prepare(struct names *ns, const struct native_frame *frames, size_t n)
+{
+	struct module *done[MODULES_MAX];
+	uint64_t *addrs = reallocarray(NULL, n + 1, sizeof *addrs), key, known;
+	size_t ndone = 0;
+	for (size_t i = 0; addrs && i < n && ndone < MODULES_MAX; i++) {
+		struct module *m = modules_by_addr(ns->modules, code_at(frames[i].ip, frames[i].exact, &key));
+		bool again = !m || map_get(&ns->known, key, &known);
+		for (size_t k = 0; k < ndone && !again; k++)
+			again = done[k] == m;
+		if (again)
+			continue;
+		size_t nm = 0;
+		for (size_t k = i; k < n; k++) {
+			uint64_t addr = code_at(frames[k].ip, frames[k].exact, &key);
+			if (modules_by_addr(ns->modules, addr) == m && !map_get(&ns->known, key, &known))
+				addrs[nm++] = addr;
+		}
+		module_functions_prepare(m, addrs, nm);
+		done[ndone++] = m;
+	}
+	free(addrs);
+}
+
 struct native_name *name_of(struct names *ns, uint64_t ip, bool exact)
 {
-	uint64_t known, addr = exact ? ip : ip - 1, key = 2 * ip + exact;
+	uint64_t known, key, addr = code_at(ip, exact, &key);
 	if (map_get(&ns->known, key, &known))
 		return (struct native_name *)(uintptr_t)known;
 	struct native_name *n = arena_alloc(ns->arena, sizeof *n);

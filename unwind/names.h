@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/map.h"
 #include "symbols/modules.h"
+#include "unwind/native.h"
 
 struct native_name {
 	const char *function;    /* NULL: unknown; demangled; in the arena */
@@ -30,6 +31,9 @@ struct names {
 };
 
 void names_free(struct names *ns);
+/* Looks for the names of n frames' addresses together, which costs less than name_of one
+ * by one. */
+void names_prepare(struct names *ns, const struct native_frame *frames, size_t n);
 /* exact: ip is the next instruction; else a return address, and what is asked for is
  * the call before it. NULL when memory is out. */
 struct native_name *name_of(struct names *ns, uint64_t ip, bool exact);

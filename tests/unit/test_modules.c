@@ -302,6 +302,51 @@ static void modules_of_a_process(void **state)
 	modules_free(ms);
 }
 
+#define ASKED 64
+
+/* Names asked for together are those that each question alone is answered with, however
+ * many came before it. */
+static void names_together(void **state)
+{
+	(void)state;
+	static const char *const files[] = { "/proc/self/exe", "/lib/x86_64-linux-gnu/libc.so.6" };
+	size_t named = 0;
+	for (size_t f = 0; f < 2; f++) {
+		struct elf *e;
+		size_t n;
+		int fd = open(files[f], O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		assert_null(elf_open_file(fd, &e));
+		const Elf64_Phdr *ph = elf_phdrs(e, &n), *code = ph;
+		while (code < ph + n && !(code->p_type == PT_LOAD && code->p_flags & PF_X))
+			code++;
+		assert_true(code < ph + n);
+		struct functions *often = functions_read(e, NULL);
+		uint64_t step = code->p_memsz / (64 * ASKED) + 1, v[ASKED];
+		for (uint64_t at = 0; at < code->p_memsz; at += ASKED * step) {
+			struct functions *once = functions_read(e, NULL);
+			/* Not in order, one of them twice. */
+			for (uint64_t i = 0; i < ASKED; i++)
+				v[i] = code->p_vaddr + at + (i * 37 % (ASKED - 1)) * step;
+			functions_prepare(once, v, ASKED);
+			for (size_t i = 0; i < ASKED; i++) {
+				const char *a = "", *b = "";
+				uint64_t start_a = 0, start_b = 0;
+				bool is = functions_find(once, v[i], &a, &start_a);
+				assert_int_equal(is, functions_find(often, v[i], &b, &start_b));
+				assert_string_equal(a, b);
+				assert_int_equal(start_a, start_b);
+				named += is;
+			}
+			functions_free(once);
+		}
+		functions_free(often);
+		elf_close(e);
+	}
+	assert_true(named > 1000);
+}
+
 /* Without a file: the same answers from memory. */
 static void modules_from_memory(void **state)
 {
@@ -345,6 +390,7 @@ int main(void)
 		cmocka_unit_test(changed_bytes_are_survived),
 		cmocka_unit_test(hash_tables_are_walked_and_end),
 		cmocka_unit_test(modules_of_a_process),
+		cmocka_unit_test(names_together),
 		cmocka_unit_test(modules_from_memory),
 		cmocka_unit_test(another_program_is_no_python),
 	};
