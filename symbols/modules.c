@@ -19,16 +19,12 @@ struct module {
 	char *path;
 	uint64_t end, bias;
 	uint64_t text_start, text_offset; /* first executable mapping */
-	bool has_text, tried;
-	struct elf *elf;      /* NULL until asked, or when it is none */
-	char build_id[129];
-	bool build_id_read;
+	/* NULL until asked, or when there is none: */
+	struct elf *elf, *debug; /* debug: its separate debug file */
 	struct functions *functions;
-	bool functions_tried;
 	struct lines *lines;
-	bool lines_tried;
-	struct elf *debug;    /* its debug file, NULL: none */
-	bool debug_tried;
+	bool has_text, tried, debug_tried, functions_tried, lines_tried, build_id_read;
+	char build_id[129];
 };
 
 struct modules {
