@@ -49,6 +49,16 @@ const char *demangled(struct arena *a, const char *symbol)
 	return s;
 }
 
+const char *without_lto(struct arena *a, const char *symbol)
+{
+	static const char mark[] = ".lto_priv.";
+	const char *at = strstr(symbol, mark);
+	if (!at || at == symbol)
+		return NULL;
+	const char *rest = at + sizeof mark - 1;
+	return arena_fmt(a, "%.*s%s", (int)(at - symbol), symbol, rest + strspn(rest, "0123456789"));
+}
+
 void names_free(struct names *ns)
 {
 	map_free(&ns->known);
@@ -117,6 +127,8 @@ struct native_name *name_of(struct names *ns, uint64_t ip, bool exact)
 			/* "select@@GLIBC_2.2.5" in .symtab: the version is not of the name. */
 			n->symbol = arena_strn(ns->arena, symbol, strcspn(symbol, "@"));
 			const char *pretty = n->symbol ? demangled(ns->arena, n->symbol) : NULL;
+			if (n->symbol && !pretty)
+				pretty = without_lto(ns->arena, n->symbol);
 			n->function = pretty ? pretty : n->symbol;
 		}
 	}

@@ -43,5 +43,8 @@ void name_line(struct names *ns, struct native_name *n, uint64_t ip, bool exact)
 /* A mangled name as its language writes it, without arguments' types; NULL: it is no
  * mangled name, or one without end. In the arena. */
 const char *demangled(struct arena *a, const char *symbol);
+/* A symbol without what link-time optimisation makes it unique by ("f.lto_priv.0.cold" is
+ * "f.cold"); NULL: it has nothing of that. In the arena. */
+const char *without_lto(struct arena *a, const char *symbol);
 
 #endif

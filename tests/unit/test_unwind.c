@@ -304,6 +304,9 @@ static void names_demangled(void **state)
 	assert_string_equal(demangled(a, "_ZN4core3fmt5write17h0123456789abcdefE"), "core::fmt::write");
 	assert_string_equal(demangled(a, "_RNvCs15kBYyAo9fc_7mycrate7example"), "mycrate::example");
 	assert_null(demangled(a, "main"));
+	assert_null(without_lto(a, "main.constprop.0"));
+	assert_string_equal(without_lto(a, "run_mod.lto_priv.0"), "run_mod");
+	assert_string_equal(without_lto(a, "run_mod.lto_priv.12.cold"), "run_mod.cold");
 	assert_null(demangled(a, "_Z"));
 	assert_null(demangled(a, "_ZN"));
 	/* Each part stands for two of the one before: 2^40 in all. */
