@@ -55,9 +55,10 @@ static void copy_piece(struct copy_list *c, uint8_t *to, uint64_t from, size_t l
 void copy_add(struct copy_list *c, struct image *img, uint64_t start, uint64_t end)
 {
 	while (start < end) {
-		struct image_range *r = image_range_at(img, start);
-		if (!r)
+		struct image_range *r = image_range_from(img, start);
+		if (!r || r->start >= end)
 			return;
+		start = start < r->start ? r->start : start;
 		uint64_t stop = end < r->end ? end : r->end;
 		copy_piece(c, r->bytes + (start - r->start), start, stop - start);
 		start = stop;

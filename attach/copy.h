@@ -42,7 +42,8 @@ struct copy_run {
 	err_t e[COPY_HANDS_MAX];
 };
 
-/* Adds pages [start, end) as far as the image has ranges for them. Pages that were
+/* Adds those pages of [start, end) that the image has ranges for: mappings may have come
+ * and gone there since it was chosen. Pages that were
  * added right before, and end where these begin, are one piece with them. */
 void copy_add(struct copy_list *c, struct image *img, uint64_t start, uint64_t end);
 void copy_clear(struct copy_list *c);

@@ -194,6 +194,19 @@ struct image_range *image_range_at(struct image *img, uint64_t addr)
 	return NULL;
 }
 
+struct image_range *image_range_from(struct image *img, uint64_t addr)
+{
+	size_t lo = 0, hi = img->nranges;
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		if (img->ranges[mid].end <= addr)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < img->nranges ? &img->ranges[lo] : NULL;
+}
+
 static bool fill_pages(struct image *img, struct image_range *r, size_t page, size_t last)
 {
 	for (; page <= last; page++) {

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#include "attach/copy.h"
 #include "attach/image.h"
 
 #define P IMAGE_PAGE
@@ -166,6 +167,42 @@ static void reshaping_keeps_what_is_still_there(void **state)
 	image_free(&img);
 }
 
+static void assert_piece(const struct copy_list *c, const struct image *img, size_t i, size_t range, uint64_t start,
+			 uint64_t end)
+{
+	const struct image_range *r = &img->ranges[range];
+	assert_true(i < c->n);
+	assert_ptr_equal(c->remote[i].iov_base, (void *)(uintptr_t)start);
+	assert_int_equal(c->remote[i].iov_len, end - start);
+	assert_ptr_equal(c->local[i].iov_base, r->bytes + (start - r->start));
+	assert_int_equal(c->local[i].iov_len, end - start);
+}
+
+/* What is to be copied was chosen when other things were mapped. */
+static void copies_pass_over_holes(void **state)
+{
+	(void)state;
+	struct image img;
+	struct copy_list c = { 0 };
+	struct image_span s[] = { { 2 * P, 4 * P }, { 6 * P, 8 * P } };
+	ok(image_init(&img, s, 2));
+	copy_add(&c, &img, P, 7 * P);
+	copy_add(&c, &img, 7 * P, 20 * P);
+	copy_add(&c, &img, 4 * P, 6 * P);
+	copy_add(&c, &img, 9 * P, 10 * P);
+	copy_add(&c, &img, 0, P);
+	assert_int_equal(c.n, 2);
+	assert_int_equal(c.bytes, 4 * P);
+	assert_piece(&c, &img, 0, 0, 2 * P, 4 * P);
+	assert_piece(&c, &img, 1, 1, 6 * P, 8 * P);
+	copy_clear(&c);
+	copy_add(&c, &img, 3 * P, 4 * P);
+	assert_int_equal(c.n, 1);
+	assert_piece(&c, &img, 0, 0, 3 * P, 4 * P);
+	copy_free(&c);
+	image_free(&img);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -176,6 +213,7 @@ int main(void)
 		cmocka_unit_test(fill_is_asked_once_a_page),
 		cmocka_unit_test(forgotten_pages_are_unknown),
 		cmocka_unit_test(reshaping_keeps_what_is_still_there),
+		cmocka_unit_test(copies_pass_over_holes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
