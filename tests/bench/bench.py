@@ -70,8 +70,8 @@ def pauses(pid):
 
 
 def cold_stacks():
-    """What one thread's C frames cost when nothing is known yet: unwinding,
-    names and lines, in processor time, least of ROUNDS."""
+    """What one thread's C frames cost when nothing is known yet: unwinding and
+    names, and apart from them source lines; least of ROUNDS."""
     for name in ("debian-3.11", "pyenv-3.12", "pyenv-3.13", "sid-3.14",
                  "sid-3.15"):
         interp = pick(name)
@@ -80,18 +80,18 @@ def cold_stacks():
         t = Target(interp, "native.py", ("syscall",))
         try:
             time.sleep(0.5)
-            least = None
+            frames, lines = [], []
             for _ in range(ROUNDS):
                 p = subprocess.run([DUMP, str(t.pid)], stderr=subprocess.PIPE,
                                    stdout=subprocess.DEVNULL)
-                cpu = [float(x) for x in re.findall(r"cpu ([\d.]+) ms",
-                                                    p.stderr.decode())]
-                lines = re.findall(r"lines ([\d.]+) ms", p.stderr.decode())
-                if len(cpu) == 2:
-                    least = min((cpu[1] - cpu[0], float(lines[1])),
-                                least or (1e9, 0))
-            print("cold stack, %s: %s, source lines are %s of it" % (
-                name, *map(num, least or (None, None))))
+                got = re.search(r"native: .*walk ([\d.]+) ms, lines ([\d.]+)",
+                                p.stderr.decode())
+                if got:
+                    lines.append(float(got[2]))
+                    frames.append(float(got[1]) - lines[-1])
+            print("cold stack, %s: frames and names %s, source lines %s" % (
+                name, num(min(frames, default=None)),
+                num(min(lines, default=None))))
         finally:
             t.stop()
 
