@@ -1,6 +1,7 @@
 /* Holding a process stopped, for a copy or to act on it; and acting. */
 #include "attach/act.h"
 #include "attach/process.h"
+#include "base/clock.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 /* How far around a missed page the next attempt looks where nothing else is asked for:
  * CPython's objects made close in time lie close in one arena. */
 #define MISSED_AROUND (64u << 10)

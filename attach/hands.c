@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "attach/stop.h"
+#include "base/clock.h"
 
 /* Beyond the deadline, for those who only have to notice it. */
 #define GRACE_NS 10000000ll

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "attach/process.h"
+#include "base/clock.h"
 #include "base/strbuf.h"
 
 #define DEADLINE_MS 10000
@@ -62,13 +63,6 @@ static const char wrapper_head[] =
 	"                    os.close(n)\n"
 	"            except OSError:\n"
 	"                pass\n";
-
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000ll + ts.tv_nsec / 1000000;
-}
 
 static void nap(void)
 {

@@ -11,6 +11,7 @@
 
 #include "attach/proc.h"
 #include "attach/refuse.h"
+#include "base/clock.h"
 
 /* How long after it was asked a thread that sleeps uninterruptibly counts as halted. */
 #define ASLEEP_AFTER_NS 2000000
@@ -22,13 +23,6 @@
 /* Rounds of looking for new threads; each that finds one stops it, so a process
  * would have to have as many generations of threads in flight. */
 #define ROUNDS_MAX 1000
-
-int64_t now_ns(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ll + ts.tv_nsec;
-}
 
 void stop_begin(struct stop *s, pid_t pid, int task_dir)
 {

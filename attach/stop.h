@@ -39,7 +39,6 @@ struct stop {
 	int64_t began, halted, released; /* now_ns(): first interrupt, all halted, all let go */
 };
 
-int64_t now_ns(void); /* CLOCK_MONOTONIC */
 
 /* Empties s for another stop. */
 void stop_begin(struct stop *s, pid_t pid, int task_dir);

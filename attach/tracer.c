@@ -5,6 +5,7 @@
 #include <sys/prctl.h>
 
 #include "attach/stop.h"
+#include "base/clock.h"
 
 struct tracer {
 	pthread_t thread;

@@ -1,4 +1,5 @@
 /* cancel: has tasks cancelled in their own loop, and says what became of each. */
+#include "base/clock.h"
 #include "cmd/capture.h"
 #include "cmd/command.h"
 #include "cmd/link.h"
@@ -11,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define TIMEOUT 5.0
@@ -115,13 +115,6 @@ static void hear(struct jobs *j, const struct link *l)
 	}
 }
 
-static double now(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
-
 static bool open_in(const struct jobs *j, uint64_t loop)
 {
 	for (size_t i = 0; i < j->n; i++)
@@ -167,9 +160,9 @@ static err_t cancel_in(struct call *c, struct jobs *j, uint64_t loop, double pat
 	strbuf_free(&b);
 	if (e)
 		return not_reached(e, j, loop);
-	double end = now() + patience;
+	double end = now_seconds() + patience;
 	while (open_in(j, loop)) {
-		double left = end - now();
+		double left = end - now_seconds();
 		enum link_got got = left > 0 ? link_next(&l, (int)ceil(left * 1000)) : LINK_TIMEOUT;
 		if (got == LINK_MESSAGE)
 			hear(j, &l);

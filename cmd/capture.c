@@ -1,16 +1,9 @@
 #include "cmd/capture.h"
 
 #include <stdlib.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/strbuf.h"
-
-static double now(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
 
 /* What could not be had of the target is often why; the first of it. */
 static err_t with_notes(err_t e, const struct target *t)
@@ -33,14 +26,14 @@ static err_t with_notes(err_t e, const struct target *t)
 
 static err_t open_parts(struct capture *c, const char *word, const struct target_opts *o)
 {
-	double start = now();
+	double start = now_seconds();
 	TRY(target_open(word, o, &c->target));
-	double opened = now();
+	double opened = now_seconds();
 	c->open_s = opened - start;
 	err_t e = python_find(c->target, &c->python);
 	if (e)
 		return with_notes(e, c->target);
-	c->find_s = now() - opened;
+	c->find_s = now_seconds() - opened;
 	return NULL;
 }
 

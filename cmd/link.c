@@ -6,10 +6,10 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "attach/act.h"
+#include "base/clock.h"
 #include "cmd/capture.h"
 #include "cmd/shape.h"
 #include "cmd/texts.h"
@@ -101,13 +101,6 @@ static bool take(struct link *l)
 	memmove(l->in.s, l->in.s + 5 + n, l->in.len - 5 - n);
 	l->in.len -= 5 + n;
 	return !l->body.failed;
-}
-
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000ll + ts.tv_nsec / 1000000;
 }
 
 enum link_got link_next(struct link *l, int timeout_ms)

@@ -1,5 +1,6 @@
 /* Taking a snapshot: look unpaused to learn which memory matters, stop and copy it,
  * let go, and walk the copy. What turns out torn or missing is tried again. */
+#include "base/clock.h"
 #include "base/room.h"
 #include "tasks/walk.h"
 
@@ -36,13 +37,6 @@
  * copy ends in time where it is less). */
 #define PAUSE_NS 1000000000ll
 #define COPY_RATE 1500000000ull
-
-static double now(clockid_t clock)
-{
-	struct timespec ts;
-	clock_gettime(clock, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
 
 void walk_torn(struct walk *w, const char *why)
 {
@@ -87,7 +81,9 @@ static void head(struct snapshot *s, struct python *py)
 	s->free_threaded = py->layout.free_threaded;
 	s->layout = layout_source_name(py->layout.source);
 	s->complete = true;
-	s->taken_at = now(CLOCK_REALTIME);
+	struct timespec ts;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	s->taken_at = (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
 /* One walk into a fresh snapshot. NULL when memory is out. Loops count by
@@ -242,7 +238,7 @@ static err_t rehearse(struct taking *k)
 	struct walk w = { 0 };
 	struct target *t = k->py->target;
 	uint64_t whole = t->ops->whole_size(t);
-	double start = now(CLOCK_MONOTONIC);
+	double start = now_seconds();
 	struct walk_limit limit = { REHEARSE_BYTES, REHEARSE_TASKS };
 	if (whole > SMALL)
 		limit = (struct walk_limit){ whole / REHEARSE_PART, whole / REHEARSE_PART / TASK_BYTES };
@@ -259,18 +255,18 @@ static err_t rehearse(struct taking *k)
 	bool nomem = !s;
 	walk_free(&w);
 	snapshot_free(s);
-	k->t_rehearse = now(CLOCK_MONOTONIC) - start;
+	k->t_rehearse = now_seconds() - start;
 	return nomem ? ERR_NOMEM : NULL;
 }
 
 static err_t freeze(struct taking *k)
 {
 	struct freeze_stats st = { .paused_us = -1 };
-	double start = now(CLOCK_MONOTONIC);
+	double start = now_seconds();
 	k->clock = k->clocked ? start : 0;
 	k->freeze.pause_ns = k->pause_ns - (k->paused_us > 0 ? k->paused_us * 1000 : 0);
 	TRY(target_freeze(k->py->target, &k->freeze, &st));
-	k->t_freeze += now(CLOCK_MONOTONIC) - start;
+	k->t_freeze += now_seconds() - start;
 	if (st.paused_us >= 0)
 		k->paused_us = (k->paused_us < 0 ? 0 : k->paused_us) + st.paused_us;
 	k->copied += st.bytes;
@@ -286,10 +282,10 @@ static err_t attempt(struct taking *k, struct walk *w, struct snapshot **out, bo
 	if (!core)
 		TRY(freeze(k));
 	img->misses = 0;
-	double start = now(CLOCK_MONOTONIC);
+	double start = now_seconds();
 	unsigned what = k->what | (core || k->freeze.whole ? WALK_WHOLE : 0);
 	*out = walk_once(k->py, w, what, (struct walk_limit){ 0, 0 }, k->clock);
-	k->t_walk += now(CLOCK_MONOTONIC) - start;
+	k->t_walk += now_seconds() - start;
 	if (!*out)
 		return ERR_NOMEM;
 	*good = sound(w, img->misses);

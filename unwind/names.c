@@ -3,8 +3,8 @@
 #include <libiberty/demangle.h>
 #include <setjmp.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/strbuf.h"
 
 /* Real ones of templates reach some thousands. */
@@ -137,13 +137,6 @@ struct native_name *name_of(struct names *ns, uint64_t ip, bool exact)
 	return n;
 }
 
-static double seconds(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
-
 void name_line(struct names *ns, struct native_name *n, uint64_t ip, bool exact)
 {
 	const char *file;
@@ -152,11 +145,11 @@ void name_line(struct names *ns, struct native_name *n, uint64_t ip, bool exact)
 	if (n->line_tried)
 		return;
 	n->line_tried = true;
-	double start = seconds();
+	double start = now_seconds();
 	struct module *m = modules_by_addr(ns->modules, addr);
 	if (m && module_line(m, addr, &file, &line)) {
 		n->file = arena_str(ns->arena, file);
 		n->line = n->file ? line : 0;
 	}
-	ns->line_seconds += seconds() - start;
+	ns->line_seconds += now_seconds() - start;
 }
