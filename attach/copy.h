@@ -43,8 +43,8 @@ struct copy_run {
 };
 
 /* Adds those pages of [start, end) that the image has ranges for: mappings may have come
- * and gone there since it was chosen. Pages that were
- * added right before, and end where these begin, are one piece with them. */
+ * and gone there since it was chosen. Pages that were added right before, and end where
+ * these begin, are one piece with them. */
 void copy_add(struct copy_list *c, struct image *img, uint64_t start, uint64_t end);
 void copy_clear(struct copy_list *c);
 void copy_free(struct copy_list *c);

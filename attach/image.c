@@ -175,26 +175,7 @@ err_t image_reshape(struct image *img, const struct image_span *spans, size_t n)
 	return moved ? NULL : ERR_NOMEM;
 }
 
-struct image_range *image_range_at(struct image *img, uint64_t addr)
-{
-	struct image_range *r = img->last;
-	if (r && addr >= r->start && addr < r->end)
-		return r;
-	size_t lo = 0, hi = img->nranges;
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		r = &img->ranges[mid];
-		if (addr < r->start)
-			hi = mid;
-		else if (addr >= r->end)
-			lo = mid + 1;
-		else
-			return img->last = r;
-	}
-	return NULL;
-}
-
-struct image_range *image_range_from(struct image *img, uint64_t addr)
+struct image_range *image_range_from(const struct image *img, uint64_t addr)
 {
 	size_t lo = 0, hi = img->nranges;
 	while (lo < hi) {
@@ -205,6 +186,15 @@ struct image_range *image_range_from(struct image *img, uint64_t addr)
 			hi = mid;
 	}
 	return lo < img->nranges ? &img->ranges[lo] : NULL;
+}
+
+struct image_range *image_range_at(struct image *img, uint64_t addr)
+{
+	struct image_range *r = img->last;
+	if (r && addr >= r->start && addr < r->end)
+		return r;
+	r = image_range_from(img, addr);
+	return r && addr >= r->start ? img->last = r : NULL;
 }
 
 static bool fill_pages(struct image *img, struct image_range *r, size_t page, size_t last)

@@ -48,7 +48,7 @@ const void *image_find(struct image *img, uint64_t addr, size_t len);
 /* The range that holds addr, or NULL. */
 struct image_range *image_range_at(struct image *img, uint64_t addr);
 /* The first range that ends behind addr, or NULL. */
-struct image_range *image_range_from(struct image *img, uint64_t addr);
+struct image_range *image_range_from(const struct image *img, uint64_t addr);
 /* Copies len bytes into buf; false when any is unknown. */
 bool image_read(struct image *img, uint64_t addr, void *buf, size_t len);
 /* The NUL-terminated string at addr, at most max bytes with its NUL, or NULL. */

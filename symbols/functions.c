@@ -204,8 +204,9 @@ static void scan(struct functions *fs, const uint64_t *vaddrs, size_t n)
 		/* The last that starts below an address may be an earlier one's. */
 		for (size_t i = 1; i < n; i++)
 			if (!fs->answers[i].found) {
-				fs->answers[i].f = fs->answers[i - 1].f;
-				fs->answers[i].found = fs->answers[i - 1].found;
+				uint64_t vaddr = fs->answers[i].vaddr;
+				fs->answers[i] = fs->answers[i - 1];
+				fs->answers[i].vaddr = vaddr;
 			}
 	}
 	free(window);
@@ -333,19 +334,26 @@ static const struct answer *answer_for(const struct functions *fs, uint64_t vadd
 	return i < fs->nanswers && fs->answers[i].vaddr == vaddr ? &fs->answers[i] : NULL;
 }
 
-bool functions_find(struct functions *fs, uint64_t vaddr, const char **name, uint64_t *start)
+/* The last function that starts at or below vaddr. */
+static bool last_below(struct functions *fs, uint64_t vaddr, struct function *f)
 {
-	struct answer a = { 0 };
 	if (!fs->places && !answer_for(fs, vaddr))
 		functions_prepare(fs, &vaddr, 1);
 	if (fs->places)
-		a.found = search(fs, vaddr, &a.f);
-	else if (answer_for(fs, vaddr))
-		a = *answer_for(fs, vaddr);
-	if (!a.found || vaddr - a.f.start >= (a.f.size ? a.f.size : NO_SIZE_MAX))
+		return search(fs, vaddr, f);
+	const struct answer *a = answer_for(fs, vaddr);
+	if (a)
+		*f = a->f;
+	return a && a->found;
+}
+
+bool functions_find(struct functions *fs, uint64_t vaddr, const char **name, uint64_t *start)
+{
+	struct function f;
+	if (!last_below(fs, vaddr, &f) || vaddr - f.start >= (f.size ? f.size : NO_SIZE_MAX))
 		return false;
-	const struct table *t = &fs->tables[a.f.table];
-	*name = elf_string(t->elf, t->names + a.f.name, t->names_end);
-	*start = a.f.start;
+	const struct table *t = &fs->tables[f.table];
+	*name = elf_string(t->elf, t->names + f.name, t->names_end);
+	*start = f.start;
 	return *name && **name;
 }
