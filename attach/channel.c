@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #define MARK "#asyncmon-channel "
-#define ABANDONED_S 3
 
 /* os.memfd_create is missing where Python was built for an old libc; a temporary file
  * without a name does as well, where there is a folder for one. */
@@ -88,7 +87,7 @@ size_t channel_abandoned(struct target *t, struct channel *v, size_t max, bool *
 	*young = false;
 	for (size_t i = 0; i < n; i++) {
 		struct stat st;
-		bool old = fstat(v[i].ours, &st) == 0 && time(NULL) - st.st_mtime >= ABANDONED_S;
+		bool old = fstat(v[i].ours, &st) == 0 && time(NULL) - st.st_mtime >= CHANNEL_ABANDONED_S;
 		if (old) {
 			v[kept++] = v[i];
 		} else {

@@ -20,6 +20,7 @@
 #define OLD_MAX 256
 #define SCRIPT_MAX 16384 /* the wrapper, and 40 bytes for each old channel */
 #define YOUNG_NAP_NS 20000000
+#define YOUNG_MS (1000 * (CHANNEL_ABANDONED_S + 1)) /* st_mtime is compared in whole seconds */
 
 /* Runs the text in a namespace of its own; page 0 of the channel carries how it went.
  * A Ctrl-C that arrives meanwhile is given back to the program it was meant for. */
@@ -90,13 +91,12 @@ static err_t gone(const struct injection *i)
 	return err_new(E_GONE, "process %d has ended", (int)i->t->pid);
 }
 
-/* Why nothing ran: what the main thread is at. */
-static err_t not_run(const struct injection *i)
+/* The main thread's, as /proc has it; 0: there is none. */
+static char state_of(const struct injection *i)
 {
-	char path[48], text[64] = "", state = 0;
+	char path[48], line[512], state = 0;
 	snprintf(path, sizeof path, "/proc/%d/stat", (int)i->t->pid);
 	FILE *f = fopen(path, "re");
-	char line[512];
 	if (f && fgets(line, sizeof line, f)) {
 		const char *p = strrchr(line, ')');
 		if (p && p[1])
@@ -104,8 +104,20 @@ static err_t not_run(const struct injection *i)
 	}
 	if (f)
 		fclose(f);
+	return state;
+}
+
+static bool is_stopped(char state)
+{
+	return state == 'T' || state == 't';
+}
+
+/* Why nothing ran: what the main thread is at. */
+static err_t not_run(const struct injection *i)
+{
+	char path[48], text[64] = "", state = state_of(i);
 	snprintf(path, sizeof path, "/proc/%d/syscall", (int)i->t->pid);
-	f = fopen(path, "re");
+	FILE *f = fopen(path, "re");
 	int number = -1;
 	if (f && fgets(text, sizeof text, f))
 		number = strncmp(text, "running", 7) == 0 ? -1 : atoi(text);
@@ -115,7 +127,7 @@ static err_t not_run(const struct injection *i)
 		return gone(i);
 	if (!process_same_space(process_of(i->t)))
 		return err_new(E_GONE, "process %d became another program (exec) meanwhile", (int)i->t->pid);
-	if (state == 'T' || state == 't')
+	if (is_stopped(state))
 		return err_new(E_BUSY, "process %d is stopped (SIGSTOP or a debugger): nothing runs in it", (int)i->t->pid);
 	if (state == 'R')
 		return err_new(E_BUSY, "process %d did not look within the deadline: its main thread is busy "
@@ -131,9 +143,12 @@ static err_t put(struct injection *i, const char *text, struct inject_carrier **
 	int64_t ns = POLL_NS;
 	for (;;) {
 		err_t e = carrier_put(i->t, i->site, text, c);
-		if (err_code(e) != E_BUSY || now_ms() >= i->deadline)
+		bool late = now_ms() >= i->deadline;
+		if (err_code(e) != E_BUSY || (late && !is_stopped(state_of(i))))
 			return e;
 		err_free(e);
+		if (late)
+			return not_run(i);
 		nap_longer(&ns);
 	}
 }
@@ -164,11 +179,11 @@ static err_t open_channel(struct injection *i)
 }
 
 /* What others left behind, also the channels of texts that waited before ours and have run
- * with it: whose maker is alive takes it at once. For that, half of the time left is spent
- * at most. */
+ * with it: whose maker is alive takes it at once. Waits until those that are there now are
+ * old, but for no more than half of the time left. */
 static void find_old(struct injection *i)
 {
-	int64_t until = now_ms() + (i->deadline - now_ms()) / 2;
+	int64_t now = now_ms(), half = (i->deadline - now) / 2, until = now + (half < YOUNG_MS ? half : YOUNG_MS);
 	bool young;
 	for (;;) {
 		i->nold = channel_abandoned(i->t, i->old, OLD_MAX, &young);

@@ -96,6 +96,7 @@ void carrier_end(struct target *t, struct inject_carrier *c, bool ran);
 #define CHANNEL_REPLY 128
 #define CHANNEL_REPLY_MAX 3900
 #define CHANNEL_TEXT 4096
+#define CHANNEL_ABANDONED_S 3 /* that old and held by nobody */
 /* A short text that makes the channel; for carrier_put(). */
 void channel_making(char *buf, size_t size, const char *nonce);
 struct channel { int theirs, ours; }; /* the target's descriptor of it, and ours */

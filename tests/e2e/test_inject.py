@@ -75,11 +75,44 @@ def test_texts_of_the_killed(interp, target, asyncmon):
         p.kill()
         p.wait()
     assert no_channel(t.pid)
+    # They leave no room for another, which is not why it does not run.
+    answer = asyncmon("inject", t.pid, "--timeout", "300ms")
+    assert answer.rc == 3 and "stopped" in answer.err, answer
     os.kill(t.pid, signal.SIGCONT)
     inject(asyncmon, t.pid)
     assert asyncmon.json("ps", t.pid)["target"]["agent"]
     assert wait_for(lambda: no_channel(t.pid))
     t.unharmed()
+
+
+CHANNEL = """import os
+f = os.open(%r, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+os.unlink(%r)
+os.write(f, b"#asyncmon-channel 0000000000000000")
+import asyncio
+print(os.getpid(), flush=True)
+async def main():
+    while True:
+        os.utime(f)
+        await asyncio.sleep(0.05)
+asyncio.run(main())
+"""
+
+
+def test_a_channel_that_stays_young(python, asyncmon, tmp_path):
+    """What may be another's is waited for, but not for ever, and not closed."""
+    path = str(tmp_path / "file")
+    p = subprocess.Popen(python.argv + ["-c", CHANNEL % (path, path)], stdout=subprocess.PIPE)
+    pid = int(p.stdout.readline())
+    try:
+        assert asyncmon("inject", pid, "--timeout", "2").rc == 0
+        assert asyncmon.json("inject", pid, "--timeout", "2")["outcome"] == "running"
+        assert any(path in os.readlink("/proc/%d/fd/%s" % (pid, fd))
+                   for fd in os.listdir("/proc/%d/fd" % pid))
+    finally:
+        p.kill()
+        p.wait()
+        p.stdout.close()
 
 
 def test_main_thread_in_c(interp, target, asyncmon):

@@ -145,6 +145,9 @@ def test_group_by(asyncmon, t, key):
 def test_stats_and_streams(asyncmon, t):
     a = asyncmon("ps", "--stats", "--json", t.pid)
     assert a.rc == 0 and "pause" in a.err.lower() and a.out.startswith("{")
+    assert "source lines" not in a.err
+    a = asyncmon("stacktrace", "--native", "--stats", t.pid)
+    assert a.rc == 0 and re.search(r"source lines of C frames [\d.]+ ms", a.err)
 
 
 def test_unicode_names(asyncmon, shared, interp):
