@@ -9,7 +9,8 @@
 
 #define BLOCK_MIN (64u << 10)
 #define BLOCK_MAX (8u << 20)
-#define BLOCK_PAGES (2u << 20) /* from this size on a block is whole huge pages */
+#define BLOCK_HUGE (512u << 10) /* from this size on a block is whole huge pages */
+#define HUGE_PAGE (2u << 20)
 
 struct block {
 	struct block *next;
@@ -36,10 +37,7 @@ void arena_free(struct arena *a)
 		return;
 	for (struct block *b = a->head, *next; b; b = next) {
 		next = b->next;
-		if (b->size >= BLOCK_PAGES - sizeof *b)
-			pages_free(b, sizeof *b + b->size);
-		else
-			free(b);
+		pages_free(b, sizeof *b + b->size);
 	}
 	free(a);
 }
@@ -47,11 +45,11 @@ void arena_free(struct arena *a)
 static struct block *block_add(struct arena *a, size_t want)
 {
 	size_t size = want > a->next_size ? want : a->next_size;
-	if (size >= BLOCK_PAGES - sizeof(struct block))
-		size = ((size + sizeof(struct block) + BLOCK_PAGES - 1) & ~(size_t)(BLOCK_PAGES - 1)) -
+	if (size >= BLOCK_HUGE - sizeof(struct block))
+		size = ((size + sizeof(struct block) + HUGE_PAGE - 1) & ~(size_t)(HUGE_PAGE - 1)) -
 		       sizeof(struct block);
-	struct block *b = size >= BLOCK_PAGES - sizeof *b ? pages_alloc(sizeof *b + size)
-							   : calloc(1, sizeof *b + size);
+	/* Mapped, for memory of the heap would be cleared, and so touched, from end to end. */
+	struct block *b = pages_alloc(sizeof *b + size);
 	if (!b)
 		return NULL;
 	b->size = size;
