@@ -2,25 +2,18 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/pages.h"
+#include "symbols/filebytes.h"
 
-#define BLOCK 4096u            /* bytes fetched at once: what is asked for lies far apart */
 #define MAX_PHDRS 128          /* ld writes about a dozen */
-#define MAX_FILE (16ull << 30)
 #define MAX_NAME 4096u
 #define MAX_CHAIN (1u << 20)   /* symbols of one hash bucket */
 #define MAX_DYN 1024
 
 struct elf {
-	int fd;
-	uint64_t size;
-	uint8_t *bytes;      /* size bytes reserved; blocks that `have` marks are filled */
-	uint8_t *have;
-	struct image *image; /* for an ELF in memory */
+	struct filebytes file; /* of one in memory: no descriptor, no bytes */
+	struct image *image;   /* for an ELF in memory */
 	uint64_t bias;
 	Elf64_Ehdr eh;
 	Elf64_Phdr *ph;
@@ -35,70 +28,64 @@ struct elf {
 	bool sh_read;
 };
 
-static bool read_at(struct elf *e, uint64_t off, uint64_t len, uint8_t *to)
-{
-	for (uint64_t done = 0; done < len;) {
-		ssize_t r = pread(e->fd, to + done, len - done, (off_t)(off + done));
-		if (r <= 0)
-			return false;
-		done += (uint64_t)r;
-	}
-	return true;
-}
-
-/* Blocks first to last, those that are missing side by side in one call. */
-static bool fetch(struct elf *e, uint64_t first, uint64_t last)
-{
-	for (uint64_t b = first; b <= last;) {
-		uint64_t end = b;
-		while (end <= last && !e->have[end])
-			end++;
-		if (end == b) {
-			b++;
-			continue;
-		}
-		uint64_t off = b * BLOCK, stop = end * BLOCK < e->size ? end * BLOCK : e->size;
-		pages_populate(e->bytes + off, stop - off);
-		if (!read_at(e, off, stop - off, e->bytes + off))
-			return false;
-		memset(e->have + b, 1, end - b);
-		b = end;
-	}
-	return true;
-}
-
 const void *elf_bytes(struct elf *e, uint64_t offset, uint64_t len)
 {
-	if (e->fd < 0 || offset > e->size || len > e->size - offset)
-		return NULL;
-	if (len && !fetch(e, offset / BLOCK, (offset + len - 1) / BLOCK))
-		return NULL;
-	return e->bytes + offset;
+	return filebytes_at(&e->file, offset, len);
 }
 
 bool elf_copy(struct elf *e, uint64_t offset, uint64_t len, void *to)
 {
-	return e->fd >= 0 && offset <= e->size && len <= e->size - offset && read_at(e, offset, len, to);
+	return filebytes_copy(&e->file, offset, len, to);
+}
+
+/* The segment whose bytes in the file hold vaddr; *into: how far into it that is. */
+static const Elf64_Phdr *segment_at(const struct elf *e, uint64_t vaddr, uint64_t *into)
+{
+	for (size_t i = 0; i < e->nph; i++) {
+		const Elf64_Phdr *p = &e->ph[i];
+		*into = vaddr - p->p_vaddr;
+		if (p->p_type == PT_LOAD && vaddr >= p->p_vaddr && *into < p->p_filesz)
+			return p;
+	}
+	return NULL;
+}
+
+const void *elf_near(struct elf *e, uint64_t vaddr, uint64_t len, uint64_t *before, uint64_t *behind)
+{
+	uint64_t into;
+	const Elf64_Phdr *p = segment_at(e, vaddr, &into);
+	if (!p || len > p->p_filesz - into)
+		return NULL;
+	const void *bytes = filebytes_near(&e->file, p->p_offset + into, len, before, behind);
+	if (!bytes)
+		return NULL;
+	*before = *before < into ? *before : into;
+	*behind = *behind < p->p_filesz - into - len ? *behind : p->p_filesz - into - len;
+	return bytes;
+}
+
+size_t elf_copy_at(struct elf *e, uint64_t vaddr, size_t most, void *to)
+{
+	uint64_t into;
+	const Elf64_Phdr *p = segment_at(e, vaddr, &into);
+	if (p && most > p->p_filesz - into)
+		most = p->p_filesz - into;
+	return p && filebytes_copy(&e->file, p->p_offset + into, most, to) ? most : 0;
 }
 
 const void *elf_at(struct elf *e, uint64_t vaddr, uint64_t len)
 {
+	uint64_t before, behind;
 	if (e->image)
 		return image_at(e->image, vaddr + e->bias, len);
-	for (size_t i = 0; i < e->nph; i++) {
-		const Elf64_Phdr *p = &e->ph[i];
-		if (p->p_type == PT_LOAD && vaddr >= p->p_vaddr && vaddr - p->p_vaddr < p->p_filesz &&
-		    len <= p->p_filesz - (vaddr - p->p_vaddr))
-			return elf_bytes(e, p->p_offset + (vaddr - p->p_vaddr), len);
-	}
-	return NULL;
+	return elf_near(e, vaddr, len, &before, &behind);
 }
 
 /* The length of the string at offset, its bytes present; -1 when it does not end. */
 const char *elf_string(struct elf *e, uint64_t offset, uint64_t end)
 {
-	if (end > e->size)
-		end = e->size;
+	if (end > e->file.size)
+		end = e->file.size;
 	for (uint64_t n = 64; offset < end; n *= 4) {
 		uint64_t len = end - offset < n ? end - offset : n;
 		const char *s = elf_bytes(e, offset, len);
@@ -146,36 +133,18 @@ static err_t read_headers(struct elf *e, uint64_t start)
 
 err_t elf_open_file(int fd, struct elf **out)
 {
-	struct stat st;
 	struct elf *e = calloc(1, sizeof *e);
 	if (!e) {
 		close(fd);
 		return ERR_NOMEM;
 	}
-	e->fd = fd;
-	err_t err = NULL;
-	if (fstat(fd, &st) != 0 || st.st_size < (off_t)sizeof(Elf64_Ehdr) ||
-	    (uint64_t)st.st_size > MAX_FILE) {
-		err = err_new(E_BADDATA, "not an ELF file");
-		goto fail;
-	}
-	e->size = (uint64_t)st.st_size;
-	e->have = calloc(e->size / BLOCK + 1, 1);
-	e->bytes = mmap(NULL, e->size, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (e->bytes == MAP_FAILED)
-		e->bytes = NULL;
-	if (!e->have || !e->bytes) {
-		err = ERR_NOMEM;
-		goto fail;
-	}
-	err = read_headers(e, 0);
+	err_t err = filebytes_open(&e->file, fd, sizeof(Elf64_Ehdr));
+	if (!err)
+		err = read_headers(e, 0);
 	if (err)
-		goto fail;
-	*out = e;
-	return NULL;
-fail:
-	elf_close(e);
+		elf_close(e);
+	else
+		*out = e;
 	return err;
 }
 
@@ -184,7 +153,7 @@ err_t elf_open_memory(struct image *img, uint64_t start, struct elf **out)
 	struct elf *e = calloc(1, sizeof *e);
 	if (!e)
 		return ERR_NOMEM;
-	e->fd = -1;
+	e->file.fd = -1;
 	e->image = img;
 	err_t err = read_headers(e, start);
 	if (err) {
@@ -206,11 +175,7 @@ void elf_close(struct elf *e)
 {
 	if (!e)
 		return;
-	if (e->bytes)
-		munmap(e->bytes, e->size);
-	if (e->fd >= 0)
-		close(e->fd);
-	free(e->have);
+	filebytes_close(&e->file);
 	free(e->ph);
 	free(e);
 }
@@ -228,12 +193,12 @@ const Elf64_Phdr *elf_phdrs(const struct elf *e, size_t *n)
 
 uint64_t elf_size(const struct elf *e)
 {
-	return e->size;
+	return e->file.size;
 }
 
 int elf_fd(const struct elf *e)
 {
-	return e->fd;
+	return e->file.fd;
 }
 
 /* glibc adds the bias to addresses in a mapped dynamic segment, musl does not: an
@@ -397,11 +362,11 @@ const Elf64_Shdr *elf_sections(struct elf *e, size_t *n)
 			count = first->sh_size;
 		if (first && strndx == SHN_XINDEX)
 			strndx = first->sh_link;
-		if (first && count <= e->size / sizeof *first)
+		if (first && count <= e->file.size / sizeof *first)
 			e->sh = elf_bytes(e, e->eh.e_shoff, count * sizeof *first);
 		e->nsh = e->sh ? count : 0;
-		if (strndx < e->nsh && e->sh[strndx].sh_offset <= e->size &&
-		    e->sh[strndx].sh_size <= e->size - e->sh[strndx].sh_offset) {
+		if (strndx < e->nsh && e->sh[strndx].sh_offset <= e->file.size &&
+		    e->sh[strndx].sh_size <= e->file.size - e->sh[strndx].sh_offset) {
 			e->names = e->sh[strndx].sh_offset;
 			e->names_end = e->names + e->sh[strndx].sh_size;
 		}

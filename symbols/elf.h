@@ -2,8 +2,8 @@
  * descriptor or, where there is no file, from the memory it is mapped in.
  *
  * Nothing in it is trusted: every offset is checked before it is followed, every
- * walk is bounded. Bytes are fetched by pread as they are asked for, so a file that
- * shrinks meanwhile ends in a short read. Pointers live as long as the struct elf. */
+ * walk is bounded. Bytes are read as they are asked for (symbols/filebytes.h). Pointers live
+ * as long as the struct elf. */
 #ifndef ASYNCMON_SYMBOLS_ELF_H
 #define ASYNCMON_SYMBOLS_ELF_H
 
@@ -29,13 +29,18 @@ const Elf64_Phdr *elf_phdrs(const struct elf *e, size_t *n);
 int elf_fd(const struct elf *e);
 /* The file's size; 0 for one in memory. */
 uint64_t elf_size(const struct elf *e);
-/* Bytes by offset in the file, which lie side by side (those never asked for are 0); NULL when not there or there is no file. */
+/* Bytes by offset in the file, side by side; NULL when not there or there is no file. */
 const void *elf_bytes(struct elf *e, uint64_t offset, uint64_t len);
 /* The same, of which no copy is kept: for what is read once, into memory that was used
  * before. */
 bool elf_copy(struct elf *e, uint64_t offset, uint64_t len, void *to);
 /* Bytes by virtual address as the ELF itself counts. */
 const void *elf_at(struct elf *e, uint64_t vaddr, uint64_t len);
+/* The same of a file, and how many bytes of its segment before and behind them are at that
+ * pointer too. */
+const void *elf_near(struct elf *e, uint64_t vaddr, uint64_t len, uint64_t *before, uint64_t *behind);
+/* As many of them as its segment has, into memory of the caller's. 0: none. */
+size_t elf_copy_at(struct elf *e, uint64_t vaddr, size_t most, void *to);
 /* A NUL-terminated string at an offset of the file, bounded by `end`. */
 const char *elf_string(struct elf *e, uint64_t offset, uint64_t end);
 
