@@ -11,7 +11,7 @@
 #define TABLES_MAX 4
 #define SCANS 2            /* from there on buckets are cheaper */
 #define ASKED_MAX 512u     /* addresses of one scan */
-#define WINDOW 2048u       /* symbols read at once */
+#define WINDOW 340u        /* symbols read at once: two pages */
 #define PER_BUCKET 8
 #define NO_SIZE_MAX 65536u /* how far a function that says no size is believed to reach */
 
@@ -151,36 +151,54 @@ static int order_answers(const void *a, const void *b)
 	return (x->vaddr > y->vaddr) - (x->vaddr < y->vaddr);
 }
 
-/* The first answer whose address is at or above addr; n: there is none. */
-static size_t first_from(const struct answer *v, size_t n, uint64_t addr)
+/* Which of the answers, by address, is the first at or above an address: found by the part
+ * of their range that it lies in. */
+#define PARTS 256u
+struct index {
+	uint64_t low, high;      /* the lowest and the highest answer's address */
+	unsigned shift;
+	uint16_t first[PARTS];   /* of the answers at or above where each part begins */
+};
+
+static void make_index(struct index *x, const struct answer *v, size_t n)
 {
-	size_t lo = 0, hi = n;
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		if (v[mid].vaddr < addr)
-			lo = mid + 1;
-		else
-			hi = mid;
+	size_t i = 0;
+	*x = (struct index){ .low = v[0].vaddr, .high = v[n - 1].vaddr };
+	while ((x->high - x->low) >> x->shift >= PARTS)
+		x->shift++;
+	for (uint64_t p = 0; p < PARTS; p++) {
+		while (i + 1 < n && v[i].vaddr < x->low + (p << x->shift))
+			i++;
+		x->first[p] = (uint16_t)i;
 	}
-	return lo;
+}
+
+/* addr is not above the highest. */
+static inline struct answer *first_from(const struct index *x, struct answer *v, uint64_t addr)
+{
+	struct answer *a = addr <= x->low ? v : &v[x->first[(addr - x->low) >> x->shift]];
+	while (a->vaddr < addr)
+		a++;
+	return a;
 }
 
 /* A function is kept where the next address asked for lies that it may hold. */
-static void scan_table(struct functions *fs, uint32_t k, Elf64_Sym *window)
+static void scan_table(struct functions *fs, uint32_t k, const struct index *x)
 {
 	const struct table *t = &fs->tables[k];
-	struct answer *v = fs->answers;
-	uint64_t highest = v[fs->nanswers - 1].vaddr;
+	Elf64_Sym window[WINDOW];
 	struct function f;
 	for (uint32_t i = 0; i < t->n; i += WINDOW) {
 		uint32_t n = t->n - i < WINDOW ? t->n - i : WINDOW;
 		if (!elf_copy(t->elf, t->offset + (uint64_t)i * sizeof *window, n * sizeof *window, window))
 			return;
-		for (uint32_t s = 0; s < n; s++) {
-			if (window[s].st_value > highest || !function_of(&window[s], k, i + s, &f))
+		for (const Elf64_Sym *s = window; s < window + n; s++) {
+			if (s->st_value > x->high)
 				continue;
-			struct answer *a = &v[first_from(v, fs->nanswers, f.start)];
-			if (a->found && order(&f, &a->f) <= 0)
+			struct answer *a = first_from(x, fs->answers, s->st_value);
+			if (a->found && s->st_value < a->f.start)
+				continue;
+			if (!function_of(s, k, i + (uint32_t)(s - window), &f) || (a->found && order(&f, &a->f) <= 0))
 				continue;
 			a->f = f;
 			a->found = true;
@@ -191,16 +209,17 @@ static void scan_table(struct functions *fs, uint32_t k, Elf64_Sym *window)
 /* Answers for all the addresses, by one look at the symbols. */
 static void scan(struct functions *fs, const uint64_t *vaddrs, size_t n)
 {
-	Elf64_Sym *window = malloc(WINDOW * sizeof *window);
+	struct index index;
 	free(fs->answers);
 	fs->answers = calloc(n, sizeof *fs->answers);
 	fs->nanswers = 0;
-	if (window && fs->answers) {
+	if (fs->answers) {
 		for (size_t i = 0; i < n; i++)
 			fs->answers[fs->nanswers++].vaddr = vaddrs[i];
 		qsort(fs->answers, n, sizeof *fs->answers, order_answers);
+		make_index(&index, fs->answers, n);
 		for (uint32_t k = 0; k < fs->ntables; k++)
-			scan_table(fs, k, window);
+			scan_table(fs, k, &index);
 		/* The last that starts below an address may be an earlier one's. */
 		for (size_t i = 1; i < n; i++)
 			if (!fs->answers[i].found) {
@@ -209,7 +228,6 @@ static void scan(struct functions *fs, const uint64_t *vaddrs, size_t n)
 				fs->answers[i].vaddr = vaddr;
 			}
 	}
-	free(window);
 }
 
 static size_t bucket_of(const struct functions *fs, uint64_t vaddr)
@@ -330,8 +348,8 @@ void functions_prepare(struct functions *fs, const uint64_t *vaddrs, size_t n)
 
 static const struct answer *answer_for(const struct functions *fs, uint64_t vaddr)
 {
-	size_t i = first_from(fs->answers, fs->nanswers, vaddr);
-	return i < fs->nanswers && fs->answers[i].vaddr == vaddr ? &fs->answers[i] : NULL;
+	const struct answer key = { .vaddr = vaddr };
+	return fs->nanswers ? bsearch(&key, fs->answers, fs->nanswers, sizeof key, order_answers) : NULL;
 }
 
 /* The last function that starts at or below vaddr. */
