@@ -1,88 +1,41 @@
-/* The formats: LSB 5.0 "Exception Frames", and DWARF 5, 6.4. */
+/* The table's format: LSB 5.0, "Exception Frame Header". */
 #include "unwind/ehframe.h"
 
+#include <dwarf.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "symbols/elf.h"
 
-#define RA_COLUMN 16           /* x86-64 psABI: the return address */
-#define DW_CFA_nop 0x00
-#define DW_CFA_advance_loc 0x40
-#define DW_CFA_def_cfa 0x0c
-#define DW_CFA_def_cfa_expression 0x0f
-#define ENC_OMIT 0xff
-#define ENC_UDATA4 0x03
-#define ENC_TABLE 0x3b         /* DW_EH_PE_datarel | DW_EH_PE_sdata4: what every ld writes */
-#define ENC_PCREL 0x10
-#define STRING_MAX 64
-/* Made tables: no address of x86-64's in user space, and each has room for 4 GiB. */
-#define MADE_AT(i) (0xffull << 48 | (uint64_t)(i) << 32)
-#define MADE_MAX (64u << 20) /* bytes of .eh_frame */
+#define HEAD_ENC_TABLE (DW_EH_PE_datarel | DW_EH_PE_sdata4) /* what every ld writes */
+#define SECTION_MAX (64u << 20) /* of .eh_frame that a table is made for, bytes */
+#define RECORD_MIN 16u
+
+struct ehframe {
+	struct module *module;
+	uint64_t base;           /* what entries count from; 0: there is nothing */
+	uint64_t table;          /* address */
+	int32_t (*made)[2];      /* or the table itself, made here */
+	uint64_t n;              /* entries: where the function begins, where its FDE is */
+};
+
+bool ehframes_init(struct ehframes *es, struct target *t, struct modules *ms)
+{
+	*es = (struct ehframes){ .bytes = { .target = t, .modules = ms } };
+	return cfi_init(&es->cfi, &es->bytes);
+}
 
 void ehframes_free(struct ehframes *es)
 {
 	struct map *m = &es->by_module;
-	for (size_t i = 0; m->slots && i <= m->mask; i++)
-		if (m->slots[2 * i])
-			free((struct ehframe *)(uintptr_t)m->slots[2 * i + 1]);
-	map_free(m);
-	map_free(&es->cies);
-	map_free(&es->fdes);
-	for (size_t i = 0; i < es->nmade; i++)
-		free(es->made[i].pairs);
-}
-
-/* Makes the file that a read-only mapping shows at addr the current one. */
-static bool pick_file(struct ehframes *es, uint64_t addr)
-{
-	const struct mapping *mp = target_mapping(es->target, addr);
-	struct module *m = mp && !mp->write && mp->inode ? modules_by_addr(es->modules, addr) : NULL;
-	struct elf *elf = m ? module_elf(m) : NULL;
-	if (!elf || elf_fd(elf) < 0)
-		return false;
-	es->file = elf;
-	es->file_start = mp->start;
-	es->file_end = mp->end;
-	es->file_bias = module_bias(m);
-	return true;
-}
-
-/* The page cache is nearer than the target's memory, and still there when the process
- * has ended since its stacks were copied. */
-static const void *file_bytes(struct ehframes *es, uint64_t addr, size_t len)
-{
-	if ((addr < es->file_start || addr >= es->file_end) && !pick_file(es, addr))
-		return NULL;
-	return elf_at(es->file, addr - es->file_bias, len);
-}
-
-static const void *made_bytes(struct ehframes *es, uint64_t addr, size_t len)
-{
-	uint64_t i = (addr - MADE_AT(0)) >> 32, at = (uint32_t)addr;
-	if (i >= es->nmade || at + len > es->made[i].n * sizeof *es->made[i].pairs)
-		return NULL;
-	return (const char *)es->made[i].pairs + at;
-}
-
-bool ehframes_read(struct ehframes *es, uint64_t addr, void *buf, size_t len)
-{
-	const void *p = addr >= MADE_AT(0) && es->nmade ? made_bytes(es, addr, len) : file_bytes(es, addr, len);
-	if (!p)
-		return image_read(es->target->image, addr, buf, len);
-	memcpy(buf, p, len);
-	return true;
-}
-
-static size_t encoded_size(uint8_t enc)
-{
-	if (enc == ENC_OMIT)
-		return 0;
-	switch (enc & 0x0f) {
-	case 0x02: case 0x0a: return 2;
-	case 0x03: case 0x0b: return 4;
-	case 0x00: case 0x04: case 0x0c: return 8;
-	default: return SIZE_MAX;
+	for (size_t i = 0; m->slots && i <= m->mask; i++) {
+		struct ehframe *e = m->slots[2 * i] ? (struct ehframe *)(uintptr_t)m->slots[2 * i + 1] : NULL;
+		if (e)
+			free(e->made);
+		free(e);
 	}
+	map_free(m);
+	cfi_free(&es->cfi);
 }
 
 static void find_table(struct ehframes *es, struct ehframe *e)
@@ -91,185 +44,20 @@ static void find_table(struct ehframes *es, struct ehframe *e)
 	struct elf *elf = module_elf(e->module);
 	const Elf64_Phdr *ph = elf ? elf_phdrs(elf, &n) : NULL;
 	for (size_t i = 0; ph && i < n; i++) {
-		uint8_t h[4];
-		uint32_t count;
+		struct { uint8_t version, frame_enc, count_enc, table_enc; int32_t frame; uint32_t count; } h;
 		if (ph[i].p_type != PT_GNU_EH_FRAME)
 			continue;
 		uint64_t hdr = ph[i].p_vaddr + module_bias(e->module), size = ph[i].p_memsz;
 		if (hdr < module_start(e->module) || hdr >= module_end(e->module) ||
-		    size > module_end(e->module) - hdr || !ehframes_read(es, hdr, h, sizeof h))
+		    size > module_end(e->module) - hdr || size < sizeof h || !bytes_read(&es->bytes, hdr, &h, sizeof h) ||
+		    h.version != 1 || (h.frame_enc & 0x0f) != DW_EH_PE_sdata4 || h.count_enc != DW_EH_PE_udata4 ||
+		    h.table_enc != HEAD_ENC_TABLE || h.count > (size - sizeof h) / 8)
 			return;
-		size_t skip = encoded_size(h[1]);
-		if (h[0] != 1 || h[2] != ENC_UDATA4 || h[3] != ENC_TABLE || skip > 8 ||
-		    size < 8 + skip || !ehframes_read(es, hdr + 4 + skip, &count, sizeof count) ||
-		    count > (size - 8 - skip) / 8)
-			return;
-		e->hdr = hdr;
-		e->table = hdr + 8 + skip;
-		e->count = count;
+		e->base = hdr;
+		e->table = hdr + sizeof h;
+		e->n = h.count;
 		return;
 	}
-}
-
-static bool read_leb(struct ehframes *es, uint64_t *at, uint64_t *value)
-{
-	*value = 0;
-	for (unsigned shift = 0; shift < 70; shift += 7) {
-		uint8_t b;
-		if (!ehframes_read(es, (*at)++, &b, 1))
-			return false;
-		if (shift < 63)
-			*value |= (uint64_t)(b & 0x7f) << shift;
-		if (!(b & 0x80))
-			return true;
-	}
-	return false;
-}
-
-static bool defines_cfa(struct ehframes *es, uint64_t at, uint64_t end)
-{
-	uint8_t op;
-	return at < end && ehframes_read(es, at, &op, 1) &&
-	       (op == DW_CFA_def_cfa || op == DW_CFA_def_cfa_expression);
-}
-
-/* Does it name only registers that there are as the place of another's value? */
-static bool registers_fit(struct ehframes *es, uint64_t at, uint64_t end)
-{
-	/* Of each instruction: b is a byte, l LEB128, r LEB128 that names such a register,
-	 * x a block. NULL: libunwind ends there too. */
-	static const char *const operands[] = {
-		"", NULL, "b", "bb", "bbbb", "ll", "l", "l", "l", "lr", "", "", "ll", "l", "l", "x",
-		"lx", "ll", "ll", "l", "ll", "ll", "lx",
-		[0x2e] = "l", [0x2f] = "ll",
-	};
-	while (at < end) {
-		uint8_t op;
-		if (!ehframes_read(es, at++, &op, 1))
-			return false;
-		if (op == 0x01) /* DW_CFA_set_loc: none writes it */
-			return false;
-		const char *o = op >> 6 ? (op >> 6 == 2 ? "l" : "") :
-				op < sizeof operands / sizeof *operands ? operands[op] : NULL;
-		for (; o && *o; o++) {
-			uint64_t v;
-			if (*o == 'b') {
-				at++;
-				continue;
-			}
-			if (!read_leb(es, &at, &v) || (*o == 'r' && v > RA_COLUMN))
-				return false;
-			if (*o == 'x' && v > end - at)
-				return false;
-			at += *o == 'x' ? v : 0;
-		}
-		if (!o)
-			return true;
-	}
-	return true;
-}
-
-/* What a CIE is: not fit; fit, for its first instruction defines the CFA, as in all
- * that compilers write for this machine; or fit if the FDE's first does, as in those
- * of signal trampolines. With how FDEs write addresses. */
-enum { CIE_BAD = 1, CIE_GOOD = 2, CIE_ASK_FDE = 3 };
-
-struct cie {
-	uint64_t end, instructions;
-	char aug[STRING_MAX];
-	uint8_t encoding;
-};
-
-/* How its FDEs write addresses, in the data at `at` that aug describes. */
-static bool read_encoding(struct ehframes *es, uint64_t at, struct cie *c)
-{
-	uint8_t personality;
-	for (const char *a = c->aug + 1; *a; a++) {
-		if (*a == 'R')
-			return ehframes_read(es, at, &c->encoding, 1);
-		if (*a == 'P') {
-			if (!ehframes_read(es, at, &personality, 1))
-				return false;
-			if (encoded_size(personality) > 8) {
-				c->encoding = personality; /* of no known size either */
-				return true;
-			}
-			at += encoded_size(personality);
-		}
-		at += *a == 'P' || *a == 'L';
-	}
-	return true;
-}
-
-/* False: out of the formats, or a return address column that is none. */
-static bool cie_read(struct ehframes *es, uint64_t at, struct cie *c)
-{
-	uint8_t head[9], column;
-	uint64_t len, skipped;
-	size_t n = 0;
-	uint32_t size;
-	if (!ehframes_read(es, at, head, sizeof head))
-		return false;
-	memcpy(&size, head, 4);
-	if (size == UINT32_MAX || size < 8 || (head[8] != 1 && head[8] != 3))
-		return false;
-	c->end = at + 4 + size;
-	at += sizeof head;
-	do {
-		if (n == sizeof c->aug || !ehframes_read(es, at++, &c->aug[n], 1))
-			return false;
-	} while (c->aug[n++]);
-	/* The column is a byte in version 1, LEB128 in 3: for 16 the same. */
-	if (!read_leb(es, &at, &skipped) || !read_leb(es, &at, &skipped) ||
-	    !ehframes_read(es, at++, &column, 1) || column != RA_COLUMN)
-		return false;
-	c->encoding = 0; /* DW_EH_PE_absptr */
-	if (c->aug[0] == 'z') {
-		if (!read_leb(es, &at, &len) || len > size || !read_encoding(es, at, c))
-			return false;
-		at += len;
-	} else if (c->aug[0]) {
-		return false;
-	}
-	c->instructions = at;
-	return true;
-}
-
-static unsigned cie_kind(struct ehframes *es, uint64_t at, uint8_t *encoding, bool *augmented)
-{
-	uint64_t known;
-	struct cie c;
-	if (!map_get(&es->cies, at, &known)) {
-		known = CIE_BAD;
-		if (at && cie_read(es, at, &c) && registers_fit(es, c.instructions, c.end)) {
-			known = defines_cfa(es, c.instructions, c.end) ? CIE_GOOD : CIE_ASK_FDE;
-			known |= (uint64_t)c.encoding << 8 | (uint64_t)(c.aug[0] == 'z') << 16;
-		}
-		if (at)
-			map_set(&es->cies, at, known);
-	}
-	*encoding = (uint8_t)(known >> 8);
-	*augmented = known >> 16;
-	return known & 0xff;
-}
-
-/* Where the function of an FDE begins. */
-static bool fde_start(struct ehframes *es, uint64_t fde, uint8_t encoding, uint64_t *start)
-{
-	int32_t narrow;
-	uint64_t at = fde + 8, base = (encoding & 0x70) == ENC_PCREL ? at : 0;
-	if (encoding & 0x60 || encoding == ENC_OMIT)
-		return false;
-	if (encoded_size(encoding) == 8) {
-		if (!ehframes_read(es, at, start, sizeof *start))
-			return false;
-		*start += base;
-		return true;
-	}
-	if (encoded_size(encoding) != 4 || !ehframes_read(es, at, &narrow, sizeof narrow))
-		return false;
-	*start = base + ((encoding & 0x0f) == ENC_UDATA4 ? (uint64_t)(uint32_t)narrow : (uint64_t)(int64_t)narrow);
-	return true;
 }
 
 static int by_function(const void *a, const void *b)
@@ -278,22 +66,19 @@ static int by_function(const void *a, const void *b)
 	return (x[0] > y[0]) - (x[0] < y[0]);
 }
 
-/* The pairs of all FDEs in [at, end). */
-static size_t scan(struct ehframes *es, uint64_t at, uint64_t end, uint64_t base, uint64_t most, int32_t (*pairs)[2])
+/* The entries of all FDEs in [at, end). */
+static size_t scan(struct ehframes *es, uint64_t at, uint64_t end, uint64_t base, uint64_t most, int32_t (*entries)[2])
 {
-	uint32_t head[2]; /* size; how far back the CIE begins from here, 0: this is one */
-	uint64_t start;
-	uint8_t encoding;
-	bool augmented;
+	struct cfi_function f;
 	size_t n = 0;
-	for (uint64_t next; end - at >= 16; at = next) {
-		if (!ehframes_read(es, at, head, sizeof head) || head[0] > end - at - 4)
+	uint8_t first;
+	for (uint64_t size; end - at >= RECORD_MIN && bytes_read(&es->bytes, at, &first, 1); at += size) {
+		bool is = cfi_function(&es->cfi, at, &f, &size);
+		if (!size || size > end - at)
 			break;
-		next = at + 4 + head[0];
-		if (head[0] >= 12 && head[1] && cie_kind(es, at + 4 - head[1], &encoding, &augmented) != CIE_BAD &&
-		    fde_start(es, at, encoding, &start) && start - base < most) {
-			pairs[n][0] = (int32_t)(start - base);
-			pairs[n++][1] = (int32_t)(at - base);
+		if (is && size >= RECORD_MIN && f.start - base < most) {
+			entries[n][0] = (int32_t)(f.start - base);
+			entries[n++][1] = (int32_t)(at - base);
 		}
 	}
 	return n;
@@ -302,24 +87,22 @@ static size_t scan(struct ehframes *es, uint64_t at, uint64_t end, uint64_t base
 static void make_table(struct ehframes *es, struct ehframe *e)
 {
 	uint64_t at, size, base = module_start(e->module), most = module_end(e->module) - base;
-	if (es->nmade == sizeof es->made / sizeof *es->made || !module_section(e->module, ".eh_frame", &at, &size) ||
-	    most > INT32_MAX || size > MADE_MAX || at - base > most || size > most - (at - base))
+	if (!module_section(e->module, ".eh_frame", &at, &size) || most > INT32_MAX || size > SECTION_MAX ||
+	    at - base > most || size > most - (at - base))
 		return;
-	int32_t (*pairs)[2] = malloc((size / 16 + 1) * sizeof *pairs);
-	if (!pairs)
+	e->made = malloc((size / RECORD_MIN + 1) * sizeof *e->made);
+	if (!e->made)
 		return;
-	size_t n = scan(es, at, at + size, base, most, pairs);
-	qsort(pairs, n, sizeof *pairs, by_function);
-	e->hdr = base;
-	e->table = MADE_AT(es->nmade);
-	e->count = n;
-	es->made[es->nmade++] = (struct ehframe_made){ pairs, n };
+	e->n = scan(es, at, at + size, base, most, e->made);
+	qsort(e->made, e->n, sizeof *e->made, by_function);
+	e->base = base;
 }
 
-const struct ehframe *ehframe_of(struct ehframes *es, uint64_t ip)
+/* The table of the module that maps ip, or NULL: no module, no table, out of memory. */
+static const struct ehframe *table_of(struct ehframes *es, uint64_t ip)
 {
 	uint64_t known;
-	struct module *m = modules_by_addr(es->modules, ip);
+	struct module *m = modules_by_addr(es->bytes.modules, ip);
 	if (!m)
 		return NULL;
 	if (!map_get(&es->by_module, module_start(m), &known)) {
@@ -330,94 +113,126 @@ const struct ehframe *ehframe_of(struct ehframes *es, uint64_t ip)
 		}
 		e->module = m;
 		find_table(es, e);
-		if (!e->hdr)
+		if (!e->base)
 			make_table(es, e);
 		known = (uint64_t)(uintptr_t)e;
 	}
 	const struct ehframe *e = (const struct ehframe *)(uintptr_t)known;
-	return e->table ? e : NULL;
+	return e->base ? e : NULL;
 }
 
-/* Where the instructions of an FDE begin. */
-static bool fde_instructions(struct ehframes *es, uint64_t fde, uint32_t size, uint8_t encoding, bool augmented,
-			     uint64_t *at)
+static bool read_entry(struct ehframes *es, const struct ehframe *e, uint64_t i, int32_t entry[2])
 {
-	uint64_t len = 0;
-	size_t address = encoded_size(encoding);
-	if (address > 8)
-		return false;
-	*at = fde + 8 + 2 * address;
-	if (augmented && (!read_leb(es, at, &len) || len > size))
-		return false;
-	*at += len;
+	if (!e->made)
+		return bytes_read(&es->bytes, e->table + 8 * i, entry, 8);
+	memcpy(entry, e->made[i], 8);
 	return true;
 }
 
-static bool fde_fit(struct ehframes *es, uint64_t fde, uint32_t size, uint64_t cie)
+/* The FDE of the last function that begins at or below ip; *after: its place in the table
+ * plus 1. 0: there is none, or the table is not there. */
+static uint64_t find_fde(struct ehframes *es, const struct ehframe *e, uint64_t ip, uint64_t *after)
 {
-	uint64_t at, end = fde + 4 + size;
-	uint8_t encoding;
-	bool augmented;
-	unsigned kind = cie_kind(es, cie, &encoding, &augmented);
-	return kind != CIE_BAD && fde_instructions(es, fde, size, encoding, augmented, &at) &&
-	       (kind == CIE_GOOD || defines_cfa(es, at, end)) && registers_fit(es, at, end);
-}
-
-/* The entry of the last function that begins at or below ip. */
-static bool table_entry(struct ehframes *es, const struct ehframe *e, uint64_t ip, int32_t pair[2],
-			uint64_t *after)
-{
-	uint64_t lo = 0, hi = e->count;
-	int64_t rel = (int64_t)(ip - e->hdr);
+	int32_t entry[2];
+	uint64_t lo = 0, hi = e->n;
+	int64_t rel = (int64_t)(ip - e->base);
 	while (lo < hi) {
 		uint64_t mid = lo + (hi - lo) / 2;
-		if (!ehframes_read(es, e->table + 8 * mid, pair, 4))
-			return false;
-		if (pair[0] <= rel)
+		if (!read_entry(es, e, mid, entry))
+			return 0;
+		if (entry[0] <= rel)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
 	*after = lo;
-	return lo && ehframes_read(es, e->table + 8 * (lo - 1), pair, 8);
+	return lo && read_entry(es, e, lo - 1, entry) ? e->base + (uint64_t)(int64_t)entry[1] : 0;
 }
 
 bool ehframe_function(struct ehframes *es, uint64_t ip, struct ehframe_function *out)
 {
-	int32_t pair[2], above;
-	uint64_t after, fde, at;
-	uint32_t head[2];
-	uint8_t encoding, op;
-	bool augmented;
-	const struct ehframe *e = ehframe_of(es, ip);
-	if (!e || !table_entry(es, e, ip, pair, &after))
+	int32_t above[2];
+	uint64_t after, size;
+	struct cfi_function f;
+	const struct ehframe *e = table_of(es, ip);
+	uint64_t fde = e ? find_fde(es, e, ip, &after) : 0;
+	if (!fde || !cfi_function(&es->cfi, fde, &f, &size))
 		return false;
-	*out = (struct ehframe_function){ .start = e->hdr + (uint64_t)(int64_t)pair[0], .next = UINT64_MAX };
-	if (after < e->count && ehframes_read(es, e->table + 8 * after, &above, sizeof above))
-		out->next = e->hdr + (uint64_t)(int64_t)above;
-	fde = e->hdr + (uint64_t)(int64_t)pair[1];
-	if (!ehframes_read(es, fde, head, sizeof head) || cie_kind(es, fde + 4 - head[1], &encoding, &augmented) == CIE_BAD ||
-	    !fde_instructions(es, fde, head[0], encoding, augmented, &at) || !ehframes_read(es, at, &op, 1))
-		return false;
-	out->part = (op & 0xc0) != DW_CFA_advance_loc && op != DW_CFA_nop;
+	*out = (struct ehframe_function){ .start = f.start, .next = UINT64_MAX, .part = f.part };
+	if (after < e->n && read_entry(es, e, after, above))
+		out->next = e->base + (uint64_t)(int64_t)above[0];
 	return true;
 }
 
-bool ehframe_fit(struct ehframes *es, const struct ehframe *e, uint64_t ip)
+static uint8_t *put(uint8_t *to, const void *bytes, size_t n)
 {
-	int32_t pair[2];
-	uint64_t after;
-	if (!table_entry(es, e, ip, pair, &after))
-		return false;
-	uint64_t fde = e->hdr + (uint64_t)(int64_t)pair[1];
-	uint32_t head[2]; /* size; how far back the CIE begins from here */
-	uint64_t fit;
-	if (!map_get(&es->fdes, fde, &fit)) {
-		if (!ehframes_read(es, fde, head, sizeof head) || head[0] == UINT32_MAX || !head[1])
-			return false;
-		fit = fde_fit(es, fde, head[0], fde + 4 - head[1]);
-		if (fde)
-			map_set(&es->fdes, fde, fit);
+	memcpy(to, bytes, n);
+	return to + n;
+}
+
+static uint8_t *put_sleb(uint8_t *to, int64_t v)
+{
+	for (;;) {
+		uint8_t b = v & 0x7f;
+		v >>= 7;
+		if ((v == 0 && !(b & 0x40)) || (v == -1 && b & 0x40)) {
+			*to++ = b;
+			return to;
+		}
+		*to++ = b | 0x80;
 	}
-	return fit;
+}
+
+/* Fills in the length field that a record begins with. */
+static void put_length(uint8_t *record, const uint8_t *end)
+{
+	uint32_t len = (uint32_t)(end - record - 4);
+	memcpy(record, &len, sizeof len);
+}
+
+static void write_row(const struct cfi_row *row, uint8_t *to)
+{
+	static const uint8_t head[] = { 0, 0, 0, 0, 1, 'z', 'R' }; /* CIE, version 1 */
+	static const uint8_t align[] = { 0, 1 };                   /* that of code does not matter */
+	static const uint8_t tail[] = { 16, 1, DW_EH_PE_absptr };  /* the return address; 'R' */
+	uint8_t *cie = to + 8, *p = put(cie + 4, head, sizeof head);
+	if (row->signal)
+		*p++ = 'S';
+	p = put(p, align, sizeof align);
+	p = put_sleb(p, row->data_align);
+	p = put(p, tail, sizeof tail);
+	p = put(p, row->initial, row->ninitial);
+	put_length(cie, p);
+	uint8_t *fde = p;
+	uint32_t back = (uint32_t)(fde + 4 - cie);
+	uint64_t size = row->end - row->start;
+	p = put(fde + 4, &back, sizeof back);
+	p = put(p, &row->start, 8);
+	p = put(p, &size, 8);
+	*p++ = 0; /* no augmentation data */
+	p = put(p, row->instructions, row->n);
+	put_length(fde, p);
+	const int32_t entry[2] = { INT32_MIN, (int32_t)(fde - to) };
+	memcpy(to, entry, sizeof entry);
+}
+
+bool ehframe_write(struct ehframes *es, uint64_t ip, uint64_t *start, uint64_t *end)
+{
+	uint64_t after;
+	const struct ehframe *e = table_of(es, ip);
+	uint64_t fde = e ? find_fde(es, e, ip, &after) : 0;
+	if (!fde || !cfi_row(&es->cfi, fde, ip, &es->row))
+		return false;
+	write_row(&es->row, es->written);
+	*start = es->row.start;
+	*end = es->row.end;
+	return true;
+}
+
+bool ehframe_written(const struct ehframes *es, uint64_t addr, uint64_t *v)
+{
+	if (addr - EHFRAME_WRITTEN > sizeof es->written - sizeof *v)
+		return false;
+	memcpy(v, es->written + (addr - EHFRAME_WRITTEN), sizeof *v);
+	return true;
 }

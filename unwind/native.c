@@ -23,36 +23,42 @@ struct unwinder {
 	unw_addr_space_t as;
 	struct ehframes eh;
 	const struct thread *thread;
+	size_t stacks;           /* begun */
 	struct thread caller;    /* of an address that is no code: thread points to it then */
 	uint64_t step_reads, stack_reads, all_reads;
 	uint64_t lost_at;        /* the address of the last read that failed, 0 none */
 	bool no_data;            /* the last frame has no unwind data */
-	bool in_tables;          /* it reads unwind data, not a stack */
 };
+
+static bool too_much(const struct unwinder *u)
+{
+	return u->step_reads > STEP_READS || u->stack_reads > STACK_READS || u->all_reads > ALL_READS;
+}
+
+static void count_reads(struct unwinder *u, uint64_t n)
+{
+	u->step_reads += n;
+	u->stack_reads += n;
+	u->all_reads += n;
+}
 
 static int find_proc_info(unw_addr_space_t as, unw_word_t ip, unw_proc_info_t *pi, int need,
 			  void *arg)
 {
 	struct unwinder *u = arg;
-	const struct ehframe *e = ehframe_of(&u->eh, ip);
-	if (!e || !ehframe_fit(&u->eh, e, ip)) {
-		u->no_data = true;
-		return -UNW_ENOINFO;
-	}
-	/* It asserts that ip lies in [start_ip, end_ip): it does in its module. */
+	uint64_t walked = u->eh.cfi.walked;
 	unw_dyn_info_t di = {
 		.format = UNW_INFO_FORMAT_REMOTE_TABLE,
-		.start_ip = module_start(e->module),
-		.end_ip = module_end(e->module),
 		.u.rti = {
-			.segbase = e->hdr,
-			.table_data = e->table,
-			.table_len = e->count * 8 / sizeof(unw_word_t),
+			.segbase = EHFRAME_WRITTEN,
+			.table_data = EHFRAME_WRITTEN,
+			.table_len = 8 / sizeof(unw_word_t),
 		},
 	};
-	u->in_tables = true;
-	int ret = search_unwind_table(as, ip, &di, pi, need, arg);
-	u->in_tables = false;
+	/* It asserts that ip lies in [start_ip, end_ip). */
+	bool fit = ehframe_write(&u->eh, ip, &di.start_ip, &di.end_ip);
+	count_reads(u, u->eh.cfi.walked - walked);
+	int ret = fit && !too_much(u) ? search_unwind_table(as, ip, &di, pi, need, arg) : -UNW_ENOINFO;
 	if (ret < 0)
 		u->no_data = true;
 	return ret;
@@ -74,17 +80,11 @@ static int access_mem(unw_addr_space_t as, unw_word_t addr, unw_word_t *v, int w
 {
 	struct unwinder *u = arg;
 	(void)as;
-	if (write || u->step_reads++ > STEP_READS || u->stack_reads++ > STACK_READS ||
-	    u->all_reads++ > ALL_READS)
+	count_reads(u, 1);
+	if (write || too_much(u))
 		return -UNW_EINVAL;
-	if (ehframes_read(&u->eh, addr, v, sizeof *v))
+	if (ehframe_written(&u->eh, addr, v) || bytes_read(&u->eh.bytes, addr, v, sizeof *v))
 		return 0;
-	/* A personality routine, by a pointer in the module's data, as C++ has it. It is
-	 * read with the rest, and not needed. */
-	if (u->in_tables && modules_by_addr(u->eh.modules, addr)) {
-		*v = 0;
-		return 0;
-	}
 	u->lost_at = addr;
 	return -UNW_EINVAL;
 }
@@ -154,14 +154,12 @@ err_t unwinder_new(struct target *t, struct modules *ms, struct unwinder **out)
 	struct unwinder *u = calloc(1, sizeof *u);
 	if (!u)
 		return ERR_NOMEM;
-	u->eh = (struct ehframes){ .target = t, .modules = ms };
-	u->as = unw_create_addr_space(&accessors, 0);
+	u->as = ehframes_init(&u->eh, t, ms) ? unw_create_addr_space(&accessors, 0) : NULL;
 	if (!u->as) {
+		ehframes_free(&u->eh);
 		free(u);
 		return ERR_NOMEM;
 	}
-	unw_set_caching_policy(u->as, UNW_CACHE_GLOBAL);
-	unw_set_cache_size(u->as, 1024, 0);
 	*out = u;
 	return NULL;
 }
@@ -203,7 +201,7 @@ static bool push(struct frames *fs, struct native_frame f)
 /* "at libm.so.6+0x1234" */
 static const char *place(struct unwinder *u, struct arena *a, uint64_t ip)
 {
-	struct module *m = modules_by_addr(u->eh.modules, ip);
+	struct module *m = modules_by_addr(u->eh.bytes.modules, ip);
 	if (!m)
 		return arena_fmt(a, "at 0x%llx, outside of every module", (unsigned long long)ip);
 	const char *path = module_path(m), *slash = strrchr(path, '/');
@@ -214,7 +212,7 @@ static const char *place(struct unwinder *u, struct arena *a, uint64_t ip)
 /* Is addr in the stack that holds sp, above it: what freeze copies of a stack? */
 static bool in_stack(const struct unwinder *u, uint64_t addr, uint64_t sp)
 {
-	const struct mapping *m = target_mapping(u->eh.target, sp);
+	const struct mapping *m = target_mapping(u->eh.bytes.target, sp);
 	return m && m->write && addr >= sp && addr < m->end;
 }
 
@@ -223,17 +221,17 @@ static bool in_stack(const struct unwinder *u, uint64_t addr, uint64_t sp)
 static const char *why_ended(struct unwinder *u, struct arena *a, const struct native_frame *f,
 			     int ret, struct native_stack *out)
 {
-	if (u->step_reads > STEP_READS || u->stack_reads > STACK_READS || u->all_reads > ALL_READS)
+	if (too_much(u))
 		return arena_fmt(a, "the C stack ends early: its unwind data never ends, %s",
 				 place(u, a, f->ip));
 	/* Without unwind data it looks whether the code there is a PLT's. */
 	if (ret < 0 && u->lost_at && !(u->no_data && u->lost_at - f->ip + 16 <= 32)) {
 		out->cut = in_stack(u, u->lost_at, f->sp);
-		out->stale = !target_mapping(u->eh.target, u->lost_at);
+		out->stale = !target_mapping(u->eh.bytes.target, u->lost_at);
 		return arena_fmt(a, "the C stack ends early: memory at 0x%llx is not known, %s",
 				 (unsigned long long)u->lost_at, place(u, a, f->ip));
 	}
-	out->stale = u->no_data && !target_mapping(u->eh.target, f->ip);
+	out->stale = u->no_data && !target_mapping(u->eh.bytes.target, f->ip);
 	if (u->no_data)
 		return arena_fmt(a, "the C stack ends early: no unwind data %s", place(u, a, f->ip));
 	if (ret < 0)
@@ -265,7 +263,7 @@ static bool is_call(const uint8_t b[7])
 
 static bool executable(const struct unwinder *u, uint64_t addr)
 {
-	const struct mapping *m = target_mapping(u->eh.target, addr);
+	const struct mapping *m = target_mapping(u->eh.bytes.target, addr);
 	return m && m->exec;
 }
 
@@ -290,8 +288,8 @@ static bool to_call(struct unwinder *u, unw_cursor_t *c, const struct native_fra
 	uint64_t ret;
 	uint8_t code[7];
 	struct user_regs_struct r;
-	if (!ehframes_read(&u->eh, f->sp, &ret, sizeof ret) || !executable(u, ret - 1) ||
-	    !ehframes_read(&u->eh, ret - sizeof code, code, sizeof code) || !is_call(code))
+	if (!bytes_read(&u->eh.bytes, f->sp, &ret, sizeof ret) || !executable(u, ret - 1) ||
+	    !bytes_read(&u->eh.bytes, ret - sizeof code, code, sizeof code) || !is_call(code))
 		return false;
 	caller_regs(c, &r);
 	r.rip = ret - 1;
@@ -304,7 +302,7 @@ static bool to_call(struct unwinder *u, unw_cursor_t *c, const struct native_fra
 static bool after_syscall(struct unwinder *u, uint64_t ip)
 {
 	uint8_t code[2];
-	return ehframes_read(&u->eh, ip - sizeof code, code, sizeof code) && code[0] == 0x0f && code[1] == 0x05;
+	return bytes_read(&u->eh.bytes, ip - sizeof code, code, sizeof code) && code[0] == 0x0f && code[1] == 0x05;
 }
 
 enum { TO_CALL = 2 }; /* the cursor is at a call instruction, not after it */
@@ -380,7 +378,12 @@ static bool run(struct unwinder *u, struct arena *a, struct frames *fs, struct n
 bool native_unwind(struct unwinder *u, const struct thread *th, struct arena *a,
 		   struct native_stack *out)
 {
-	struct image *img = u->eh.target->image;
+	/* For the first one it costs more than it saves: memory, and two system calls a frame. */
+	if (u->stacks++ == 1) {
+		unw_set_caching_policy(u->as, UNW_CACHE_GLOBAL);
+		unw_set_cache_size(u->as, 1024, 0);
+	}
+	struct image *img = u->eh.bytes.target->image;
 	uint64_t misses = img->misses, first_miss = img->first_miss;
 	struct frames fs = { 0 };
 	*out = (struct native_stack){ 0 };
