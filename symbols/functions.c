@@ -9,8 +9,8 @@
 #include <string.h>
 
 #define TABLES_MAX 4
-#define SCANS 2            /* from there on buckets are cheaper */
-#define ASKED_MAX 512u     /* addresses of one scan */
+#define SCANS 8            /* from there on buckets are cheaper */
+#define ASKED_MAX 4096u    /* addresses of one scan */
 #define WINDOW 340u        /* symbols read at once: two pages */
 #define PER_BUCKET 8
 #define NO_SIZE_MAX 65536u /* how far a function that says no size is believed to reach */
@@ -339,17 +339,20 @@ static bool search(struct functions *fs, uint64_t vaddr, struct function *best)
 	return false;
 }
 
-void functions_prepare(struct functions *fs, const uint64_t *vaddrs, size_t n)
-{
-	if (!n || fs->places || (fs->scans++ == SCANS && make_buckets(fs)))
-		return;
-	scan(fs, vaddrs, n < ASKED_MAX ? n : ASKED_MAX);
-}
-
 static const struct answer *answer_for(const struct functions *fs, uint64_t vaddr)
 {
 	const struct answer key = { .vaddr = vaddr };
 	return fs->nanswers ? bsearch(&key, fs->answers, fs->nanswers, sizeof key, order_answers) : NULL;
+}
+
+void functions_prepare(struct functions *fs, const uint64_t *vaddrs, size_t n)
+{
+	bool known = true;
+	for (size_t i = 0; i < n && known && !fs->places; i++)
+		known = answer_for(fs, vaddrs[i]);
+	if (known || (fs->scans++ == SCANS && make_buckets(fs)))
+		return;
+	scan(fs, vaddrs, n < ASKED_MAX ? n : ASKED_MAX);
 }
 
 /* The last function that starts at or below vaddr. */

@@ -12,9 +12,17 @@
 /* Interpreters that one thread is inside of. */
 #define CHAINS_MAX 16
 
+struct unwound {
+	const struct thread *thread;
+	struct thread_stack *out;
+	struct native_stack stack;
+};
+
 struct native_look {
 	struct unwinder *unwinder;
 	struct names names;
+	struct unwound *threads; /* in the arena */
+	size_t n;
 };
 
 struct native_look *native_begin(struct walk *w)
@@ -24,7 +32,8 @@ struct native_look *native_begin(struct walk *w)
 	if (!n)
 		return NULL;
 	n->names = (struct names){ .modules = ms, .arena = w->arena };
-	err_t e = modules_refresh(ms);
+	n->threads = arena_array(w->arena, w->r.py->target->nthreads + 1, sizeof *n->threads);
+	err_t e = n->threads ? modules_refresh(ms) : ERR_NOMEM;
 	if (!e)
 		e = unwinder_new(w->r.py->target, ms, &n->unwinder);
 	if (e) {
@@ -84,7 +93,6 @@ static struct native_name **name_all(struct native_look *n, const struct native_
 					   struct arena *a)
 {
 	struct native_name **names = arena_array(a, ns->n + 1, sizeof *names);
-	names_prepare(&n->names, ns->frames, ns->n);
 	for (size_t i = 0; names && i < ns->n; i++) {
 		names[i] = name_of(&n->names, ns->frames[i].ip, ns->frames[i].exact);
 		if (!names[i])
@@ -183,25 +191,41 @@ static void show(struct walk *w, const struct merged *m, const struct native_sta
 	}
 }
 
-void native_thread(struct walk *w, struct native_look *n, const struct thread *thread,
-		   struct thread_stack *out)
+void native_unwind_thread(struct walk *w, struct native_look *n, const struct thread *thread,
+			  struct thread_stack *out)
 {
-	struct chains cs = { .n = 0 };
-	struct native_stack ns;
-	struct merged m;
-	struct native_name **names = NULL;
-	bool ok = read_chains(w, thread, &cs) && native_unwind(n->unwinder, thread, w->arena, &ns);
-	enum native_role *roles = ok ? arena_array(w->arena, ns.n + 1, sizeof *roles) : NULL;
-	if (roles)
-		names = name_all(n, &ns, w->arena);
-	uint64_t loop = names ? loop_of(w, thread) : 0;
-	for (size_t i = 0; names && i < ns.n; i++)
-		roles[i] = role_of(n, &ns, i, names[i], loop, w->r.l->version.minor >= 14);
-	if (!names || !merge_stacks(&ns, roles, cs.v, cs.n, w->arena, &m)) {
+	struct unwound *u = &n->threads[n->n];
+	u->thread = thread;
+	u->out = out;
+	if (!native_unwind(n->unwinder, thread, w->arena, &u->stack)) {
 		w->nomem = true;
 		return;
 	}
-	w->cut_stacks += ns.cut;
-	w->stale_stacks += ns.stale;
-	show(w, &m, &ns, n, names, &cs, out);
+	n->n++;
+	for (size_t i = 0; i < u->stack.n; i++)
+		name_want(&n->names, u->stack.frames[i].ip, u->stack.frames[i].exact);
+	w->cut_stacks += u->stack.cut;
+	w->stale_stacks += u->stack.stale;
+}
+
+static bool name_thread(struct walk *w, struct native_look *n, const struct unwound *u)
+{
+	const struct native_stack *ns = &u->stack;
+	struct chains cs = { .n = 0 };
+	struct merged m;
+	enum native_role *roles = arena_array(w->arena, ns->n + 1, sizeof *roles);
+	struct native_name **names = roles && read_chains(w, u->thread, &cs) ? name_all(n, ns, w->arena) : NULL;
+	uint64_t loop = loop_of(w, u->thread);
+	for (size_t i = 0; names && i < ns->n; i++)
+		roles[i] = role_of(n, ns, i, names[i], loop, w->r.l->version.minor >= 14);
+	if (!names || !merge_stacks(ns, roles, cs.v, cs.n, w->arena, &m))
+		return false;
+	show(w, &m, ns, n, names, &cs, u->out);
+	return true;
+}
+
+void native_name_threads(struct walk *w, struct native_look *n)
+{
+	for (size_t i = 0; i < n->n && !w->nomem; i++)
+		w->nomem = !name_thread(w, n, &n->threads[i]);
 }

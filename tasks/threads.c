@@ -101,10 +101,12 @@ void walk_threads(struct walk *w)
 		if (!(w->what & SNAPSHOT_THREADS) && !out->task)
 			continue;
 		if (native)
-			native_thread(w, native, &t->threads[i], out);
+			native_unwind_thread(w, native, &t->threads[i], out);
 		if (out->python || w->what & SNAPSHOT_NATIVE)
 			n++;
 	}
+	if (native)
+		native_name_threads(w, native);
 	native_end(w, native);
 	/* The main thread first. The others of a core come in no order. */
 	if (n > 1) {

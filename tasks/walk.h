@@ -184,9 +184,12 @@ void walk_history(struct walk *w);
 
 /* native.c: C frames. NULL when memory is out. */
 struct native_look *native_begin(struct walk *w);
+/* Unwinds that thread's. out stays where it is. */
+void native_unwind_thread(struct walk *w, struct native_look *n, const struct thread *thread,
+			  struct thread_stack *out);
+/* Of all unwound so far: sets frames and broken of each out, whose task is known, and native
+ * of that task. */
+void native_name_threads(struct walk *w, struct native_look *n);
 void native_end(struct walk *w, struct native_look *n);
-/* Sets frames and broken of out, whose task is known, and native of that task. */
-void native_thread(struct walk *w, struct native_look *n, const struct thread *thread,
-		   struct thread_stack *out);
 
 #endif

@@ -61,6 +61,8 @@ const char *without_lto(struct arena *a, const char *symbol)
 
 void names_free(struct names *ns)
 {
+	free(ns->wanted);
+	map_free(&ns->asked);
 	map_free(&ns->known);
 	map_free(&ns->paths);
 }
@@ -82,32 +84,45 @@ static uint64_t code_at(uint64_t ip, bool exact, uint64_t *key)
 	return exact ? ip : ip - 1;
 }
 
-/* A stack has frames of a handful of modules; of more, those that come last are looked
- * for one by one. */
-#define MODULES_MAX 16
-
-void names_prepare(struct names *ns, const struct native_frame *frames, size_t n)
+void name_want(struct names *ns, uint64_t ip, bool exact)
 {
-	struct module *done[MODULES_MAX];
-	uint64_t *addrs = reallocarray(NULL, n + 1, sizeof *addrs), key, known;
-	size_t ndone = 0;
-	for (size_t i = 0; addrs && i < n && ndone < MODULES_MAX; i++) {
-		struct module *m = modules_by_addr(ns->modules, code_at(frames[i].ip, frames[i].exact, &key));
-		bool again = !m || map_get(&ns->known, key, &known);
-		for (size_t k = 0; k < ndone && !again; k++)
-			again = done[k] == m;
-		if (again)
-			continue;
-		size_t nm = 0;
-		for (size_t k = i; k < n; k++) {
-			uint64_t addr = code_at(frames[k].ip, frames[k].exact, &key);
-			if (modules_by_addr(ns->modules, addr) == m && !map_get(&ns->known, key, &known))
-				addrs[nm++] = addr;
-		}
-		module_functions_prepare(m, addrs, nm);
-		done[ndone++] = m;
+	uint64_t key, addr = code_at(ip, exact, &key);
+	struct module *m = map_get(&ns->known, key, NULL) ? NULL : modules_by_addr(ns->modules, addr);
+	if (!m || !map_add(&ns->asked, key, 1))
+		return;
+	if (ns->nwanted == ns->cap) {
+		size_t cap = ns->cap ? 2 * ns->cap : 128;
+		struct name_wanted *v = reallocarray(ns->wanted, cap, sizeof *v);
+		if (!v)
+			return;
+		ns->wanted = v;
+		ns->cap = cap;
+	}
+	ns->wanted[ns->nwanted++] = (struct name_wanted){ m, addr };
+}
+
+static int by_module(const void *a, const void *b)
+{
+	const struct name_wanted *x = a, *y = b;
+	uint64_t m = module_start(x->module), n = module_start(y->module);
+	return m != n ? (m > n) - (m < n) : (x->addr > y->addr) - (x->addr < y->addr);
+}
+
+/* Those of one module together. */
+static void look_for_wanted(struct names *ns)
+{
+	uint64_t *addrs = reallocarray(NULL, ns->nwanted, sizeof *addrs);
+	qsort(ns->wanted, ns->nwanted, sizeof *ns->wanted, by_module);
+	for (size_t i = 0; addrs && i < ns->nwanted;) {
+		struct module *m = ns->wanted[i].module;
+		size_t n = 0;
+		for (; i < ns->nwanted && ns->wanted[i].module == m; i++)
+			addrs[n++] = ns->wanted[i].addr;
+		module_functions_prepare(m, addrs, n);
 	}
 	free(addrs);
+	ns->nwanted = 0;
+	map_free(&ns->asked);
 }
 
 struct native_name *name_of(struct names *ns, uint64_t ip, bool exact)
@@ -115,6 +130,8 @@ struct native_name *name_of(struct names *ns, uint64_t ip, bool exact)
 	uint64_t known, key, addr = code_at(ip, exact, &key);
 	if (map_get(&ns->known, key, &known))
 		return (struct native_name *)(uintptr_t)known;
+	if (ns->nwanted)
+		look_for_wanted(ns);
 	struct native_name *n = arena_alloc(ns->arena, sizeof *n);
 	if (!n)
 		return NULL;

@@ -27,13 +27,17 @@ struct names {
 	struct arena *arena;
 	struct map known;        /* 2 * address + exact → struct native_name * */
 	struct map paths;        /* module's start → char * */
+	/* Wanted, and not yet looked for: */
+	struct name_wanted { struct module *module; uint64_t addr; } *wanted;
+	size_t nwanted, cap;
+	struct map asked;        /* those of them, as in known */
 	double line_seconds;     /* spent in name_line */
 };
 
 void names_free(struct names *ns);
-/* Looks for the names of n frames' addresses together, which costs less than name_of one
- * by one. */
-void names_prepare(struct names *ns, const struct native_frame *frames, size_t n);
+/* Says that it will be asked for: the names of all that are wanted cost hardly more than
+ * one. As name_of. */
+void name_want(struct names *ns, uint64_t ip, bool exact);
 /* exact: ip is the next instruction; else a return address, and what is asked for is
  * the call before it. NULL when memory is out. */
 struct native_name *name_of(struct names *ns, uint64_t ip, bool exact);
