@@ -21,6 +21,7 @@
 /* Who wants more of a section has all of it decompressed. */
 #define PREFIX_MAX (32u << 10)
 #define POPULATE_MAX (1u << 20) /* what is larger comes in huge pages, or not at all */
+#define STRING_FIRST 200u
 #define STRING_MAX 4096u
 
 struct unpacking {
@@ -215,17 +216,38 @@ const uint8_t *debugdata_at(struct debugdata *d, enum debug_section s, uint64_t 
 	return u->done >= offset + len ? u->bytes + offset : NULL;
 }
 
-struct cursor debugdata_cursor(struct debugdata *d, enum debug_section s, uint64_t offset, uint64_t most)
+static struct cursor over(const uint8_t *p, uint64_t len)
 {
-	uint64_t full = d->sections[s].full, left = offset < full ? full - offset : 0;
-	uint64_t len = left < most ? left : most;
-	const uint8_t *p = len ? debugdata_at(d, s, offset, len) : NULL;
 	static const uint8_t none[1];
 	return p ? (struct cursor){ p, p + len, false } : (struct cursor){ none, none, true };
 }
 
+static uint64_t as_many(const struct debugdata *d, enum debug_section s, uint64_t offset, uint64_t most)
+{
+	uint64_t full = d->sections[s].full, left = offset < full ? full - offset : 0;
+	return left < most ? left : most;
+}
+
+struct cursor debugdata_cursor(struct debugdata *d, enum debug_section s, uint64_t offset, uint64_t most)
+{
+	uint64_t len = as_many(d, s, offset, most);
+	return over(len ? debugdata_at(d, s, offset, len) : NULL, len);
+}
+
+struct cursor debugdata_pass(struct debugdata *d, enum debug_section s, uint64_t offset, uint64_t most, void *buf)
+{
+	uint64_t len = as_many(d, s, offset, most);
+	if (d->sections[s].unpacking || !len)
+		return debugdata_cursor(d, s, offset, most);
+	return over(elf_copy(d->elf, d->sections[s].offset + offset, len, buf) ? buf : NULL, len);
+}
+
 const char *debugdata_string(struct debugdata *d, enum debug_section s, uint64_t offset)
 {
-	struct cursor c = debugdata_cursor(d, s, offset, STRING_MAX);
+	struct cursor c = debugdata_cursor(d, s, offset, STRING_FIRST);
+	const char *text = cursor_string(&c);
+	if (text)
+		return text;
+	c = debugdata_cursor(d, s, offset, STRING_MAX);
 	return cursor_string(&c);
 }

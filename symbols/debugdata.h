@@ -43,6 +43,9 @@ bool debugdata_compressed(const struct debugdata *d, enum debug_section s);
 const uint8_t *debugdata_at(struct debugdata *d, enum debug_section s, uint64_t offset, uint64_t len);
 /* The same, or as many of them as the section has. */
 struct cursor debugdata_cursor(struct debugdata *d, enum debug_section s, uint64_t offset, uint64_t most);
+/* The same for what is read once, from end to end: it may be put into buf, of `most` bytes,
+ * and is good for as long as that. */
+struct cursor debugdata_pass(struct debugdata *d, enum debug_section s, uint64_t offset, uint64_t most, void *buf);
 const char *debugdata_string(struct debugdata *d, enum debug_section s, uint64_t offset);
 
 #endif

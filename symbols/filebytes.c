@@ -12,7 +12,7 @@
 #define BLOCK 4096u
 #define GRAIN 256u             /* pieces begin at multiples of it */
 #define PIECE 512u             /* bytes read at least */
-#define SMALL 1024u            /* bytes asked for at most to have them as a piece */
+#define SMALL 4096u            /* bytes asked for at most to have them as a piece */
 #define BLOCK_PIECES 8u        /* pieces of one block, before all of it is read */
 #define WHOLE 0xffu
 

@@ -2,9 +2,9 @@
  * ends in a short read (a mapping of it would end in SIGBUS).
  *
  * Memory that is touched first costs ten times what the call costs that fills it. So what
- * is asked for here and there comes in pieces of some hundred bytes, which lie close
- * together; only where there are several of one block, or much is asked for, come whole
- * blocks, at their own places in an area as large as the file.
+ * is asked for here and there comes in pieces, of half a kilobyte or a little more than was
+ * asked for, which lie close together; only where there are many of one block, or much is
+ * asked for, come whole blocks, at their own places in an area as large as the file.
  *
  * Pointers live as long as the struct filebytes. */
 #ifndef ASYNCMON_SYMBOLS_FILEBYTES_H

@@ -210,10 +210,10 @@ out:
 	return c.bad ? STOP_END : why;
 }
 
-static struct cursor bytes_at(const struct lineprog *lp, struct debugdata *d, uint64_t at)
+static struct cursor bytes_at(const struct lineprog *lp, struct debugdata *d, uint64_t at, uint8_t buf[PIECE + SLACK])
 {
 	uint64_t left = lp->end - at;
-	return debugdata_cursor(d, DEBUG_LINE, at, left < PIECE + SLACK ? left : PIECE + SLACK);
+	return debugdata_pass(d, DEBUG_LINE, at, left < PIECE + SLACK ? left : PIECE + SLACK, buf);
 }
 
 static bool add(struct lineprog *lp, uint64_t end)
@@ -250,7 +250,8 @@ bool lineprog_run(struct lineprog *lp, struct debugdata *d, struct line_steps *s
 {
 	if (lp->ended)
 		return false;
-	struct cursor c = bytes_at(lp, d, lp->at);
+	uint8_t buf[PIECE + SLACK];
+	struct cursor c = bytes_at(lp, d, lp->at, buf);
 	struct line_row r = lp->row, before;
 	const uint8_t *from = c.p, *soft = lp->inside ? c.p + PIECE : c.p;
 	bool was = lp->inside;
@@ -284,7 +285,8 @@ bool lineprog_find(const struct lineprog *lp, struct debugdata *d, struct line_s
 		i = lp->ended ? lp->n : i + 1;
 	if (i >= lp->n)
 		return false;
-	struct cursor c = bytes_at(lp, d, lp->code + lp->pieces[i].at);
+	uint8_t buf[PIECE + SLACK];
+	struct cursor c = bytes_at(lp, d, lp->code + lp->pieces[i].at, buf);
 	struct line_row r = lp->pieces[i].row;
 	bool inside = true;
 	return rows(lp, steps(st, lp), &c, c.end, addr, &inside, &r, row) == STOP_PAST;

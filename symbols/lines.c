@@ -31,7 +31,6 @@ struct lines {
 	struct debugdata d;
 	struct unit_ranges units;     /* by .debug_aranges */
 	struct unit_ranges sequences; /* by all programs: their offsets */
-	size_t nsorted;          /* sequences that are in order */
 	uint64_t gather_at;      /* the next program to be run for that */
 	bool units_read, refused;
 	uint64_t *filled;        /* offsets of programs that are not empty, in order */
@@ -147,22 +146,6 @@ static uint64_t next_program(struct lines *ls, const struct lineprog *lp)
 	return lp->end > lp->offset && lp->end < debugdata_size(&ls->d, DEBUG_LINE) ? lp->end : 0;
 }
 
-/* Of the ranges gathered, the last ones are not sorted: sorting all again for each
- * question costs more than to look at them. */
-static const struct unit_range *gathered(struct lines *ls, uint64_t vaddr)
-{
-	struct unit_ranges *rs = &ls->sequences;
-	if (rs->n - ls->nsorted > 64 + ls->nsorted / 2 || ls->gather_at == NO_MORE) {
-		if (rs->n > ls->nsorted)
-			unit_ranges_sort(rs);
-		ls->nsorted = rs->n;
-	}
-	for (size_t i = ls->nsorted; i < rs->n; i++)
-		if (vaddr >= rs->v[i].start && vaddr < rs->v[i].end)
-			return &rs->v[i];
-	return unit_ranges_find(&(struct unit_ranges){ .v = rs->v, .n = ls->nsorted }, vaddr);
-}
-
 /* Runs a program whole, and adds what it speaks of: pieces that follow on each other
  * as one. *found: vaddr is of it. */
 static bool gather_one(struct lines *ls, struct lineprog *lp, uint64_t vaddr, bool *found)
@@ -184,7 +167,7 @@ static bool gather_one(struct lines *ls, struct lineprog *lp, uint64_t vaddr, bo
 /* Runs all programs, until one speaks of vaddr. */
 static struct program *gather(struct lines *ls, uint64_t vaddr)
 {
-	const struct unit_range *r = gathered(ls, vaddr);
+	const struct unit_range *r = unit_ranges_find(&ls->sequences, vaddr);
 	bool found = false;
 	if (r)
 		return program_at(ls, r->unit);

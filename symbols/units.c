@@ -7,8 +7,11 @@
 
 #define ARANGES_MAX (16u << 20)
 #define RANGES_MAX (1u << 20)
-#define UNIT_HEAD 8192u        /* header and first entry; a producer's name may be long */
-#define ABBREVS_FIRST 8192u
+#define LOOKED_MAX 64u         /* at each range, before they are sorted */
+#define WINDOW 8192u
+#define UNIT_FIRST 512u        /* header and first entry, but a producer's name may be long */
+#define UNIT_MAX 8192u
+#define ABBREVS_FIRST 1024u
 #define ABBREVS_MAX (256u << 10)
 #define ATTRIBUTES_MAX 64
 
@@ -18,19 +21,23 @@ void unit_ranges_free(struct unit_ranges *rs)
 	*rs = (struct unit_ranges){ 0 };
 }
 
+static bool reserve(struct unit_ranges *rs, size_t cap)
+{
+	struct unit_range *v = cap <= RANGES_MAX ? reallocarray(rs->v, cap, sizeof *v) : NULL;
+	if (v) {
+		rs->v = v;
+		rs->cap = cap;
+	}
+	return v;
+}
+
 bool unit_ranges_add(struct unit_ranges *rs, uint64_t start, uint64_t end, uint64_t unit)
 {
 	if (!start || end <= start)
 		return true;
-	if (rs->n == rs->cap) {
-		size_t cap = rs->cap ? 2 * rs->cap : 256;
-		struct unit_range *v = cap <= RANGES_MAX ? reallocarray(rs->v, cap, sizeof *v) : NULL;
-		if (!v)
-			return false;
-		rs->v = v;
-		rs->cap = cap;
-	}
-	rs->v[rs->n++] = (struct unit_range){ start, end, unit, rs->units };
+	if (unit > UINT32_MAX || (rs->n == rs->cap && !reserve(rs, rs->cap ? 2 * rs->cap : 256)))
+		return false;
+	rs->v[rs->n++] = (struct unit_range){ start, end, (uint32_t)unit, rs->units };
 	return true;
 }
 
@@ -40,23 +47,34 @@ static int order(const void *a, const void *b)
 	return (x->start > y->start) - (x->start < y->start);
 }
 
-void unit_ranges_sort(struct unit_ranges *rs)
+static const struct unit_range *find_sorted(const struct unit_range *v, size_t n, uint64_t addr)
 {
-	if (rs->n)
-		qsort(rs->v, rs->n, sizeof *rs->v, order);
-}
-
-const struct unit_range *unit_ranges_find(const struct unit_ranges *rs, uint64_t addr)
-{
-	size_t lo = 0, hi = rs->n;
+	size_t lo = 0, hi = n;
 	while (lo < hi) { /* the last that starts at or below */
 		size_t mid = lo + (hi - lo) / 2;
-		if (rs->v[mid].start <= addr)
+		if (v[mid].start <= addr)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	return lo && addr < rs->v[lo - 1].end ? &rs->v[lo - 1] : NULL;
+	return lo && addr < v[lo - 1].end ? &v[lo - 1] : NULL;
+}
+
+const struct unit_range *unit_ranges_find(struct unit_ranges *rs, uint64_t addr)
+{
+	if (rs->looked > LOOKED_MAX * rs->n) {
+		qsort(rs->v, rs->n, sizeof *rs->v, order);
+		rs->nsorted = rs->n;
+		rs->looked = 0;
+	}
+	const struct unit_range *best = NULL;
+	if (!rs->n)
+		return NULL;
+	for (const struct unit_range *r = rs->v + rs->nsorted; r < rs->v + rs->n; r++)
+		if (addr >= r->start && addr < r->end && (!best || r->start > best->start))
+			best = r;
+	rs->looked += rs->n - rs->nsorted;
+	return best ? best : find_sorted(rs->v, rs->nsorted, addr);
 }
 
 /* One unit's ranges. False: no more can be read, or kept. */
@@ -94,10 +112,22 @@ void unit_ranges_read(struct unit_ranges *rs, struct debugdata *d)
 	uint64_t size = debugdata_size(d, DEBUG_ARANGES);
 	if (!size || size > ARANGES_MAX)
 		return;
-	struct cursor c = debugdata_cursor(d, DEBUG_ARANGES, 0, size);
-	while (cursor_left(&c) && read_set(rs, &c))
-		;
-	unit_ranges_sort(rs);
+	reserve(rs, size / 16 < RANGES_MAX ? size / 16 : RANGES_MAX);
+	for (uint64_t at = 0; at < size;) {
+		uint8_t buf[WINDOW];
+		struct cursor c = debugdata_pass(d, DEBUG_ARANGES, at, WINDOW, buf);
+		const uint8_t *from = c.p, *done = from;
+		while (cursor_left(&c) && read_set(rs, &c))
+			done = c.p;
+		if (done == from) { /* larger than that, or the last */
+			c = debugdata_cursor(d, DEBUG_ARANGES, at, size);
+			from = c.p;
+			if (!read_set(rs, &c))
+				return;
+			done = c.p;
+		}
+		at += (uint64_t)(done - from);
+	}
 }
 
 struct header {
@@ -257,21 +287,33 @@ static bool read_entry(struct debugdata *d, struct cursor *c, struct cursor *abb
 	return found;
 }
 
-bool unit_read(struct debugdata *d, uint64_t offset, struct unit *u)
+static bool read_head(struct debugdata *d, uint64_t offset, uint64_t most, struct unit *u, bool *cut)
 {
 	struct header h = { 0 };
-	struct cursor c = debugdata_cursor(d, DEBUG_INFO, offset, UNIT_HEAD);
+	struct cursor c = debugdata_cursor(d, DEBUG_INFO, offset, most);
+	uint8_t buf[ABBREVS_FIRST];
 	*u = (struct unit){ 0 };
+	*cut = false;
 	if (!read_header(&c, &h))
 		return false;
 	uint64_t code = cursor_uleb(&c);
 	if (!code || c.bad)
 		return false;
-	struct cursor abbrev = debugdata_cursor(d, DEBUG_ABBREV, h.abbrevs, ABBREVS_FIRST);
-	if (!find_abbrev(&abbrev, code)) {
+	struct cursor entry = c, abbrev = debugdata_pass(d, DEBUG_ABBREV, h.abbrevs, sizeof buf, buf);
+	bool whole = cursor_left(&abbrev) < sizeof buf;
+	bool found = find_abbrev(&abbrev, code) && read_entry(d, &entry, &abbrev, &h, u);
+	/* The abbreviation, or its attributes, may be further on. */
+	if (abbrev.bad && !whole) {
+		entry = c;
 		abbrev = debugdata_cursor(d, DEBUG_ABBREV, h.abbrevs, ABBREVS_MAX);
-		if (!find_abbrev(&abbrev, code))
-			return false;
+		found = find_abbrev(&abbrev, code) && read_entry(d, &entry, &abbrev, &h, u);
 	}
-	return read_entry(d, &c, &abbrev, &h, u);
+	*cut = entry.bad;
+	return found;
+}
+
+bool unit_read(struct debugdata *d, uint64_t offset, struct unit *u)
+{
+	bool cut, found = read_head(d, offset, UNIT_FIRST, u, &cut);
+	return cut ? read_head(d, offset, UNIT_MAX, u, &cut) : found;
 }

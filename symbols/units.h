@@ -7,23 +7,25 @@
 
 struct unit_range {
 	uint64_t start, end;
-	uint64_t unit;           /* offset in .debug_info; of whoever made the range else */
-	size_t nth;              /* its place among the units that have ranges */
+	uint32_t unit;           /* offset in .debug_info; of whoever made the range else */
+	uint32_t nth;            /* its place among the units that have ranges */
 };
 
+/* Put in order when that costs less than to look at all of them once more. */
 struct unit_ranges {
 	struct unit_range *v;
 	size_t n, cap;
-	size_t units;            /* that have a range */
+	size_t nsorted;          /* the first ones, which are in order */
+	size_t looked;           /* at the others, so far */
+	uint32_t units;          /* that have a range */
 };
 
 void unit_ranges_free(struct unit_ranges *rs);
 /* False when memory is out, or there are far too many. Ranges at 0 are left out: they
  * are of what the linker dropped. */
 bool unit_ranges_add(struct unit_ranges *rs, uint64_t start, uint64_t end, uint64_t unit);
-void unit_ranges_sort(struct unit_ranges *rs);
-/* Of sorted ones the one that holds addr, or NULL. */
-const struct unit_range *unit_ranges_find(const struct unit_ranges *rs, uint64_t addr);
+/* The one that holds addr, or NULL; good until the next call. */
+const struct unit_range *unit_ranges_find(struct unit_ranges *rs, uint64_t addr);
 /* Adds all that .debug_aranges says. */
 void unit_ranges_read(struct unit_ranges *rs, struct debugdata *d);
 
