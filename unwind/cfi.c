@@ -9,6 +9,7 @@
 #define RA_COLUMN 16           /* x86-64 psABI: the return address */
 #define FIRST_READ 128u        /* most FDEs are smaller */
 #define READ 1024u             /* of those that are not */
+#define RECORD_MAX (1u << 20)  /* bytes */
 #define NESTED_MAX 16          /* remembered states; compilers nest them a few deep */
 #define LOG_MAX 65535u         /* bytes; an evaluation loop has some thousands */
 
@@ -16,7 +17,6 @@
 struct reader {
 	struct unwind_bytes *bytes;
 	uint64_t at, end;        /* of those that are not in buf */
-	uint64_t *walked;
 	size_t pos, n;
 	bool bad;                /* they ended, or are unknown: all there is is 0 */
 	uint8_t buf[READ];
@@ -34,7 +34,6 @@ struct cie {
 static void reader_init(struct reader *r, struct cfi *c, uint64_t at, uint64_t end)
 {
 	r->bytes = c->bytes;
-	r->walked = &c->walked;
 	r->at = at;
 	r->end = end;
 	r->pos = r->n = 0;
@@ -49,7 +48,6 @@ static bool refill(struct reader *r)
 	r->pos = 0;
 	r->n = r->bad || !want ? 0 : bytes_some(r->bytes, r->at, r->buf, want);
 	r->at += r->n;
-	*r->walked += r->n;
 	r->bad = !r->n;
 	return r->n;
 }
@@ -57,6 +55,11 @@ static bool refill(struct reader *r)
 static bool more(const struct reader *r)
 {
 	return r->pos < r->n || r->at < r->end;
+}
+
+static uint64_t place(const struct reader *r)
+{
+	return r->at - (r->n - r->pos);
 }
 
 static uint8_t next(struct reader *r)
@@ -135,6 +138,7 @@ struct state {
 struct program {
 	uint8_t *log;            /* instructions, LOG_MAX bytes */
 	uint64_t loc, code_align;
+	uint64_t *walked;
 	struct state now, remembered[NESTED_MAX];
 	size_t nremembered;
 };
@@ -244,6 +248,7 @@ static void restore(struct program *p, struct reader *r)
 /* Runs it as far as it speaks of ip. */
 static bool run(struct program *p, struct reader *r, uint64_t ip)
 {
+	uint64_t from = place(r);
 	while (more(r) && !r->bad && p->loc <= ip) {
 		uint8_t op = next(r);
 		if (op >> 6 == DW_CFA_advance_loc >> 6) {
@@ -260,6 +265,7 @@ static bool run(struct program *p, struct reader *r, uint64_t ip)
 		default: take(p, r, op);
 		}
 	}
+	*p->walked += place(r) - from;
 	return !r->bad;
 }
 
@@ -280,6 +286,7 @@ static bool write(const struct program *p, uint8_t out[CFI_ROW_MAX], size_t *n)
 static void program_init(struct program *p, struct cfi *c, uint64_t loc, uint64_t code_align)
 {
 	p->log = c->log;
+	p->walked = &c->walked;
 	p->loc = loc;
 	p->code_align = code_align;
 	p->now = (struct state){ 0 };
@@ -308,11 +315,6 @@ static void read_augmentation(struct reader *r, struct cie *cie, const char *aug
 		default: return;
 		}
 	}
-}
-
-static uint64_t place(const struct reader *r)
-{
-	return r->at - (r->n - r->pos);
 }
 
 static bool read_header(struct reader *r, struct cie *cie)
@@ -351,7 +353,7 @@ static uint64_t open_record(struct reader *r, struct cfi *c, uint64_t at)
 {
 	reader_init(r, c, at, at + 4 + UINT32_MAX);
 	uint64_t len = fixed(r, 4);
-	if (r->bad || !len || len == UINT32_MAX)
+	if (r->bad || !len || len > RECORD_MAX)
 		return 0;
 	r->end = at + 4 + len;
 	if (r->at > r->end) {
