@@ -24,7 +24,7 @@ struct reader {
 
 struct cie {
 	uint64_t code_align;
-	int64_t data_align;
+	int8_t data_align;
 	uint8_t encoding;        /* of its FDEs' addresses */
 	bool augmented, signal, defines_cfa;
 	size_t n;
@@ -329,9 +329,11 @@ static bool read_header(struct reader *r, struct cie *cie)
 		aug[n] = (char)next(r);
 	} while (aug[n++]);
 	cie->code_align = uleb(r);
-	cie->data_align = sleb(r);
+	int64_t data_align = sleb(r);
+	cie->data_align = (int8_t)data_align;
 	uint64_t column = version == 1 ? next(r) : uleb(r);
-	if (r->bad || id || (version != 1 && version != 3) || column != RA_COLUMN || (aug[0] && aug[0] != 'z'))
+	if (r->bad || id || (version != 1 && version != 3) || column != RA_COLUMN ||
+	    data_align < -64 || data_align > 63 || (aug[0] && aug[0] != 'z'))
 		return false;
 	cie->augmented = aug[0];
 	if (cie->augmented) {

@@ -170,19 +170,6 @@ static uint8_t *put(uint8_t *to, const void *bytes, size_t n)
 	return to + n;
 }
 
-static uint8_t *put_sleb(uint8_t *to, int64_t v)
-{
-	for (;;) {
-		uint8_t b = v & 0x7f;
-		v >>= 7;
-		if ((v == 0 && !(b & 0x40)) || (v == -1 && b & 0x40)) {
-			*to++ = b;
-			return to;
-		}
-		*to++ = b | 0x80;
-	}
-}
-
 /* Fills in the length field that a record begins with. */
 static void put_length(uint8_t *record, const uint8_t *end)
 {
@@ -199,7 +186,7 @@ static void write_row(const struct cfi_row *row, uint8_t *to)
 	if (row->signal)
 		*p++ = 'S';
 	p = put(p, align, sizeof align);
-	p = put_sleb(p, row->data_align);
+	*p++ = row->data_align & 0x7f; /* SLEB128 */
 	p = put(p, tail, sizeof tail);
 	p = put(p, row->initial, row->ninitial);
 	put_length(cie, p);
