@@ -20,7 +20,10 @@ CPPFLAGS += -D_GNU_SOURCE -I. $(if $(DEFLATE),-DWITH_LIBDEFLATE) $(shell pkg-con
 # libiberty: names of C++ and Rust as they were written, by the demangler that gdb uses;
 # libstdc++'s knows no Rust. Static, and it has no pkg-config file.
 LDLIBS  += $(shell pkg-config --libs $(PKGS) 2>/dev/null) -liberty -lpthread -lm
-ALL_CFLAGS = $(CSTD) $(WARN) $(CFLAGS) $(CPPFLAGS) -MMD -MP $(SAN)
+# What is read from a target is hostile, and often root reads it.
+HARDEN  ?= $(if $(SAN),,-fstack-protector-strong -D_FORTIFY_SOURCE=2)
+LDFLAGS += -Wl,-z,relro -Wl,-z,now
+ALL_CFLAGS = $(CSTD) $(WARN) $(CFLAGS) $(HARDEN) $(CPPFLAGS) -MMD -MP $(SAN)
 
 # `make V=1` shows every command whole.
 say = $(if $(V),,@printf '  %-6s %s\n' $1 $2;)
