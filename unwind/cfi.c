@@ -418,8 +418,10 @@ static uint64_t encoded(struct reader *r, uint8_t encoding)
 	uint64_t at = place(r);
 	size_t size = encoded_size(encoding);
 	uint64_t v = fixed(r, size);
-	if (!size || encoding & ~(0x0f | DW_EH_PE_pcrel))
+	if (!size || encoding & ~(0x0f | DW_EH_PE_pcrel)) {
 		r->bad = true;
+		return 0;
+	}
 	if (size < 8 && encoding & 0x08 && v >> (8 * size - 1))
 		v |= UINT64_MAX << (8 * size);
 	return v + (encoding & DW_EH_PE_pcrel ? at : 0);

@@ -172,6 +172,8 @@ static size_t compare(struct ehframes *es, struct module *m)
 		seen += mine;
 		free(frame);
 	}
+	if (cfi)
+		dwarf_cfi_end(cfi);
 	elf_end(elf);
 	return seen;
 }
