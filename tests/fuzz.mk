@@ -1,4 +1,4 @@
-# fuzz: libFuzzer over cores, ELF files and objects, under sanitizers, FUZZ_SECONDS for each target.
+# fuzz: libFuzzer over cores, ELF files, unwind data and objects, under sanitizers, FUZZ_SECONDS for each target.
 # Seeds are made; what was found to matter is kept in build/fuzz/corpus.
 
 FUZZ_SECONDS ?= 60
@@ -16,6 +16,7 @@ fuzz: all
 	@mkdir -p $(FUZZ:%=$(FUZZ_DIR)/corpus/%) $(FUZZ_DIR)/found
 	@$(FUZZ_DIR)/seeds $(FUZZ_DIR)/corpus/fuzz_core
 	@tests/fuzz/elf_seeds $(FUZZ_DIR)/corpus/fuzz_elf
+	@tests/fuzz/frame_seeds $(FUZZ_DIR)/corpus/fuzz_unwind
 	@test -e $(FUZZ_DIR)/core || /usr/bin/python3 tests/fuzz/make_core.py $(FUZZ_DIR)
 	@for f in $(FUZZ); do \
 		printf '  FUZZ   %s %ss\n' $$f $(FUZZ_SECONDS); \
