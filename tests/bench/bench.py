@@ -70,8 +70,9 @@ def pauses(pid):
 
 
 def cold_stacks():
-    """What one thread's C frames cost when nothing is known yet: unwinding and
-    names, and apart from them source lines; least of ROUNDS."""
+    """What one thread's C frames cost, unwinding and names, and apart from them
+    source lines: at the first look, when nothing is known yet, and at later ones
+    of a session, of which each unwinds anew. Least of ROUNDS."""
     for name in ("debian-3.11", "pyenv-3.12", "pyenv-3.13", "sid-3.14",
                  "sid-3.15"):
         interp = pick(name)
@@ -80,18 +81,23 @@ def cold_stacks():
         t = Target(interp, "native.py", ("syscall",))
         try:
             time.sleep(0.5)
-            frames, lines = [], []
+            looks = []
             for _ in range(ROUNDS):
-                p = subprocess.run([DUMP, str(t.pid)], stderr=subprocess.PIPE,
+                p = subprocess.run([DUMP, str(t.pid), "-n", "3"],
+                                   stderr=subprocess.PIPE,
                                    stdout=subprocess.DEVNULL)
-                got = re.search(r"native: .*walk ([\d.]+) ms, lines ([\d.]+)",
-                                p.stderr.decode())
-                if got:
-                    lines.append(float(got[2]))
-                    frames.append(float(got[1]) - lines[-1])
-            print("cold stack, %s: frames and names %s, source lines %s" % (
-                name, num(min(frames, default=None)),
-                num(min(lines, default=None))))
+                got = re.findall(
+                    r"native: .*walk ([\d.]+) ms, lines ([\d.]+)",
+                    p.stderr.decode())
+                looks.append([(float(w) - float(l), float(l))
+                              for w, l in got])
+            first = [min(x) for x in zip(*[r[0] for r in looks if r])]
+            later = [min(x) for x in zip(*[y for r in looks for y in r[1:]])]
+            if first and later:
+                print("cold stack, %s: frames and names %s, source lines %s; "
+                      "later looks %s, %s" % (name, num(first[0]),
+                                              num(first[1]), num(later[0]),
+                                              num(later[1])))
         finally:
             t.stop()
 
