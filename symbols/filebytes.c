@@ -17,8 +17,9 @@
 #define WHOLE 0xffu
 
 struct piece {
+	struct piece *next;
 	uint64_t start, end; /* offsets */
-	uint8_t bytes[];
+	_Alignas(16) uint8_t bytes[];
 };
 _Static_assert(sizeof(struct piece) % 16 == 0, "bytes are aligned as in the file");
 
@@ -32,11 +33,7 @@ err_t filebytes_open(struct filebytes *f, int fd, uint64_t least)
 	}
 	f->size = (uint64_t)st.st_size;
 	f->blocks = calloc(f->size / BLOCK + 1, 1);
-	f->area = mmap(NULL, f->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (f->area == MAP_FAILED)
-		f->area = NULL;
-	f->arena = arena_new();
-	if (f->blocks && f->area && f->arena)
+	if (f->blocks)
 		return NULL;
 	filebytes_close(f);
 	return ERR_NOMEM;
@@ -48,7 +45,10 @@ void filebytes_close(struct filebytes *f)
 		munmap(f->area, f->size);
 	free(f->blocks);
 	map_free(&f->pieces);
-	arena_free(f->arena);
+	for (struct piece *p = f->all, *next; p; p = next) {
+		next = p->next;
+		free(p);
+	}
 	if (f->fd >= 0)
 		close(f->fd);
 	*f = (struct filebytes){ .fd = -1 };
@@ -75,9 +75,20 @@ bool filebytes_copy(const struct filebytes *f, uint64_t offset, uint64_t len, vo
 	return inside(f, offset, len) && read_at(f, offset, len, to);
 }
 
+static bool reserve(struct filebytes *f)
+{
+	if (f->area)
+		return true;
+	void *p = mmap(NULL, f->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	f->area = p == MAP_FAILED ? NULL : p;
+	return f->area;
+}
+
 /* Blocks first to last, those that are missing side by side in one call. */
 static bool fetch(struct filebytes *f, uint64_t first, uint64_t last)
 {
+	if (!reserve(f))
+		return false;
 	for (uint64_t b = first; b <= last;) {
 		uint64_t end = b;
 		while (end <= last && f->blocks[end] != WHOLE)
@@ -119,11 +130,13 @@ static struct piece *read_piece(struct filebytes *f, uint64_t offset, uint64_t l
 		end = start + PIECE;
 	if (end > f->size)
 		end = f->size;
-	struct piece *p = arena_alloc(f->arena, sizeof *p + (end - start));
-	if (!p || !read_at(f, start, end - start, p->bytes))
+	struct piece *p = malloc(sizeof *p + (end - start));
+	if (!p || !read_at(f, start, end - start, p->bytes)) {
+		free(p);
 		return NULL;
-	p->start = start;
-	p->end = end;
+	}
+	*p = (struct piece){ f->all, start, end };
+	f->all = p;
 	for (uint64_t at = start; at < end; at += GRAIN)
 		if (!map_set(&f->pieces, at / GRAIN + 1, (uint64_t)(uintptr_t)p))
 			return NULL;

@@ -10,17 +10,18 @@
 #ifndef ASYNCMON_SYMBOLS_FILEBYTES_H
 #define ASYNCMON_SYMBOLS_FILEBYTES_H
 
-#include "base/arena.h"
 #include "base/err.h"
 #include "base/map.h"
+
+struct piece;
 
 struct filebytes {
 	int fd;
 	uint64_t size;
-	uint8_t *area;           /* size bytes, reserved */
+	uint8_t *area;           /* size bytes, reserved; NULL: no block was needed whole yet */
 	uint8_t *blocks;         /* of each block: how many pieces there are, or that it is whole */
-	struct map pieces;       /* place in the file → struct piece *, the last one that holds it */
-	struct arena *arena;     /* of the pieces */
+	struct piece *all;       /* the pieces */
+	struct map pieces;       /* place in the file → the last one that holds it */
 };
 
 /* Takes the descriptor over, also when it fails: E_BADDATA for what is no file of bytes,
