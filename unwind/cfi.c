@@ -270,7 +270,7 @@ static bool run(struct program *p, struct reader *r, uint64_t ip)
 }
 
 /* What it came to, as instructions. False: too many. */
-static bool write(const struct program *p, uint8_t out[CFI_ROW_MAX], size_t *n)
+static bool compose(const struct program *p, uint8_t out[CFI_ROW_MAX], size_t *n)
 {
 	*n = 0;
 	for (unsigned k = 0; k < KINDS; k++) {
@@ -372,7 +372,7 @@ static struct cie *read_cie(struct cfi *c, uint64_t at)
 	struct cie cie = { .encoding = DW_EH_PE_absptr };
 	struct program p;
 	program_init(&p, c, 0, 0);
-	if (!open_record(&r, c, at) || !read_header(&r, &cie) || !run(&p, &r, 0) || !write(&p, out, &cie.n))
+	if (!open_record(&r, c, at) || !read_header(&r, &cie) || !run(&p, &r, 0) || !compose(&p, out, &cie.n))
 		return NULL;
 	struct cie *kept = malloc(sizeof *kept + cie.n);
 	if (kept) {
@@ -452,7 +452,7 @@ bool cfi_row(struct cfi *c, uint64_t fde, uint64_t ip, struct cfi_row *out)
 		return false;
 	struct program p;
 	program_init(&p, c, out->start, cie->code_align);
-	if (!run(&p, &r, ip) || !(cie->defines_cfa || p.now.last[CFA].len) || !write(&p, out->instructions, &out->n))
+	if (!run(&p, &r, ip) || !(cie->defines_cfa || p.now.last[CFA].len) || !compose(&p, out->instructions, &out->n))
 		return false;
 	memcpy(out->initial, cie->instructions, cie->n);
 	out->ninitial = cie->n;
