@@ -67,8 +67,9 @@ size_t bytes_some(struct unwind_bytes *b, uint64_t addr, void *buf, size_t most)
 		return len;
 	}
 	len = pick_file(b, addr) ? elf_copy_at(b->file, addr - b->file_bias, least(most, b->file_end - addr), buf) : 0;
-	if (len || image_read(b->target->image, addr, buf, most))
-		return len ? len : most;
+	if (len)
+		return len;
+	/* No further than its page: what is behind it may not be known. */
 	len = least(most, IMAGE_PAGE - addr % IMAGE_PAGE);
 	return image_read(b->target->image, addr, buf, len) ? len : 0;
 }

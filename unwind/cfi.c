@@ -9,7 +9,7 @@
 #define RA_COLUMN 16           /* x86-64 psABI: the return address */
 #define FIRST_READ 128u        /* most FDEs are smaller */
 #define READ 1024u             /* of those that are not */
-#define RECORD_MAX (1u << 20)  /* bytes */
+#define RECORD_MAX (256u << 10) /* bytes; the largest that was seen has 34,000 */
 #define NESTED_MAX 16          /* remembered states; compilers nest them a few deep */
 #define LOG_MAX 65535u         /* bytes; an evaluation loop has some thousands */
 
@@ -26,7 +26,7 @@ struct cie {
 	uint64_t code_align;
 	int8_t data_align;
 	uint8_t encoding;        /* of its FDEs' addresses */
-	bool augmented, signal, defines_cfa;
+	bool augmented, signal, defines_cfa, by_expression;
 	size_t n;
 	uint8_t instructions[];
 };
@@ -107,8 +107,15 @@ static int64_t sleb(struct reader *r)
 
 static void skip(struct reader *r, uint64_t n)
 {
-	for (; n && !r->bad; n--)
-		next(r);
+	uint64_t here = r->n - r->pos;
+	if (n <= here) {
+		r->pos += n;
+	} else if (r->bad || n - here > r->end - r->at) {
+		r->bad = true;
+	} else {
+		r->at += n - here;
+		r->pos = r->n;
+	}
 }
 
 /* 0: not known. */
@@ -270,11 +277,15 @@ static bool run(struct program *p, struct reader *r, uint64_t ip)
 }
 
 /* What it came to, as instructions. False: too many. */
-static bool compose(const struct program *p, uint8_t out[CFI_ROW_MAX], size_t *n)
+static bool compose(const struct program *p, uint8_t out[CFI_ROW_MAX], size_t *n, bool *by_expression)
 {
 	*n = 0;
+	*by_expression = false;
 	for (unsigned k = 0; k < KINDS; k++) {
 		size_t len = p->now.last[k].len;
+		uint8_t op = len ? p->log[p->now.last[k].at] : DW_CFA_nop;
+		if (op == DW_CFA_def_cfa_expression || op == DW_CFA_expression || op == DW_CFA_val_expression)
+			*by_expression = true;
 		if (len > CFI_ROW_MAX - *n)
 			return false;
 		memcpy(out + *n, p->log + p->now.last[k].at, len);
@@ -372,7 +383,7 @@ static struct cie *read_cie(struct cfi *c, uint64_t at)
 	struct cie cie = { .encoding = DW_EH_PE_absptr };
 	struct program p;
 	program_init(&p, c, 0, 0);
-	if (!open_record(&r, c, at) || !read_header(&r, &cie) || !run(&p, &r, 0) || !compose(&p, out, &cie.n))
+	if (!open_record(&r, c, at) || !read_header(&r, &cie) || !run(&p, &r, 0) || !compose(&p, out, &cie.n, &cie.by_expression))
 		return NULL;
 	struct cie *kept = malloc(sizeof *kept + cie.n);
 	if (kept) {
@@ -452,8 +463,10 @@ bool cfi_row(struct cfi *c, uint64_t fde, uint64_t ip, struct cfi_row *out)
 		return false;
 	struct program p;
 	program_init(&p, c, out->start, cie->code_align);
-	if (!run(&p, &r, ip) || !(cie->defines_cfa || p.now.last[CFA].len) || !compose(&p, out->instructions, &out->n))
+	if (!run(&p, &r, ip) || !(cie->defines_cfa || p.now.last[CFA].len) ||
+	    !compose(&p, out->instructions, &out->n, &out->by_expression))
 		return false;
+	out->by_expression = out->by_expression || cie->by_expression;
 	memcpy(out->initial, cie->instructions, cie->n);
 	out->ninitial = cie->n;
 	out->signal = cie->signal;
@@ -467,6 +480,6 @@ bool cfi_function(struct cfi *c, uint64_t fde, struct cfi_function *out, uint64_
 	if (!read_fde(c, &r, fde, size, &out->start, &out->end))
 		return false;
 	uint8_t op = more(&r) ? next(&r) : DW_CFA_nop;
-	out->part = op >> 6 != DW_CFA_advance_loc >> 6 && op != DW_CFA_nop;
+	out->part = op >> 6 != DW_CFA_advance_loc >> 6 && op > DW_CFA_advance_loc4;
 	return true;
 }

@@ -24,6 +24,7 @@ struct cfi {
 struct cfi_row {
 	uint64_t start, end;     /* of the function's code */
 	bool signal;             /* a signal trampoline: returns to where it was interrupted */
+	bool by_expression;      /* some of it is a DWARF expression */
 	int8_t data_align;       /* -64 to 63, always -8 in practice */
 	uint8_t initial[CFI_ROW_MAX], instructions[CFI_ROW_MAX];
 	size_t ninitial, n;      /* bytes */

@@ -10,6 +10,7 @@
 #define HEAD_ENC_TABLE (DW_EH_PE_datarel | DW_EH_PE_sdata4) /* what every ld writes */
 #define SECTION_MAX (64u << 20) /* of .eh_frame that a table is made for, bytes */
 #define RECORD_MIN 16u
+#define CIES_MAX (1u << 20)    /* bytes of their instructions, in one section */
 
 struct ehframe {
 	struct module *module;
@@ -72,7 +73,10 @@ static size_t scan(struct ehframes *es, uint64_t at, uint64_t end, uint64_t base
 	struct cfi_function f;
 	size_t n = 0;
 	uint8_t first;
-	for (uint64_t size; end - at >= RECORD_MIN && bytes_read(&es->bytes, at, &first, 1); at += size) {
+	/* CIEs are few and small; damaged ones may be neither. */
+	uint64_t most_walked = es->cfi.walked + CIES_MAX;
+	for (uint64_t size; end - at >= RECORD_MIN && es->cfi.walked < most_walked &&
+			    bytes_read(&es->bytes, at, &first, 1); at += size) {
 		bool is = cfi_function(&es->cfi, at, &f, &size);
 		if (!size || size > end - at)
 			break;

@@ -28,6 +28,7 @@ struct unwinder {
 	uint64_t step_reads, stack_reads, all_reads;
 	uint64_t lost_at;        /* the address of the last read that failed, 0 none */
 	bool no_data;            /* the last frame has no unwind data */
+	bool by_expression;      /* an expression was written in this step */
 };
 
 static bool too_much(const struct unwinder *u)
@@ -47,6 +48,8 @@ static int find_proc_info(unw_addr_space_t as, unw_word_t ip, unw_proc_info_t *p
 {
 	struct unwinder *u = arg;
 	uint64_t walked = u->eh.cfi.walked;
+	if (too_much(u))
+		return -UNW_EINVAL;
 	unw_dyn_info_t di = {
 		.format = UNW_INFO_FORMAT_REMOTE_TABLE,
 		.u.rti = {
@@ -58,6 +61,7 @@ static int find_proc_info(unw_addr_space_t as, unw_word_t ip, unw_proc_info_t *p
 	/* It asserts that ip lies in [start_ip, end_ip). */
 	bool fit = ehframe_write(&u->eh, ip, &di.start_ip, &di.end_ip);
 	count_reads(u, u->eh.cfi.walked - walked);
+	u->by_expression = u->by_expression || (fit && u->eh.row.by_expression);
 	int ret = fit && !too_much(u) ? search_unwind_table(as, ip, &di, pi, need, arg) : -UNW_ENOINFO;
 	if (ret < 0)
 		u->no_data = true;
@@ -320,6 +324,10 @@ static int step(struct unwinder *u, unw_cursor_t *c, const struct native_frame *
 	if (f->exact)
 		here = *c;
 	int ret = unw_step(c);
+	/* It keeps the address of the expression, at which another will be written. */
+	if (u->by_expression)
+		unw_flush_cache(u->as, 0, 0);
+	u->by_expression = false;
 	/* Without unwind data it guesses by the frame pointer, and is wrong at trampolines
 	 * of code made at run time (python -X perf). */
 	if (!u->no_data)

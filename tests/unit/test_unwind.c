@@ -59,6 +59,15 @@ static void body_signal(int in, int out)
 	zero++;
 }
 
+NOINLINE static void body_plain_signal(int in, int out)
+{
+	hear_fd = in;
+	say_fd = out;
+	signal(SIGUSR1, on_signal);
+	raise(SIGUSR1);
+	zero++;
+}
+
 NOINLINE static void body_bad_call(int in, int out)
 {
 	void (*volatile nothing)(void) = NULL;
@@ -166,6 +175,24 @@ static void a_handler_on_its_own_stack(void **state)
 		frame_of(&s, "body_signal", handler);
 	else
 		assert_non_null(strstr(s.ns.broken, "is not known"));
+	end(&s);
+}
+
+/* Where the unwind data is a DWARF expression; libunwind keeps what it has read before. */
+static void signal_frames_again(void **state)
+{
+	(void)state;
+	struct seen s = look(body_plain_signal, 64 << 10);
+	assert_null(s.ns.broken);
+	frame_of(&s, "main", frame_of(&s, "body_plain_signal", frame_of(&s, "on_signal", 0)));
+	for (int i = 0; i < 5; i++) {
+		struct native_stack seen;
+		assert_true(native_unwind(s.u, &s.t->threads[0], s.a, &seen));
+		assert_null(seen.broken);
+		assert_int_equal(seen.n, s.ns.n);
+		for (size_t k = 0; k < seen.n; k++)
+			assert_true(seen.frames[k].ip == s.ns.frames[k].ip && seen.frames[k].sp == s.ns.frames[k].sp);
+	}
 	end(&s);
 }
 
@@ -327,6 +354,7 @@ int main(void)
 		cmocka_unit_test_teardown(a_stack_through_libc, children_end),
 		cmocka_unit_test_teardown(a_handler_on_its_own_stack, children_end),
 		cmocka_unit_test_teardown(a_call_of_no_code, children_end),
+		cmocka_unit_test_teardown(signal_frames_again, children_end),
 		cmocka_unit_test_teardown(too_little_was_copied, children_end),
 		cmocka_unit_test_teardown(no_registers, children_end),
 		cmocka_unit_test_teardown(wild_registers, children_end),
