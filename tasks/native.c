@@ -227,5 +227,6 @@ static bool name_thread(struct walk *w, struct native_look *n, const struct unwo
 void native_name_threads(struct walk *w, struct native_look *n)
 {
 	for (size_t i = 0; i < n->n && !w->nomem; i++)
-		w->nomem = !name_thread(w, n, &n->threads[i]);
+		if (!name_thread(w, n, &n->threads[i]))
+			w->nomem = true;
 }
