@@ -41,23 +41,27 @@ bool unit_ranges_add(struct unit_ranges *rs, uint64_t start, uint64_t end, uint6
 	return true;
 }
 
+/* By start; where several begin at one address, the last of them counts. */
 static int order(const void *a, const void *b)
 {
 	const struct unit_range *x = a, *y = b;
-	return (x->start > y->start) - (x->start < y->start);
+	if (x->start != y->start)
+		return x->start < y->start ? -1 : 1;
+	return x->unit != y->unit ? (x->unit > y->unit) - (x->unit < y->unit) : (x->end > y->end) - (x->end < y->end);
 }
 
-static const struct unit_range *find_sorted(const struct unit_range *v, size_t n, uint64_t addr)
+/* Of ranges in order the last that starts at or below addr, or NULL. */
+static const struct unit_range *last_below(const struct unit_range *v, size_t n, uint64_t addr)
 {
 	size_t lo = 0, hi = n;
-	while (lo < hi) { /* the last that starts at or below */
+	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 		if (v[mid].start <= addr)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	return lo && addr < v[lo - 1].end ? &v[lo - 1] : NULL;
+	return lo ? &v[lo - 1] : NULL;
 }
 
 const struct unit_range *unit_ranges_find(struct unit_ranges *rs, uint64_t addr)
@@ -67,14 +71,12 @@ const struct unit_range *unit_ranges_find(struct unit_ranges *rs, uint64_t addr)
 		rs->nsorted = rs->n;
 		rs->looked = 0;
 	}
-	const struct unit_range *best = NULL;
-	if (!rs->n)
-		return NULL;
-	for (const struct unit_range *r = rs->v + rs->nsorted; r < rs->v + rs->n; r++)
-		if (addr >= r->start && addr < r->end && (!best || r->start > best->start))
-			best = r;
+	const struct unit_range *best = rs->n ? last_below(rs->v, rs->nsorted, addr) : NULL;
+	for (size_t i = rs->nsorted; i < rs->n; i++)
+		if (rs->v[i].start <= addr && (!best || order(&rs->v[i], best) > 0))
+			best = &rs->v[i];
 	rs->looked += rs->n - rs->nsorted;
-	return best ? best : find_sorted(rs->v, rs->nsorted, addr);
+	return best && addr < best->end ? best : NULL;
 }
 
 /* One unit's ranges. False: no more can be read, or kept. */

@@ -24,7 +24,8 @@ void unit_ranges_free(struct unit_ranges *rs);
 /* False when memory is out, or there are far too many. Ranges at 0 are left out: they
  * are of what the linker dropped. */
 bool unit_ranges_add(struct unit_ranges *rs, uint64_t start, uint64_t end, uint64_t unit);
-/* The one that holds addr, or NULL; good until the next call. */
+/* The last that starts at or below addr, if it holds addr, or NULL; good until the next
+ * call. */
 const struct unit_range *unit_ranges_find(struct unit_ranges *rs, uint64_t addr);
 /* Adds all that .debug_aranges says. */
 void unit_ranges_read(struct unit_ranges *rs, struct debugdata *d);

@@ -18,6 +18,7 @@
 #include "symbols/debugfile.h"
 #include "symbols/functions.h"
 #include "symbols/lines.h"
+#include "symbols/units.h"
 
 extern const char __executable_start[];
 
@@ -325,9 +326,40 @@ static void damaged(void **state)
 	elf_close(e);
 }
 
+/* The same answer however often it was asked: they are put in order at some time. */
+static void ranges(void **state)
+{
+	(void)state;
+	static const struct { uint64_t start, end; uint64_t unit; } in[] = {
+		{ 0x3000, 0x3100, 30 }, { 0x1100, 0x1200, 11 }, { 0x1000, 0x2000, 10 }, { 0x3000, 0x3100, 31 },
+		{ 0x5000, 0x5000, 50 }, { 0, 0x100, 1 }, { 0x4000, 0x4800, 40 },
+	};
+	static const struct { uint64_t addr, unit; } asked[] = {
+		{ 0x1000, 10 }, { 0x10ff, 10 }, { 0x1100, 11 }, { 0x11ff, 11 }, { 0x1200, 0 }, { 0x3050, 31 },
+		{ 0x3100, 0 }, { 0x47ff, 40 }, { 0x4800, 0 }, { 0x5000, 0 }, { 0x50, 0 }, { UINT64_MAX, 0 },
+	};
+	struct unit_ranges rs = { 0 };
+	assert_null(unit_ranges_find(&rs, 0x1000));
+	for (size_t i = 0; i < sizeof in / sizeof *in; i++)
+		assert_true(unit_ranges_add(&rs, in[i].start, in[i].end, in[i].unit));
+	for (int round = 0; round <= 200; round++) {
+		for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
+			const struct unit_range *r = unit_ranges_find(&rs, asked[i].addr);
+			assert_int_equal(r ? r->unit : 0, asked[i].unit);
+		}
+	}
+	assert_true(rs.nsorted > 0);
+	/* More, after they were. */
+	assert_true(unit_ranges_add(&rs, 0x1080, 0x1090, 99));
+	assert_int_equal(unit_ranges_find(&rs, 0x1085)->unit, 99);
+	assert_null(unit_ranges_find(&rs, 0x10ff));
+	unit_ranges_free(&rs);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(ranges),
 		cmocka_unit_test(own_line),
 		cmocka_unit_test(separate_file),
 		cmocka_unit_test(own_lines_as_libdw),
