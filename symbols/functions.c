@@ -10,7 +10,7 @@
 
 #define TABLES_MAX 4
 #define SCANS 8            /* from there on buckets are cheaper */
-#define ASKED_MAX 4096u    /* addresses of one scan */
+#define ASKED_MAX (1u << 20) /* addresses of one scan */
 #define WINDOW 340u        /* symbols read at once: two pages */
 #define PER_BUCKET 8
 #define NO_SIZE_MAX 65536u /* how far a function that says no size is believed to reach */
@@ -157,7 +157,7 @@ static int order_answers(const void *a, const void *b)
 struct index {
 	uint64_t low, high;      /* the lowest and the highest answer's address */
 	unsigned shift;
-	uint16_t first[PARTS];   /* of the answers at or above where each part begins */
+	uint32_t first[PARTS + 1]; /* of the answers at or above where each part begins */
 };
 
 static void make_index(struct index *x, const struct answer *v, size_t n)
@@ -169,17 +169,26 @@ static void make_index(struct index *x, const struct answer *v, size_t n)
 	for (uint64_t p = 0; p < PARTS; p++) {
 		while (i + 1 < n && v[i].vaddr < x->low + (p << x->shift))
 			i++;
-		x->first[p] = (uint16_t)i;
+		x->first[p] = (uint32_t)i;
 	}
+	x->first[PARTS] = (uint32_t)n - 1;
 }
 
 /* addr is not above the highest. */
 static inline struct answer *first_from(const struct index *x, struct answer *v, uint64_t addr)
 {
-	struct answer *a = addr <= x->low ? v : &v[x->first[(addr - x->low) >> x->shift]];
-	while (a->vaddr < addr)
-		a++;
-	return a;
+	const uint32_t *part = &x->first[addr <= x->low ? 0 : (addr - x->low) >> x->shift];
+	uint32_t lo = part[0], hi = part[1];
+	while (hi - lo > 4) {
+		uint32_t mid = lo + (hi - lo) / 2;
+		if (v[mid].vaddr < addr)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	while (v[lo].vaddr < addr)
+		lo++;
+	return &v[lo];
 }
 
 /* A function is kept where the next address asked for lies that it may hold. */

@@ -329,6 +329,7 @@ static void names_together(void **state)
 			/* Not in order, one of them twice. */
 			for (uint64_t i = 0; i < ASKED; i++)
 				v[i] = code->p_vaddr + at + (i * 37 % (ASKED - 1)) * step;
+			v[ASKED / 2] = code->p_vaddr + (at % 2 ? 1ull << 40 : 0);
 			functions_prepare(once, v, ASKED);
 			for (size_t i = 0; i < ASKED; i++) {
 				const char *a = "", *b = "";
