@@ -81,7 +81,6 @@ const void *elf_at(struct elf *e, uint64_t vaddr, uint64_t len)
 	return elf_near(e, vaddr, len, &before, &behind);
 }
 
-/* The length of the string at offset, its bytes present; -1 when it does not end. */
 const char *elf_string(struct elf *e, uint64_t offset, uint64_t end)
 {
 	if (end > e->file.size)

@@ -56,7 +56,7 @@ void filebytes_close(struct filebytes *f)
 
 static bool inside(const struct filebytes *f, uint64_t offset, uint64_t len)
 {
-	return offset <= f->size && len <= f->size - offset;
+	return f->blocks && offset <= f->size && len <= f->size - offset;
 }
 
 static bool read_at(const struct filebytes *f, uint64_t offset, uint64_t len, uint8_t *to)
