@@ -21,7 +21,8 @@ CPPFLAGS += -D_GNU_SOURCE -I. $(if $(DEFLATE),-DWITH_LIBDEFLATE) $(shell pkg-con
 # libstdc++'s knows no Rust. Static, and it has no pkg-config file.
 LDLIBS  += $(shell pkg-config --libs $(PKGS) 2>/dev/null) -liberty -lpthread -lm
 # What is read from a target is hostile, and often root reads it.
-HARDEN  ?= $(if $(SAN),,-fstack-protector-strong -D_FORTIFY_SOURCE=2)
+FORTIFY := $(if $(findstring -O0,$(CFLAGS))$(findstring _FORTIFY_SOURCE,$(CFLAGS) $(CPPFLAGS)),,-D_FORTIFY_SOURCE=2)
+HARDEN  ?= $(if $(SAN),,-fstack-protector-strong $(FORTIFY))
 LDFLAGS += -Wl,-z,relro -Wl,-z,now
 ALL_CFLAGS = $(CSTD) $(WARN) $(CFLAGS) $(HARDEN) $(CPPFLAGS) -MMD -MP $(SAN)
 
