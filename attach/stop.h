@@ -39,7 +39,6 @@ struct stop {
 	int64_t began, halted, released; /* now_ns(): first interrupt, all halted, all let go */
 };
 
-
 /* Empties s for another stop. */
 void stop_begin(struct stop *s, pid_t pid, int task_dir);
 /* The next four on the tracer thread. */

@@ -13,6 +13,7 @@
 #define ALL_READS 200000000ull
 /* How often one stack may go on at lower addresses: signal handlers on their own. */
 #define JUMPS_MAX 16u
+#define CACHE_FROM 64u /* frames of the first stack */
 
 /* In libunwind's shared object, in none of its headers; perf declares it like this. */
 #define search_unwind_table UNW_OBJ(dwarf_search_unwind_table)
@@ -23,7 +24,7 @@ struct unwinder {
 	unw_addr_space_t as;
 	struct ehframes eh;
 	const struct thread *thread;
-	size_t stacks;           /* begun */
+	bool cached, begun;
 	struct thread caller;    /* of an address that is no code: thread points to it then */
 	uint64_t step_reads, stack_reads, all_reads;
 	uint64_t lost_at;        /* the address of the last read that failed, 0 none */
@@ -344,6 +345,17 @@ static int step(struct unwinder *u, unw_cursor_t *c, const struct native_frame *
 	return !u->no_data ? 0 : ret < 0 ? ret : -UNW_ENOINFO;
 }
 
+/* For one stack of ordinary depth it costs more than it saves: memory, and two system calls
+ * a frame. Where functions come again, their unwind data is read once with it. */
+static void use_cache(struct unwinder *u)
+{
+	if (u->cached)
+		return;
+	u->cached = true;
+	unw_set_caching_policy(u->as, UNW_CACHE_GLOBAL);
+	unw_set_cache_size(u->as, 1024, 0);
+}
+
 static bool run(struct unwinder *u, struct arena *a, struct frames *fs, struct native_stack *out)
 {
 	unw_cursor_t c;
@@ -372,6 +384,8 @@ static bool run(struct unwinder *u, struct arena *a, struct frames *fs, struct n
 		}
 		if (!push(fs, (struct native_frame){ ip, sp, 0, exact, false }))
 			return false;
+		if (fs->n == CACHE_FROM)
+			use_cache(u);
 		int ret = step(u, &c, &fs->v[fs->n - 1]);
 		at_call = ret == TO_CALL;
 		if (ret <= 0) {
@@ -386,11 +400,9 @@ static bool run(struct unwinder *u, struct arena *a, struct frames *fs, struct n
 bool native_unwind(struct unwinder *u, const struct thread *th, struct arena *a,
 		   struct native_stack *out)
 {
-	/* For the first one it costs more than it saves: memory, and two system calls a frame. */
-	if (u->stacks++ == 1) {
-		unw_set_caching_policy(u->as, UNW_CACHE_GLOBAL);
-		unw_set_cache_size(u->as, 1024, 0);
-	}
+	if (u->begun)
+		use_cache(u);
+	u->begun = true;
 	struct image *img = u->eh.bytes.target->image;
 	uint64_t misses = img->misses, first_miss = img->first_miss;
 	struct frames fs = { 0 };
