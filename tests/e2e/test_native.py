@@ -284,10 +284,13 @@ def test_python_in_place(asyncmon, target, name, shape):
         assert any("_ctypes" in f["module"] for f in between), between
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_deep(asyncmon, target, name):
-    """More of the C stack than is copied at first."""
-    t = start(target, name, "deep")
+@pytest.mark.parametrize("name,shape", [
+    *[(name, "deep") for name in NAMES],
+    ("debian-3.11", "deepest"), ("sid-3.14", "deepest")])
+def test_deep(asyncmon, target, name, shape):
+    """More of the C stack than is copied at first; and what goes through the
+    loop, whose unwind data is long, thousands of times."""
+    t = start(target, name, shape)
     main = native_threads(asyncmon, t)[t.pid]
     names = [f["function"].split(".")[-1] for f in main["frames"]
              if f["kind"] == "python"]

@@ -199,6 +199,10 @@ elif shape == "deep":
     sys.setrecursionlimit(5000)
     tell(*["down", "<lambda>"] * 300, "down")
     down(300)
+elif shape == "deepest":
+    sys.setrecursionlimit(20000)
+    tell(*["down", "<lambda>"] * 3000, "down")
+    down(3000)
 elif shape == "altstack":
     sys.setrecursionlimit(9000)
     tell("nested", "bottom")
