@@ -5,22 +5,13 @@
 #include <string.h>
 
 #include "base/pages.h"
+#include "symbols/cursor.h"
 
 #define RA_COLUMN 16           /* x86-64 psABI: the return address */
-#define FIRST_READ 128u        /* most FDEs are smaller */
-#define READ 1024u             /* of those that are not */
-#define RECORD_MAX (256u << 10) /* bytes; the largest that was seen has 34,000 */
+#define FIRST_READ 128u        /* bytes; most records are smaller */
+#define RECORD_MAX (128u << 10) /* bytes; the largest that was seen has 34,000 */
+#define LEB_MAX 10             /* bytes: libunwind makes nonsense of more */
 #define NESTED_MAX 16          /* remembered states; compilers nest them a few deep */
-#define LOG_MAX 65535u         /* bytes; an evaluation loop has some thousands */
-
-/* A run over bytes of the target, from end to end. */
-struct reader {
-	struct unwind_bytes *bytes;
-	uint64_t at, end;        /* of those that are not in buf */
-	size_t pos, n;
-	bool bad;                /* they ended, or are unknown: all there is is 0 */
-	uint8_t buf[READ];
-};
 
 struct cie {
 	uint64_t code_align;
@@ -31,91 +22,39 @@ struct cie {
 	uint8_t instructions[];
 };
 
-static void reader_init(struct reader *r, struct cfi *c, uint64_t at, uint64_t end)
-{
-	r->bytes = c->bytes;
-	r->at = at;
-	r->end = end;
-	r->pos = r->n = 0;
-	r->bad = false;
-}
+/* A CIE or FDE, and how far it was read. */
+struct record {
+	uint64_t at, size;       /* its length field included; size 0: there is none */
+	uint8_t *bytes;          /* RECORD_MAX */
+	struct cursor c;         /* to its end */
+};
 
-static bool refill(struct reader *r)
+/* Until there are `want` bytes of it, of which there are n. */
+static bool fetch(struct cfi *c, struct record *r, size_t n, size_t want)
 {
-	size_t want = r->n ? READ : FIRST_READ;
-	if (want > r->end - r->at)
-		want = r->end - r->at;
-	r->pos = 0;
-	r->n = r->bad || !want ? 0 : bytes_some(r->bytes, r->at, r->buf, want);
-	r->at += r->n;
-	r->bad = !r->n;
-	return r->n;
-}
-
-static bool more(const struct reader *r)
-{
-	return r->pos < r->n || r->at < r->end;
-}
-
-static uint64_t place(const struct reader *r)
-{
-	return r->at - (r->n - r->pos);
-}
-
-static uint8_t next(struct reader *r)
-{
-	return r->pos < r->n || refill(r) ? r->buf[r->pos++] : 0;
-}
-
-/* Little-endian. */
-static uint64_t fixed(struct reader *r, size_t size)
-{
-	uint64_t v = 0;
-	for (size_t i = 0; i < size; i++)
-		v |= (uint64_t)next(r) << (8 * i);
-	return v;
-}
-
-static uint64_t uleb(struct reader *r)
-{
-	uint64_t v = 0;
-	for (unsigned shift = 0; shift < 70; shift += 7) {
-		uint8_t b = next(r);
-		if (shift < 64)
-			v |= (uint64_t)(b & 0x7f) << shift;
-		if (!(b & 0x80))
-			return v;
+	for (size_t got; n < want; n += got) {
+		got = bytes_some(c->bytes, r->at + n, r->bytes + n, want - n);
+		if (!got)
+			return false;
 	}
-	r->bad = true;
-	return 0;
+	return true;
 }
 
-static int64_t sleb(struct reader *r)
+static struct record read_record(struct cfi *c, uint64_t at, uint8_t *bytes)
 {
-	uint64_t v = 0;
-	for (unsigned shift = 0; shift < 70;) {
-		uint8_t b = next(r);
-		if (shift < 64)
-			v |= (uint64_t)(b & 0x7f) << shift;
-		shift += 7;
-		if (!(b & 0x80))
-			return (int64_t)(b & 0x40 && shift < 64 ? v | UINT64_MAX << shift : v);
-	}
-	r->bad = true;
-	return 0;
-}
-
-static void skip(struct reader *r, uint64_t n)
-{
-	uint64_t here = r->n - r->pos;
-	if (n <= here) {
-		r->pos += n;
-	} else if (r->bad || n - here > r->end - r->at) {
-		r->bad = true;
-	} else {
-		r->at += n - here;
-		r->pos = r->n;
-	}
+	struct record r = { .at = at, .bytes = bytes };
+	uint32_t len;
+	size_t n = bytes_some(c->bytes, at, bytes, FIRST_READ);
+	if (!fetch(c, &r, n, sizeof len))
+		return r;
+	memcpy(&len, bytes, sizeof len);
+	if (n < sizeof len)
+		n = sizeof len;
+	if (!len || len > RECORD_MAX - sizeof len || !fetch(c, &r, n, sizeof len + len))
+		return r;
+	r.size = sizeof len + len;
+	r.c = (struct cursor){ bytes + sizeof len, bytes + r.size, false };
+	return r;
 }
 
 /* 0: not known. */
@@ -129,7 +68,7 @@ static size_t encoded_size(uint8_t enc)
 	}
 }
 
-/* What instructions so far come to: the last one of each kind, as it was written. */
+/* What instructions so far come to: the last one of each kind. */
 enum {
 	CFA,                     /* defines it anew */
 	CFA_REGISTER, CFA_OFFSET, /* after that */
@@ -138,40 +77,22 @@ enum {
 };
 
 struct state {
-	struct { uint16_t at, len; } last[KINDS]; /* in the log */
-	uint32_t n;              /* bytes of the log */
+	struct { const uint8_t *p; size_t n; } last[KINDS]; /* in the record */
 };
 
 struct program {
-	uint8_t *log;            /* instructions, LOG_MAX bytes */
 	uint64_t loc, code_align;
-	uint64_t *walked;
 	struct state now, remembered[NESTED_MAX];
 	size_t nremembered;
 };
 
-static void put(struct program *p, struct reader *r, uint8_t byte)
+static uint64_t leb(struct cursor *c)
 {
-	if (p->now.n == LOG_MAX)
-		r->bad = true;
-	else
-		p->log[p->now.n++] = byte;
-}
-
-/* Copies a LEB128, and gives its value where it is not negative. */
-static uint64_t put_leb(struct program *p, struct reader *r)
-{
-	uint64_t v = 0;
-	for (unsigned shift = 0; shift < 70; shift += 7) {
-		uint8_t b = next(r);
-		put(p, r, b);
-		if (shift < 64)
-			v |= (uint64_t)(b & 0x7f) << shift;
-		if (!(b & 0x80))
-			return v;
-	}
-	r->bad = true;
-	return 0;
+	const uint8_t *from = c->p;
+	uint64_t v = cursor_uleb(c);
+	if (c->p - from > LEB_MAX)
+		cursor_fail(c);
+	return v;
 }
 
 /* Of each instruction: r LEB128, the register whose place it says; o another, that a value
@@ -186,94 +107,93 @@ static const char *const operands[] = {
 	[DW_CFA_GNU_negative_offset_extended] = "rl",
 };
 
-static void set_last(struct program *p, unsigned kind, uint32_t from)
+static void set_last(struct program *p, unsigned kind, const uint8_t *from, const uint8_t *end)
 {
-	p->now.last[kind].at = (uint16_t)from;
-	p->now.last[kind].len = (uint16_t)(p->now.n - from);
+	p->now.last[kind].p = from;
+	p->now.last[kind].n = (size_t)(end - from);
 }
 
-static void keep(struct program *p, uint8_t op, uint64_t reg, uint32_t from)
+/* The instruction [from, end), of that register. */
+static void keep(struct program *p, uint8_t op, uint64_t reg, const uint8_t *from, const uint8_t *end)
 {
 	switch (op) {
 	case DW_CFA_def_cfa: case DW_CFA_def_cfa_sf: case DW_CFA_def_cfa_expression:
-		set_last(p, CFA, from);
-		p->now.last[CFA_REGISTER].len = p->now.last[CFA_OFFSET].len = 0;
+		set_last(p, CFA, from, end);
+		p->now.last[CFA_REGISTER].n = p->now.last[CFA_OFFSET].n = 0;
 		break;
 	case DW_CFA_def_cfa_register:
-		set_last(p, CFA_REGISTER, from);
+		set_last(p, CFA_REGISTER, from, end);
 		break;
 	case DW_CFA_def_cfa_offset: case DW_CFA_def_cfa_offset_sf:
-		set_last(p, CFA_OFFSET, from);
+		set_last(p, CFA_OFFSET, from, end);
 		break;
 	case DW_CFA_GNU_args_size:
 		break;
 	default: /* vector registers have no part in it */
 		if (reg <= RA_COLUMN)
-			set_last(p, REGISTERS + (unsigned)reg, from);
+			set_last(p, REGISTERS + (unsigned)reg, from, end);
 	}
 }
 
-static void take(struct program *p, struct reader *r, uint8_t op)
+/* The cursor is behind op. */
+static void take(struct program *p, struct cursor *c, uint8_t op)
 {
-	uint32_t from = p->now.n;
+	const uint8_t *from = c->p - 1;
 	uint64_t reg = op & 0x3f;
 	/* DW_CFA_offset has one operand, DW_CFA_restore none; both name the register themselves. */
 	const char *o = op >> 6 ? (op >> 6 == DW_CFA_offset >> 6 ? "l" : "") :
 			op < sizeof operands / sizeof *operands ? operands[op] : NULL;
 	if (!o)
-		r->bad = true;
-	put(p, r, op);
-	for (; o && *o && !r->bad; o++) {
-		uint64_t v = put_leb(p, r);
+		cursor_fail(c);
+	for (; o && *o && !c->bad; o++) {
+		uint64_t v = leb(c);
 		if (*o == 'r')
 			reg = v;
 		if (*o == 'o' && v > RA_COLUMN)
-			r->bad = true;
-		for (; *o == 'x' && v && !r->bad; v--)
-			put(p, r, next(r));
+			cursor_fail(c);
+		if (*o == 'x')
+			cursor_skip(c, v);
 	}
-	if (!r->bad)
-		keep(p, op >> 6 ? op & 0xc0 : op, reg, from);
+	if (!c->bad)
+		keep(p, op >> 6 ? op & 0xc0 : op, reg, from, c->p);
 }
 
-static void remember(struct program *p, struct reader *r)
+static void remember(struct program *p, struct cursor *c)
 {
 	if (p->nremembered == NESTED_MAX)
-		r->bad = true;
+		cursor_fail(c);
 	else
 		p->remembered[p->nremembered++] = p->now;
 }
 
-static void restore(struct program *p, struct reader *r)
+static void restore(struct program *p, struct cursor *c)
 {
 	if (!p->nremembered)
-		r->bad = true;
+		cursor_fail(c);
 	else
 		p->now = p->remembered[--p->nremembered];
 }
 
-/* Runs it as far as it speaks of ip. */
-static bool run(struct program *p, struct reader *r, uint64_t ip)
+/* Runs instructions as far as they speak of ip. False: they are not fit. */
+static bool run(struct program *p, struct cursor *c, uint64_t ip)
 {
-	uint64_t from = place(r);
-	while (more(r) && !r->bad && p->loc <= ip) {
-		uint8_t op = next(r);
+	while (cursor_left(c) && p->loc <= ip) {
+		uint8_t op = cursor_u8(c);
 		if (op >> 6 == DW_CFA_advance_loc >> 6) {
 			p->loc += (op & 0x3f) * p->code_align;
 			continue;
 		}
 		switch (op) {
 		case DW_CFA_nop: break;
-		case DW_CFA_advance_loc1: p->loc += fixed(r, 1) * p->code_align; break;
-		case DW_CFA_advance_loc2: p->loc += fixed(r, 2) * p->code_align; break;
-		case DW_CFA_advance_loc4: p->loc += fixed(r, 4) * p->code_align; break;
-		case DW_CFA_remember_state: remember(p, r); break;
-		case DW_CFA_restore_state: restore(p, r); break;
-		default: take(p, r, op);
+		case DW_CFA_advance_loc1: p->loc += cursor_fixed(c, 1) * p->code_align; break;
+		case DW_CFA_advance_loc2: p->loc += cursor_fixed(c, 2) * p->code_align; break;
+		case DW_CFA_advance_loc4: p->loc += cursor_fixed(c, 4) * p->code_align; break;
+		case DW_CFA_remember_state: remember(p, c); break;
+		case DW_CFA_restore_state: restore(p, c); break;
+		default: take(p, c, op);
 		}
 	}
-	*p->walked += place(r) - from;
-	return !r->bad;
+	return !c->bad;
 }
 
 /* What it came to, as instructions. False: too many. */
@@ -282,113 +202,89 @@ static bool compose(const struct program *p, uint8_t out[CFI_ROW_MAX], size_t *n
 	*n = 0;
 	*by_expression = false;
 	for (unsigned k = 0; k < KINDS; k++) {
-		size_t len = p->now.last[k].len;
-		uint8_t op = len ? p->log[p->now.last[k].at] : DW_CFA_nop;
-		if (op == DW_CFA_def_cfa_expression || op == DW_CFA_expression || op == DW_CFA_val_expression)
+		const uint8_t *from = p->now.last[k].p;
+		size_t len = p->now.last[k].n;
+		if (!len)
+			continue;
+		if (*from == DW_CFA_def_cfa_expression || *from == DW_CFA_expression || *from == DW_CFA_val_expression)
 			*by_expression = true;
 		if (len > CFI_ROW_MAX - *n)
 			return false;
-		memcpy(out + *n, p->log + p->now.last[k].at, len);
+		memcpy(out + *n, from, len);
 		*n += len;
 	}
 	return true;
 }
 
-static void program_init(struct program *p, struct cfi *c, uint64_t loc, uint64_t code_align)
+static void program_init(struct program *p, uint64_t loc, uint64_t code_align)
 {
-	p->log = c->log;
-	p->walked = &c->walked;
 	p->loc = loc;
 	p->code_align = code_align;
 	p->now = (struct state){ 0 };
 	p->nremembered = 0;
 }
 
-static void skip_personality(struct reader *r)
+static void skip_personality(struct cursor *c)
 {
-	uint8_t enc = next(r);
+	uint8_t enc = cursor_u8(c);
 	if (enc == DW_EH_PE_omit)
 		return;
 	if (!encoded_size(enc) || (enc & 0x70) == DW_EH_PE_aligned)
-		r->bad = true;
-	skip(r, encoded_size(enc));
+		cursor_fail(c);
+	cursor_skip(c, encoded_size(enc));
 }
 
-/* The augmentation's data, which begins here. */
-static void read_augmentation(struct reader *r, struct cie *cie, const char *aug)
+/* The augmentation's data. */
+static bool read_augmentation(struct cursor c, struct cie *cie, const char *aug)
 {
-	for (; *aug && !r->bad; aug++) {
+	for (; *aug && !c.bad; aug++) {
 		switch (*aug) {
-		case 'R': cie->encoding = next(r); break;
+		case 'R': cie->encoding = cursor_u8(&c); break;
 		case 'S': cie->signal = true; break;
-		case 'L': next(r); break;
-		case 'P': skip_personality(r); break;
-		default: return;
+		case 'L': cursor_u8(&c); break;
+		case 'P': skip_personality(&c); break;
+		default: return true;
 		}
 	}
+	return !c.bad;
 }
 
-static bool read_header(struct reader *r, struct cie *cie)
+static bool read_header(struct cursor *c, struct cie *cie)
 {
-	char aug[16];
-	size_t n = 0;
-	uint64_t id = fixed(r, 4);
-	uint8_t version = next(r);
-	do {
-		if (n == sizeof aug)
-			return false;
-		aug[n] = (char)next(r);
-	} while (aug[n++]);
-	cie->code_align = uleb(r);
-	int64_t data_align = sleb(r);
+	uint64_t id = cursor_fixed(c, 4);
+	uint8_t version = cursor_u8(c);
+	const char *aug = cursor_string(c);
+	cie->code_align = leb(c);
+	int64_t data_align = cursor_sleb(c);
 	cie->data_align = (int8_t)data_align;
-	uint64_t column = version == 1 ? next(r) : uleb(r);
-	if (r->bad || id || (version != 1 && version != 3) || column != RA_COLUMN ||
+	uint64_t column = version == 1 ? cursor_u8(c) : leb(c);
+	if (c->bad || id || (version != 1 && version != 3) || column != RA_COLUMN ||
 	    data_align < -64 || data_align > 63 || (aug[0] && aug[0] != 'z'))
 		return false;
 	cie->augmented = aug[0];
-	if (cie->augmented) {
-		uint64_t len = uleb(r), from = place(r);
-		if (len > r->end - from)
-			return false;
-		read_augmentation(r, cie, aug + 1);
-		uint64_t used = place(r) - from;
-		if (used > len)
-			return false;
-		skip(r, len - used);
-	}
-	return !r->bad;
-}
-
-/* Reads its length field, and to the record's end from there on. The record's size, the
- * field included; 0: there is none. */
-static uint64_t open_record(struct reader *r, struct cfi *c, uint64_t at)
-{
-	reader_init(r, c, at, at + 4 + UINT32_MAX);
-	uint64_t len = fixed(r, 4);
-	if (r->bad || !len || len > RECORD_MAX)
-		return 0;
-	r->end = at + 4 + len;
-	if (r->at > r->end) {
-		r->n -= r->at - r->end;
-		r->at = r->end;
-	}
-	return 4 + len;
+	if (!cie->augmented)
+		return true;
+	uint64_t len = leb(c);
+	struct cursor data = *c;
+	cursor_skip(c, len);
+	data.end = c->p;
+	return !c->bad && read_augmentation(data, cie, aug + 1);
 }
 
 static struct cie *read_cie(struct cfi *c, uint64_t at)
 {
-	struct reader r;
 	uint8_t out[CFI_ROW_MAX];
 	struct cie cie = { .encoding = DW_EH_PE_absptr };
+	struct record r = read_record(c, at, c->records);
 	struct program p;
-	program_init(&p, c, 0, 0);
-	if (!open_record(&r, c, at) || !read_header(&r, &cie) || !run(&p, &r, 0) || !compose(&p, out, &cie.n, &cie.by_expression))
+	program_init(&p, 0, 0);
+	c->walked += r.size;
+	if (!r.size || !read_header(&r.c, &cie) || !run(&p, &r.c, 0) || !compose(&p, out, &cie.n, &cie.by_expression))
 		return NULL;
 	struct cie *kept = malloc(sizeof *kept + cie.n);
 	if (kept) {
 		*kept = cie;
-		kept->defines_cfa = p.now.last[CFA].len;
+		kept->defines_cfa = p.now.last[CFA].n;
 		memcpy(kept->instructions, out, cie.n);
 	}
 	return kept;
@@ -410,13 +306,13 @@ static const struct cie *cie_at(struct cfi *c, uint64_t at)
 bool cfi_init(struct cfi *c, struct unwind_bytes *b)
 {
 	/* Little of it is used, mostly. */
-	*c = (struct cfi){ .bytes = b, .log = pages_alloc(LOG_MAX) };
-	return c->log;
+	*c = (struct cfi){ .bytes = b, .records = pages_alloc(2 * RECORD_MAX) };
+	return c->records;
 }
 
 void cfi_free(struct cfi *c)
 {
-	pages_free(c->log, LOG_MAX);
+	pages_free(c->records, 2 * RECORD_MAX);
 	for (size_t i = 0; c->cies.slots && i <= c->cies.mask; i++)
 		if (c->cies.slots[2 * i])
 			free((void *)(uintptr_t)c->cies.slots[2 * i + 1]);
@@ -424,13 +320,13 @@ void cfi_free(struct cfi *c)
 }
 
 /* An address of an FDE, which is read here. */
-static uint64_t encoded(struct reader *r, uint8_t encoding)
+static uint64_t encoded(struct record *r, uint8_t encoding)
 {
-	uint64_t at = place(r);
+	uint64_t at = r->at + (uint64_t)(r->c.p - r->bytes);
 	size_t size = encoded_size(encoding);
-	uint64_t v = fixed(r, size);
+	uint64_t v = cursor_fixed(&r->c, size);
 	if (!size || encoding & ~(0x0f | DW_EH_PE_pcrel)) {
-		r->bad = true;
+		cursor_fail(&r->c);
 		return 0;
 	}
 	if (size < 8 && encoding & 0x08 && v >> (8 * size - 1))
@@ -439,31 +335,31 @@ static uint64_t encoded(struct reader *r, uint8_t encoding)
 }
 
 /* Up to its instructions. */
-static const struct cie *read_fde(struct cfi *c, struct reader *r, uint64_t at, uint64_t *size, uint64_t *start,
-				  uint64_t *end)
+static const struct cie *read_fde(struct cfi *c, uint64_t at, struct record *r, uint64_t *start, uint64_t *end)
 {
-	*size = open_record(r, c, at);
-	uint64_t back = *size ? fixed(r, 4) : 0;
+	/* Beside where its CIE is read. */
+	*r = read_record(c, at, c->records + RECORD_MAX);
+	uint64_t back = r->size ? cursor_fixed(&r->c, 4) : 0;
 	const struct cie *cie = back ? cie_at(c, at + 4 - back) : NULL;
 	if (!cie)
 		return NULL;
 	*start = encoded(r, cie->encoding);
 	*end = *start + encoded(r, cie->encoding & 0x07);
 	if (cie->augmented)
-		skip(r, uleb(r));
-	return r->bad || *end <= *start ? NULL : cie;
+		cursor_skip(&r->c, leb(&r->c));
+	return r->c.bad || *end <= *start ? NULL : cie;
 }
 
 bool cfi_row(struct cfi *c, uint64_t fde, uint64_t ip, struct cfi_row *out)
 {
-	struct reader r;
-	uint64_t size;
-	const struct cie *cie = read_fde(c, &r, fde, &size, &out->start, &out->end);
+	struct record r;
+	const struct cie *cie = read_fde(c, fde, &r, &out->start, &out->end);
+	c->walked += r.size;
 	if (!cie || ip < out->start || ip >= out->end)
 		return false;
 	struct program p;
-	program_init(&p, c, out->start, cie->code_align);
-	if (!run(&p, &r, ip) || !(cie->defines_cfa || p.now.last[CFA].len) ||
+	program_init(&p, out->start, cie->code_align);
+	if (!run(&p, &r.c, ip) || !(cie->defines_cfa || p.now.last[CFA].n) ||
 	    !compose(&p, out->instructions, &out->n, &out->by_expression))
 		return false;
 	out->by_expression = out->by_expression || cie->by_expression;
@@ -476,10 +372,13 @@ bool cfi_row(struct cfi *c, uint64_t fde, uint64_t ip, struct cfi_row *out)
 
 bool cfi_function(struct cfi *c, uint64_t fde, struct cfi_function *out, uint64_t *size)
 {
-	struct reader r;
-	if (!read_fde(c, &r, fde, size, &out->start, &out->end))
+	struct record r;
+	uint64_t end;
+	const struct cie *cie = read_fde(c, fde, &r, &out->start, &end);
+	*size = r.size;
+	if (!cie)
 		return false;
-	uint8_t op = more(&r) ? next(&r) : DW_CFA_nop;
+	uint8_t op = cursor_left(&r.c) ? cursor_u8(&r.c) : DW_CFA_nop;
 	out->part = op >> 6 != DW_CFA_advance_loc >> 6 && op > DW_CFA_advance_loc4;
 	return true;
 }

@@ -15,8 +15,8 @@
 struct cfi {
 	struct unwind_bytes *bytes;
 	struct map cies;         /* address → struct cie *, or 0: not fit */
-	uint64_t walked;         /* bytes of instructions so far */
-	uint8_t *log;            /* for one program at a time */
+	uint64_t walked;         /* bytes of records that were run, so far */
+	uint8_t *records;        /* room for a CIE and an FDE */
 };
 
 /* Instructions that hold at one address, and of which function. */
@@ -31,7 +31,7 @@ struct cfi_row {
 };
 
 struct cfi_function {
-	uint64_t start, end;
+	uint64_t start;
 	bool part;               /* split off a function: begins with a frame already made */
 };
 
