@@ -203,10 +203,79 @@ static void says_what_libdw_says(void **state)
 	child_kill(&child);
 }
 
+#define RECORDS 8000
+
+/* An ELF file without a table of unwind data, in which each FDE names a CIE of its own, each
+ * of which is 100,000 bytes long and lies across the next ones. */
+static void make_hostile(char *path)
+{
+	static struct {
+		Elf64_Ehdr eh;
+		Elf64_Phdr ph;
+		Elf64_Shdr sh[3];
+		char names[32];
+		struct { uint32_t len, back; uint8_t rest[8]; } cies[RECORDS];
+		uint8_t room[100000];
+		struct { uint32_t len, back; uint8_t rest[8]; } fdes[RECORDS];
+	} f = {
+		.eh = {
+			.e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT }, .e_type = ET_DYN,
+			.e_machine = EM_X86_64, .e_phoff = offsetof(__typeof__(f), ph), .e_phentsize = sizeof(Elf64_Phdr), .e_phnum = 1,
+			.e_shoff = offsetof(__typeof__(f), sh), .e_shentsize = sizeof(Elf64_Shdr), .e_shnum = 3, .e_shstrndx = 2,
+		},
+		.ph = { .p_type = PT_LOAD, .p_flags = PF_R | PF_X, .p_filesz = sizeof f, .p_memsz = sizeof f },
+		.sh = {
+			[1] = { .sh_name = 1, .sh_type = SHT_PROGBITS, .sh_flags = SHF_ALLOC, .sh_addr = offsetof(__typeof__(f), fdes),
+				.sh_offset = offsetof(__typeof__(f), fdes), .sh_size = sizeof f.fdes },
+			[2] = { .sh_name = 11, .sh_type = SHT_STRTAB, .sh_offset = offsetof(__typeof__(f), names), .sh_size = 32 },
+		},
+		.names = "\0.eh_frame\0.shstrtab",
+	};
+	for (uint32_t i = 0; i < RECORDS; i++) {
+		f.fdes[i].len = 12;
+		f.fdes[i].back = (uint32_t)(offsetof(__typeof__(f), fdes[i].back) - offsetof(__typeof__(f), cies[i]));
+		f.cies[i].len = 100000;
+		memcpy(f.cies[i].rest, (uint8_t[8]){ 1, 0, 1, 0x78, 16 }, 8);
+	}
+	int fd = mkstemp(path);
+	assert_true(fd >= 0 && write(fd, &f, sizeof f) == sizeof f);
+	close(fd);
+}
+
+/* It ends soon, with nothing. */
+static void hostile_records(void **state)
+{
+	(void)state;
+	char path[] = "/tmp/asyncmon-test-XXXXXX";
+	struct modules *ms;
+	struct ehframes es;
+	uint64_t start, end;
+	make_hostile(path);
+	load(path);
+	struct child child = child_start(child_idle);
+	struct target *t = target_of(&child);
+	freeze(t, (struct freeze_opts){ .stack_bytes = 4096 });
+	ok(modules_find(t, &ms));
+	assert_true(ehframes_init(&es, t, ms));
+	struct module *m = NULL;
+	for (size_t i = 0; i < modules_count(ms) && !m; i++)
+		if (strcmp(module_path(modules_at(ms, i)), path) == 0)
+			m = modules_at(ms, i);
+	assert_non_null(m);
+	assert_false(ehframe_write(&es, module_start(m) + 64, &start, &end));
+	assert_true(es.cfi.walked > 100000 && es.cfi.walked < 4u << 20);
+	ehframes_free(&es);
+	modules_free(ms);
+	target_close(t);
+	child_kill(&child);
+	unlink(path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(says_what_libdw_says, children_end),
+		cmocka_unit_test_teardown(hostile_records, children_end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
