@@ -9,7 +9,8 @@
 
 #define RA_COLUMN 16           /* x86-64 psABI: the return address */
 #define FIRST_READ 128u        /* bytes; most records are smaller */
-#define RECORD_MAX (128u << 10) /* bytes; the largest that was seen has 34,000 */
+#define FDE_MAX (128u << 10)   /* bytes; the largest that was seen has 34,000 */
+#define CIE_MAX 2048u          /* some 30 */
 #define LEB_MAX 10             /* bytes: libunwind makes nonsense of more */
 #define NESTED_MAX 16          /* remembered states; compilers nest them a few deep */
 
@@ -25,7 +26,7 @@ struct cie {
 /* A CIE or FDE, and how far it was read. */
 struct record {
 	uint64_t at, size;       /* its length field included; size 0: there is none */
-	uint8_t *bytes;          /* RECORD_MAX */
+	uint8_t *bytes;
 	struct cursor c;         /* to its end */
 };
 
@@ -40,7 +41,8 @@ static bool fetch(struct cfi *c, struct record *r, size_t n, size_t want)
 	return true;
 }
 
-static struct record read_record(struct cfi *c, uint64_t at, uint8_t *bytes)
+/* Into bytes, where there is room for `most`, at least FIRST_READ. */
+static struct record read_record(struct cfi *c, uint64_t at, uint8_t *bytes, size_t most)
 {
 	struct record r = { .at = at, .bytes = bytes };
 	uint32_t len;
@@ -50,7 +52,7 @@ static struct record read_record(struct cfi *c, uint64_t at, uint8_t *bytes)
 	memcpy(&len, bytes, sizeof len);
 	if (n < sizeof len)
 		n = sizeof len;
-	if (!len || len > RECORD_MAX - sizeof len || !fetch(c, &r, n, sizeof len + len))
+	if (!len || len > most - sizeof len || !fetch(c, &r, n, sizeof len + len))
 		return r;
 	r.size = sizeof len + len;
 	r.c = (struct cursor){ bytes + sizeof len, bytes + r.size, false };
@@ -275,7 +277,7 @@ static struct cie *read_cie(struct cfi *c, uint64_t at)
 {
 	uint8_t out[CFI_ROW_MAX];
 	struct cie cie = { .encoding = DW_EH_PE_absptr };
-	struct record r = read_record(c, at, c->records);
+	struct record r = read_record(c, at, c->records, CIE_MAX);
 	struct program p;
 	program_init(&p, 0, 0);
 	c->walked += r.size;
@@ -306,13 +308,13 @@ static const struct cie *cie_at(struct cfi *c, uint64_t at)
 bool cfi_init(struct cfi *c, struct unwind_bytes *b)
 {
 	/* Little of it is used, mostly. */
-	*c = (struct cfi){ .bytes = b, .records = pages_alloc(2 * RECORD_MAX) };
+	*c = (struct cfi){ .bytes = b, .records = pages_alloc(CIE_MAX + FDE_MAX) };
 	return c->records;
 }
 
 void cfi_free(struct cfi *c)
 {
-	pages_free(c->records, 2 * RECORD_MAX);
+	pages_free(c->records, CIE_MAX + FDE_MAX);
 	for (size_t i = 0; c->cies.slots && i <= c->cies.mask; i++)
 		if (c->cies.slots[2 * i])
 			free((void *)(uintptr_t)c->cies.slots[2 * i + 1]);
@@ -338,7 +340,7 @@ static uint64_t encoded(struct record *r, uint8_t encoding)
 static const struct cie *read_fde(struct cfi *c, uint64_t at, struct record *r, uint64_t *start, uint64_t *end)
 {
 	/* Beside where its CIE is read. */
-	*r = read_record(c, at, c->records + RECORD_MAX);
+	*r = read_record(c, at, c->records + CIE_MAX, FDE_MAX);
 	uint64_t back = r->size ? cursor_fixed(&r->c, 4) : 0;
 	const struct cie *cie = back ? cie_at(c, at + 4 - back) : NULL;
 	if (!cie)

@@ -206,7 +206,7 @@ static void says_what_libdw_says(void **state)
 #define RECORDS 8000
 
 /* An ELF file without a table of unwind data, in which each FDE names a CIE of its own, each
- * of which is 100,000 bytes long and lies across the next ones. */
+ * of which is 2,000 bytes long and lies across the next ones. */
 static void make_hostile(char *path)
 {
 	static struct {
@@ -215,7 +215,7 @@ static void make_hostile(char *path)
 		Elf64_Shdr sh[3];
 		char names[32];
 		struct { uint32_t len, back; uint8_t rest[8]; } cies[RECORDS];
-		uint8_t room[100000];
+		uint8_t room[2000];
 		struct { uint32_t len, back; uint8_t rest[8]; } fdes[RECORDS];
 	} f = {
 		.eh = {
@@ -234,7 +234,7 @@ static void make_hostile(char *path)
 	for (uint32_t i = 0; i < RECORDS; i++) {
 		f.fdes[i].len = 12;
 		f.fdes[i].back = (uint32_t)(offsetof(__typeof__(f), fdes[i].back) - offsetof(__typeof__(f), cies[i]));
-		f.cies[i].len = 100000;
+		f.cies[i].len = 2000;
 		memcpy(f.cies[i].rest, (uint8_t[8]){ 1, 0, 1, 0x78, 16 }, 8);
 	}
 	int fd = mkstemp(path);
