@@ -29,7 +29,7 @@ ALL_CFLAGS = $(CSTD) $(WARN) $(CFLAGS) $(HARDEN) $(CPPFLAGS) -MMD -MP $(SAN)
 # `make V=1` shows every command whole.
 say = $(if $(V),,@printf '  %-6s %s\n' $1 $2;)
 
-LAYERS  := base attach symbols objects unwind tasks cmd
+LAYERS  := base attach symbols objects unwind snapshot tasks query inject show cmd
 SRC     := $(foreach d,$(LAYERS),$(wildcard $(d)/*.c))
 OBJ     := $(SRC:%.c=$(B)/%.o)
 LIBOBJ  := $(filter-out $(B)/cmd/main.o,$(OBJ))
@@ -75,7 +75,7 @@ clean:
 
 include symbols/symbols.mk
 include agent/agent.mk
-include cmd/cmd.mk
+include inject/inject.mk
 include unwind/unwind.mk
 include tests/tests.mk
 include tests/lint.mk

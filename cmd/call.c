@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "cmd/capture.h"
-#include "cmd/json_types.h"
-#include "cmd/list.h"
+#include "show/json_types.h"
+#include "query/list.h"
 
 void call_note(struct call *c, const char *fmt, ...)
 {

@@ -3,10 +3,10 @@
 #include "cmd/capture.h"
 #include "cmd/command.h"
 #include "cmd/link.h"
-#include "cmd/list.h"
-#include "cmd/resolve.h"
-#include "cmd/shape.h"
-#include "cmd/texts.h"
+#include "show/list_look.h"
+#include "query/resolve.h"
+#include "query/shape.h"
+#include "inject/texts.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -265,7 +265,7 @@ static int cancel_run(struct call *c)
 	struct snapshot *s = NULL;
 	struct jobs j = { 0 };
 	err_t e = call_snapshot(c, 0, &s);
-	if (!e && s->kind != TARGET_PROCESS)
+	if (!e && s->source != SNAPSHOT_OF_PROCESS)
 		e = err_new(E_UNSUPPORTED, "a core dump cannot be acted on");
 	if (!e)
 		e = choose(c, s, &j);

@@ -3,7 +3,7 @@
 #define ASYNCMON_CMD_CAPTURE_H
 
 #include "symbols/python.h"
-#include "tasks/snapshot.h"
+#include "tasks/take.h"
 
 struct capture {
 	struct target *target;

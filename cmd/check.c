@@ -6,9 +6,9 @@
 #include <time.h>
 
 #include "cmd/command.h"
-#include "cmd/findings.h"
-#include "cmd/json_types.h"
-#include "cmd/list.h"
+#include "query/findings.h"
+#include "show/json_types.h"
+#include "query/list.h"
 
 #define INTERVAL_S 1.0
 #define INTERVAL_MAX_S 86400.0
@@ -92,7 +92,7 @@ static err_t look(struct call *c, const struct asked *k, struct snapshot **befor
 	if (!any_rule(k, true))
 		return call_snapshot(c, what, now);
 	TRY(call_snapshot(c, SNAPSHOT_THREADS, before));
-	if ((*before)->kind == TARGET_CORE) {
+	if ((*before)->source == SNAPSHOT_OF_CORE) {
 		snapshot_free(*before);
 		*before = NULL;
 	} else {

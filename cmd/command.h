@@ -12,8 +12,8 @@
 
 #include "base/json.h"
 #include "base/term.h"
-#include "cmd/options.h"
-#include "tasks/snapshot.h"
+#include "base/options.h"
+#include "tasks/take.h"
 
 #define ASYNCMON_VERSION "0.1.0"
 

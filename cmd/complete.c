@@ -9,7 +9,7 @@
 
 #include <readline/readline.h>
 
-#include "cmd/list.h"
+#include "show/list_look.h"
 #include "cmd/signals.h"
 
 /* How long a look at the target serves, in seconds; and what is listed of it. */

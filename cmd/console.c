@@ -3,7 +3,7 @@
 #include "cmd/capture.h"
 #include "cmd/command.h"
 #include "cmd/console.h"
-#include "cmd/texts.h"
+#include "inject/texts.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -186,7 +186,7 @@ static err_t open_console(struct call *c, struct console *k)
 	if (c->as_json)
 		return err_new(E_USAGE, "console has no JSON");
 	err_t e = call_snapshot(c, 0, &s);
-	if (!e && s->kind != TARGET_PROCESS)
+	if (!e && s->source != SNAPSHOT_OF_PROCESS)
 		e = err_new(E_UNSUPPORTED, "a core dump runs no code");
 	if (!e)
 		e = choose_loop(c, s, &k->loop);

@@ -1,9 +1,9 @@
 /* inject: the agent put into a running process, or switched off there. */
-#include "cmd/agent_files.h"
+#include "inject/agent_files.h"
 #include "cmd/capture.h"
 #include "cmd/command.h"
-#include "cmd/list.h"
-#include "tasks/inject_site.h"
+#include "query/list.h"
+#include "inject/site.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -11,9 +11,9 @@
 #include "attach/act.h"
 #include "base/clock.h"
 #include "cmd/capture.h"
-#include "cmd/shape.h"
-#include "cmd/texts.h"
-#include "tasks/inject_site.h"
+#include "query/shape.h"
+#include "inject/texts.h"
+#include "inject/site.h"
 
 /* A message that is longer is none of ours. */
 #define LONGEST (64u << 20)

@@ -45,7 +45,7 @@ static void summary(struct call *c, const struct list *l)
 		return;
 	if (s->paused_us >= 0)
 		snprintf(paused, sizeof paused, "paused %.1f ms", (double)s->paused_us / 1e3);
-	else if (s->kind == TARGET_CORE)
+	else if (s->source == SNAPSHOT_OF_CORE)
 		snprintf(paused, sizeof paused, "a core");
 	call_note(c, "%zu of %zu %s; %zu loop%s; python %s; %s", l->n, l->total, l->kind->noun, s->nloops,
 		  s->nloops == 1 ? "" : "s", s->python, paused);

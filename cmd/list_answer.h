@@ -3,7 +3,7 @@
 #define ASYNCMON_CMD_LIST_ANSWER_H
 
 #include "cmd/command.h"
-#include "cmd/list.h"
+#include "show/list_look.h"
 
 /* Answers with the rows that the options of c leave, after list_check(). `before` writes
  * keys of JSON that come first, or is NULL. The caller ends the answer: call_end(). */

@@ -1,7 +1,7 @@
 #include "cmd/page.h"
 
-#include "cmd/fold.h"
-#include "cmd/shape.h"
+#include "show/fold.h"
+#include "query/shape.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* ps: the live tasks. */
 #include "cmd/command.h"
-#include "cmd/json_types.h"
+#include "show/json_types.h"
 #include "cmd/list_answer.h"
 
 static const struct option ps_options[] = {

@@ -1,7 +1,7 @@
 /* ps-terminated: the tasks that ended. */
 #include "cmd/command.h"
-#include "cmd/ended.h"
-#include "cmd/json_types.h"
+#include "show/ended.h"
+#include "show/json_types.h"
 #include "cmd/list_answer.h"
 
 void json_ended(struct json *j, const struct ended *t, bool open)
@@ -33,7 +33,7 @@ err_t ended_check(const struct snapshot *s)
 {
 	if (s->agent)
 		return NULL;
-	return err_new(E_UNSUPPORTED, s->kind == TARGET_CORE
+	return err_new(E_UNSUPPORTED, s->source == SNAPSHOT_OF_CORE
 		? "there was no agent in this process: tasks that ended were not remembered"
 		: "there is no agent in process %d: `asyncmon inject %d` puts it there, and from then on it remembers",
 		(int)s->pid, (int)s->pid);

@@ -1,5 +1,5 @@
 /* run: a program with the agent in it from its first task. */
-#include "cmd/agent_files.h"
+#include "inject/agent_files.h"
 #include "cmd/command.h"
 
 #include <errno.h>

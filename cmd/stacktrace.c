@@ -1,8 +1,8 @@
 /* stacktrace: every thread's stack. */
 #include "cmd/command.h"
-#include "cmd/json_types.h"
+#include "show/json_types.h"
 #include "cmd/page.h"
-#include "cmd/shape.h"
+#include "query/shape.h"
 
 static void thread_json(struct json *j, const struct thread_stack *t)
 {

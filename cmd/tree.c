@@ -1,9 +1,9 @@
 /* tree: who awaits whom, or with --groups which task group holds whom. */
 #include "cmd/command.h"
-#include "cmd/forest.h"
-#include "cmd/json_types.h"
-#include "cmd/list.h"
-#include "cmd/shape.h"
+#include "query/forest.h"
+#include "show/json_types.h"
+#include "show/list_look.h"
+#include "query/shape.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* Help, written from the tables. */
 #include "cmd/command.h"
-#include "cmd/list.h"
+#include "query/list.h"
 
 #include <string.h>
 

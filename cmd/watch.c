@@ -1,5 +1,5 @@
 /* watch: a command again and again, what changed since the last time marked. */
-#include "cmd/list.h"
+#include "query/list.h"
 #include "cmd/session.h"
 
 #include <signal.h>

@@ -1,10 +1,10 @@
 /* where: one task whole. What it is, who made it, what it waits for, its stack. */
 #include "cmd/command.h"
-#include "cmd/json_types.h"
-#include "cmd/list.h"
+#include "show/json_types.h"
+#include "show/list_look.h"
 #include "cmd/page.h"
-#include "cmd/resolve.h"
-#include "cmd/shape.h"
+#include "query/resolve.h"
+#include "query/shape.h"
 
 #include <math.h>
 #include <stdlib.h>

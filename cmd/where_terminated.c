@@ -1,10 +1,10 @@
 /* where-terminated: how a task ended, and why. */
 #include "cmd/command.h"
-#include "cmd/ended.h"
-#include "cmd/json_types.h"
+#include "show/ended.h"
+#include "show/json_types.h"
 #include "cmd/page.h"
-#include "cmd/resolve.h"
-#include "cmd/shape.h"
+#include "query/resolve.h"
+#include "query/shape.h"
 
 #include <stdlib.h>
 #include <string.h>

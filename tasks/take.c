@@ -72,7 +72,7 @@ static void head(struct snapshot *s, struct python *py)
 {
 	const struct py_version *v = &py->layout.version;
 	static const char *const levels[] = { [0xA] = "a", [0xB] = "b", [0xC] = "rc" };
-	s->kind = py->target->kind;
+	s->source = py->target->kind == TARGET_CORE ? SNAPSHOT_OF_CORE : SNAPSHOT_OF_PROCESS;
 	s->pid = py->target->pid;
 	s->exe = py->target->exe ? arena_str(s->arena, py->target->exe) : NULL;
 	int n = snprintf(s->python, sizeof s->python, "%u.%u.%u", v->major, v->minor, v->micro);

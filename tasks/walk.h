@@ -7,7 +7,7 @@
 #define ASYNCMON_TASKS_WALK_H
 
 #include "objects/code.h"
-#include "tasks/snapshot.h"
+#include "tasks/take.h"
 
 /* Among `what`: a look at running memory, to learn what the walk will read. */
 #define WALK_REHEARSAL (1u << 31)

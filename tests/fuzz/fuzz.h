@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "symbols/python.h"
-#include "tasks/snapshot.h"
+#include "tasks/take.h"
 
 /* libFuzzer calls these. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

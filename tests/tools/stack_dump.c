@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "symbols/python.h"
-#include "tasks/snapshot.h"
+#include "tasks/take.h"
 
 static void fail(err_t e)
 {

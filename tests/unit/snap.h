@@ -26,7 +26,7 @@ static inline struct snapshot *snap_new(size_t ntasks)
 {
 	struct snapshot *s = calloc(1, sizeof *s);
 	s->arena = arena_new();
-	s->kind = TARGET_PROCESS;
+	s->source = SNAPSHOT_OF_PROCESS;
 	s->pid = 4711;
 	s->exe = "/usr/bin/python3";
 	strcpy(s->python, "3.14.2");

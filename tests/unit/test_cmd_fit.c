@@ -3,7 +3,7 @@
 
 #include <locale.h>
 
-#include "cmd/fit.h"
+#include "show/fit.h"
 
 static void cut_is(const char *text, size_t width, bool from_end, const char *want)
 {

@@ -1,8 +1,8 @@
 /* Filters, sort, groups, cuts, and what a user may call a task. */
 #include "snap.h"
 
-#include "cmd/list.h"
-#include "cmd/resolve.h"
+#include "show/list_look.h"
+#include "query/resolve.h"
 
 static struct snapshot *twelve(void)
 {

@@ -1,7 +1,7 @@
 /* Trees: shared children, cycles, chains of any depth, groups. */
 #include "snap.h"
 
-#include "cmd/forest.h"
+#include "query/forest.h"
 
 /* 1 ─ 2 ─ 4, 1 ─ 3 ─ 4; 5 ↔ 6 ─ 7; 8 awaits itself */
 static struct snapshot *shapes(void)

@@ -1,7 +1,7 @@
 /* Every rule of check over snapshots made by hand: fires, does not fire, many at once. */
 #include "snap.h"
 
-#include "cmd/findings.h"
+#include "query/findings.h"
 
 static struct snapshot *looked(struct snapshot *s, struct snapshot *before, const char *rule, size_t many)
 {

@@ -3,7 +3,7 @@
 
 #include <ctype.h>
 
-#include "cmd/list.h"
+#include "query/list.h"
 
 struct page { char **lines; size_t n; };
 

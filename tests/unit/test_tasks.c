@@ -3,7 +3,7 @@
 #include "tests/unit/fakeproc.h"
 
 #include "symbols/modules.h"
-#include "tasks/snapshot.h"
+#include "tasks/take.h"
 
 static const uint8_t minors[] = { 8, 9, 10, 11, 12, 13, 14, 15 };
 

@@ -1,0 +1,108 @@
+/* Lists of things of a snapshot (its tasks, those that ended): columns, filters, sort,
+ * groups. A kind of list is data; the rest is shared. show/list_look.h prints them.
+ *
+ * Pure: rows point into the snapshot, which outlives the list. */
+#ifndef ASYNCMON_QUERY_LIST_H
+#define ASYNCMON_QUERY_LIST_H
+
+#include "base/json.h"
+#include "base/term.h"
+#include "base/options.h"
+#include "snapshot/snapshot.h"
+
+enum column_show {
+	COL_ASKED,   /* only when -o names it */
+	COL_DEFAULT,
+	COL_KNOWN    /* by default where some row has it */
+};
+
+struct column {
+	const char *name;         /* capitals; NULL ends a table */
+	const char *help;
+	enum column_show show;
+	bool right;               /* aligned */
+	double width;             /* its share of a terminal that is too narrow, negative: cut from
+				   * the left; 0: never cut */
+	/* Appends the cell's text, not escaped; false: unknown. */
+	bool (*text)(struct strbuf *b, const struct snapshot *s, const void *row);
+	/* For sorting by number; NULL: by text, digits in it by value. */
+	bool (*number)(const struct snapshot *s, const void *row, double *v);
+};
+
+/* What filters look at. */
+struct subject {
+	const char *name, *coro;
+	enum task_state state;
+	const struct created *created;
+	bool persistent;
+};
+
+struct list_kind {
+	const char *noun;             /* "tasks" */
+	const char *noun_json;        /* the key of its array */
+	const char *sort;             /* the order for people, where --sort says none; may be NULL */
+	const struct column *columns;
+	const struct column *const *groups_by; /* of --group-by, ended by NULL */
+	void (*subject)(const void *row, struct subject *out);
+	const char *(*colour)(const void *row); /* of STATE; NULL: none. May be NULL */
+	void (*json)(struct json *j, const void *row);
+};
+
+struct list {
+	const struct list_kind *kind;
+	const struct snapshot *snap;
+	const void **rows;
+	size_t n, total;       /* rows left, rows there were */
+	bool filtered;
+	size_t unjudged;       /* rows left out for want of an age or a place of making */
+};
+
+struct rows { const void *base; size_t n, size; }; /* n elements of `size` bytes */
+
+err_t list_make(struct list *l, const struct list_kind *kind, const struct snapshot *s, struct rows r);
+void list_free(struct list *l);
+
+/* select.c: the filters of options_select. */
+struct selection {
+	const char *text, *coro, *created;
+	unsigned states;       /* a bit for each; 0: any */
+	double older_than;     /* seconds; NAN: any age */
+	bool persistent;
+};
+err_t selection_parse(struct selection *sel, const struct args *a);
+bool selection_any(const struct selection *sel); /* it filters at all */
+bool selection_matches(const struct selection *sel, const struct subject *x);
+/* It would be selected by all else, but nothing is known of its making. */
+bool selection_cannot_judge(const struct selection *sel, const struct subject *x);
+/* Notes how many were left out so, that an empty list is not taken for "there are none". */
+void list_say_unjudged(struct snapshot *s, size_t n, const char *noun);
+void list_select(struct list *l, const struct selection *sel);
+/* Seconds of "90s", "1h30m", "500ms", "2.5"; E_USAGE. */
+err_t duration_parse(const char *text, double *seconds);
+/* Where a thing was made: the last frame outside asyncio itself, or NULL. */
+const struct frame *created_at(const struct created *c);
+
+/* sort.c */
+const struct column *column_find(const struct column *table, const char *name, size_t n);
+err_t unknown_column(const struct column *table, const char *what, const char *name);
+/* Digits compare by value, other bytes as they are. */
+int natural_compare(const char *a, const char *b);
+/* "KEY", "KEY:desc", "KEY:asc"; NULL: as it is. Equal rows keep their order, unknown
+ * ones come last either way. */
+err_t list_sort(struct list *l, const char *key);
+/* --head and --tail. */
+err_t list_cut(struct list *l, const struct args *a);
+err_t count_parse(const char *option, const char *text, size_t *out);
+
+/* groups.c: --group-by. Most first, unless sorted by "key" or "count". */
+struct tally { const char *key; size_t count; };
+struct tallies { struct tally *v; size_t n; struct arena *arena; };
+err_t list_group(const struct list *l, const struct args *a, struct tallies *out);
+void tallies_free(struct tallies *t);
+
+/* The order asked for; else, in what a person reads, the kind's own. May be NULL. */
+const char *list_order(const struct list_kind *kind, const struct args *a);
+/* Selects, groups or sorts, and cuts, as the options say. */
+err_t list_query(struct list *l, const struct args *a, struct tallies *groups);
+
+#endif

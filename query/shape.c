@@ -1,0 +1,147 @@
+#include "query/shape.h"
+
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+void shape_seconds(struct strbuf *b, double s)
+{
+	static const struct { double s; const char *unit; } units[] = {
+		{ 86400, "d" }, { 3600, "h" }, { 60, "m" }, { 1, "s" },
+	};
+	double a = fabs(s);
+	if (!isfinite(s)) {
+		strbuf_str(b, "?");
+		return;
+	}
+	if (s < 0)
+		strbuf_char(b, '-');
+	if (a < 0.9995) {
+		strbuf_fmt(b, "%.*f ms", a < 0.01 ? 1 : 0, a * 1e3);
+		return;
+	}
+	if (a < 60) {
+		strbuf_fmt(b, "%.*f s", a < 10 ? 1 : 0, a);
+		return;
+	}
+	size_t u = 0;
+	while (a < units[u].s)
+		u++;
+	if (a >= 1e15) {
+		strbuf_str(b, "forever");
+		return;
+	}
+	int64_t whole = (int64_t)(a / units[u].s), rest = (int64_t)((a - (double)whole * units[u].s) / units[u + 1].s);
+	strbuf_fmt(b, "%lld %s", (long long)whole, units[u].unit);
+	if (rest > 0)
+		strbuf_fmt(b, " %lld %s", (long long)rest, units[u + 1].unit);
+}
+
+static const char *last_two(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	if (!slash)
+		return path;
+	while (slash > path && slash[-1] != '/')
+		slash--;
+	return slash;
+}
+
+void shape_place(struct strbuf *b, const char *function, const char *file, int line)
+{
+	strbuf_str(b, function ? function : "?");
+	if (!file)
+		return;
+	strbuf_char(b, ' ');
+	strbuf_str(b, last_two(file));
+	if (line > 0) {
+		strbuf_char(b, ':');
+		strbuf_int(b, line);
+	}
+}
+
+void shape_frame(struct strbuf *b, const struct frame *f)
+{
+	shape_place(b, f->function, f->file, f->line);
+}
+
+bool shape_of_asyncio(const char *file)
+{
+	const char *base = file ? strrchr(file, '/') : NULL;
+	return base && base - file >= 8 && !memcmp(base - 8, "/asyncio", 8);
+}
+
+const struct frame *shape_last(const struct stack *st)
+{
+	for (size_t i = st->n; i-- > 0;)
+		if (!shape_of_asyncio(st->frames[i]->file))
+			return st->frames[i];
+	return st->n ? st->frames[st->n - 1] : NULL;
+}
+
+bool shape_instant(struct strbuf *b, double at)
+{
+	struct tm tm;
+	char text[40];
+	time_t t = (time_t)at;
+	bool known = at >= 0 && at < 253402300800.0 && localtime_r(&t, &tm) &&
+		     strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &tm);
+	strbuf_str(b, known ? text : "?");
+	return known;
+}
+
+void shape_name(struct strbuf *b, const char *name, uint64_t id)
+{
+	if (name)
+		strbuf_str(b, name);
+	else
+		strbuf_hex(b, id);
+}
+
+/* Names cost a look at every task; one says enough. */
+static void tasks_waited_for(struct strbuf *b, const struct snapshot *s, const struct wait *w)
+{
+	const struct task *t = w->ntasks == 1 ? snapshot_task(s, w->tasks[0]) : NULL;
+	strbuf_str(b, ": ");
+	if (t)
+		shape_name(b, t->name, t->id);
+	else if (w->ntasks == 1)
+		strbuf_hex(b, w->tasks[0]);
+	else
+		strbuf_fmt(b, "%zu tasks", w->ntasks);
+}
+
+bool shape_wait(struct strbuf *b, const struct snapshot *s, const struct task *t)
+{
+	const struct wait *w = t->wait;
+	const struct frame *f = t->stack.n ? t->stack.frames[t->stack.n - 1] : NULL;
+	if (!w || (w->kind == WAIT_UNKNOWN && !w->detail)) {
+		if (t->state != TASK_WAITING || !f)
+			return false;
+		strbuf_str(b, "in ");
+		strbuf_str(b, f->function ? f->function : "?");
+		return true;
+	}
+	strbuf_str(b, wait_kind_name(w->kind));
+	if (w->detail) {
+		strbuf_str(b, ": ");
+		strbuf_str(b, w->detail);
+	} else if (w->ntasks) {
+		tasks_waited_for(b, s, w);
+	}
+	if (!isnan(w->deadline_in)) {
+		strbuf_str(b, w->deadline_in < 0 ? ", due for " : ", ");
+		shape_seconds(b, fabs(w->deadline_in));
+		if (w->deadline_in >= 0)
+			strbuf_str(b, " left");
+	}
+	return true;
+}
+
+const char *shape_state_colour(enum task_state s)
+{
+	static const char *const colours[TASK_STATES] = {
+		[TASK_RUNNING] = "32", [TASK_RUNNABLE] = "36", [TASK_FAILED] = "31", [TASK_CANCELLED] = "33",
+	};
+	return (unsigned)s < TASK_STATES ? colours[s] : NULL;
+}

@@ -1,0 +1,27 @@
+/* Things of a snapshot in a few words. All append text of the target as it is: the
+ * printer makes it fit for a terminal. */
+#ifndef ASYNCMON_QUERY_SHAPE_H
+#define ASYNCMON_QUERY_SHAPE_H
+
+#include "base/strbuf.h"
+#include "snapshot/snapshot.h"
+
+/* "3.2 ms", "12 s", "5 m 3 s", "2 d 4 h" */
+void shape_seconds(struct strbuf *b, double s);
+/* Seconds since the epoch as local time; false (and "?"): out of all bounds. */
+bool shape_instant(struct strbuf *b, double at);
+/* "function dir/file.py:12": enough of the path to know it. */
+void shape_place(struct strbuf *b, const char *function, const char *file, int line);
+void shape_frame(struct strbuf *b, const struct frame *f);
+/* What the task waits for: "sleep, 3.2 s left", "queue-get: Queue (0)". False: nothing. */
+bool shape_wait(struct strbuf *b, const struct snapshot *s, const struct task *t);
+/* The frame to show of a stack: the last one outside asyncio itself, else the last. */
+const struct frame *shape_last(const struct stack *st);
+/* A name, else "0x7f…". */
+void shape_name(struct strbuf *b, const char *name, uint64_t id);
+/* The colour of a state, NULL: none. */
+const char *shape_state_colour(enum task_state s);
+/* Code of asyncio itself, by the folder that its file lies in. */
+bool shape_of_asyncio(const char *file);
+
+#endif

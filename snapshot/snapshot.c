@@ -1,0 +1,120 @@
+#include "snapshot/snapshot.h"
+
+#include "base/pages.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const state_names[TASK_STATES] = {
+	"running", "runnable", "waiting", "finished", "failed", "cancelled",
+};
+static const char *const wait_names[WAIT_KINDS] = {
+	"sleep", "task", "gather", "wait", "taskgroup", "shield", "future", "lock", "semaphore",
+	"condition", "event", "barrier", "queue-get", "queue-put", "queue-join", "socket",
+	"stream-read", "stream-write", "executor", "subprocess", "unknown",
+};
+static const char *const origin_names[CANCEL_ORIGINS] = {
+	"task", "callback", "timeout", "taskgroup", "signal", "shutdown", "unknown",
+};
+
+const char *task_state_name(enum task_state s)
+{
+	return (unsigned)s < TASK_STATES ? state_names[s] : "unknown";
+}
+
+const char *wait_kind_name(enum wait_kind k)
+{
+	return (unsigned)k < WAIT_KINDS ? wait_names[k] : "unknown";
+}
+
+const char *cancel_origin_name(enum cancel_origin o)
+{
+	return (unsigned)o < CANCEL_ORIGINS ? origin_names[o] : "unknown";
+}
+
+bool frame_is(const struct frame *f, const char *file_end, const char *function)
+{
+	if (!f || !f->file || !f->function)
+		return false;
+	const char *dot = strrchr(f->function, '.');
+	size_t n = strlen(f->file), m = strlen(file_end);
+	return strcmp(dot ? dot + 1 : f->function, function) == 0 &&
+	       n >= m && strcmp(f->file + n - m, file_end) == 0;
+}
+
+void snapshot_index(struct snapshot *s)
+{
+	/* Groups after the tasks: no object is both. */
+	bool fine = map_reserve(&s->by_id, s->ntasks + s->ngroups);
+	for (size_t i = 0; i < s->ntasks && fine; i++)
+		fine = !s->tasks[i].id || map_set(&s->by_id, s->tasks[i].id, i + 1);
+	for (size_t i = 0; i < s->ngroups && fine; i++)
+		fine = !s->groups[i].id || map_set(&s->by_id, s->groups[i].id, s->ntasks + i + 1);
+	if (!fine)
+		map_free(&s->by_id);
+}
+
+const struct task *snapshot_task(const struct snapshot *s, uint64_t id)
+{
+	uint64_t at;
+	if (s->by_id.n)
+		return id && map_get(&s->by_id, id, &at) && at <= s->ntasks ? &s->tasks[at - 1] : NULL;
+	for (size_t i = 0; i < s->ntasks; i++)
+		if (s->tasks[i].id == id)
+			return &s->tasks[i];
+	return NULL;
+}
+
+const struct group *snapshot_group(const struct snapshot *s, uint64_t id)
+{
+	uint64_t at;
+	if (s->by_id.n)
+		return id && map_get(&s->by_id, id, &at) && at > s->ntasks ? &s->groups[at - 1 - s->ntasks] : NULL;
+	for (size_t i = 0; i < s->ngroups; i++)
+		if (s->groups[i].id == id)
+			return &s->groups[i];
+	return NULL;
+}
+
+static void add_note(struct snapshot *s, const char *fmt, va_list ap)
+{
+	const char **notes = arena_array(s->arena, s->nnotes + 1, sizeof *notes);
+	char *text = arena_vfmt(s->arena, fmt, ap);
+	if (!notes || !text)
+		return;
+	if (s->nnotes)
+		memcpy(notes, s->notes, s->nnotes * sizeof *notes);
+	notes[s->nnotes++] = text;
+	s->notes = notes;
+}
+
+void snapshot_note(struct snapshot *s, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	add_note(s, fmt, ap);
+	va_end(ap);
+}
+
+void snapshot_lacks(struct snapshot *s, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	add_note(s, fmt, ap);
+	va_end(ap);
+	s->complete = false;
+}
+
+void snapshot_free(struct snapshot *s)
+{
+	if (!s)
+		return;
+	pages_free(s->tasks, s->tasks_room);
+	free(s->loops);
+	free(s->groups);
+	map_free(&s->by_id);
+	free(s->executors);
+	arena_free(s->arena);
+	free(s);
+}

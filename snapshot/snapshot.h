@@ -1,0 +1,284 @@
+/* A snapshot: everything one look at a target gave, as plain C. No pointer into the
+ * target, no Python, no ptrace; live process and core look the same.
+ *
+ * A snapshot owns all it points to (one arena) and is freed at once. Strings are
+ * UTF-8 (lone surrogates as three bytes, as Python's "surrogatepass") and NOT
+ * escaped: text output escapes them (strbuf_escaped), JSON writes them exactly.
+ * An id is the object's address in the target; 0 is no object. NULL is unknown. */
+#ifndef ASYNCMON_SNAPSHOT_SNAPSHOT_H
+#define ASYNCMON_SNAPSHOT_SNAPSHOT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/map.h"
+
+/* What a look was taken at. */
+enum snapshot_source { SNAPSHOT_OF_PROCESS, SNAPSHOT_OF_CORE };
+
+enum task_state {
+	TASK_RUNNING,   /* its loop is in it now */
+	TASK_RUNNABLE,  /* in its loop's ready queue */
+	TASK_WAITING,
+	TASK_FINISHED, TASK_FAILED, TASK_CANCELLED, /* done, still alive */
+	TASK_STATES
+};
+const char *task_state_name(enum task_state s);
+
+struct local {
+	const char *name, *type, *value; /* value: short text of plain types, else NULL */
+};
+
+struct frame {
+	const char *function, *file;
+	int line;                /* 0: unknown */
+	const struct local *locals; /* with SNAPSHOT_LOCALS */
+	size_t nlocals;
+};
+
+/* Is it the function of that (plain) name, in a file whose path ends so? */
+bool frame_is(const struct frame *f, const char *file_end, const char *function);
+
+struct stack {
+	const struct frame *const *frames; /* outermost first, most recent call last */
+	size_t n;
+	const char *broken;      /* why it ends early, or NULL */
+	const char *beyond;      /* of what type the object is that its last frame awaits, where that
+				  * has frames of its own that are not CPython's; or NULL */
+};
+
+enum frame_kind { FRAME_PYTHON, FRAME_NATIVE };
+
+struct thread_frame {
+	enum frame_kind kind;
+	const char *function, *file, *module; /* module: native frames */
+	int line;
+	bool signal;             /* native: the kernel called from here what is inner, a signal handler */
+	uint64_t address;        /* native frames */
+	uint64_t offset;         /* native frames: address as the module's file counts */
+};
+
+struct task_ref {            /* a task by name, which may be gone */
+	uint64_t id;
+	int64_t serial;          /* -1: unknown */
+	const char *name;
+	bool forgotten;          /* the agent has no more than this of it */
+};
+
+enum wait_kind {
+	WAIT_SLEEP, WAIT_TASK, WAIT_GATHER, WAIT_WAIT, WAIT_TASKGROUP, WAIT_SHIELD, WAIT_FUTURE,
+	WAIT_LOCK, WAIT_SEMAPHORE, WAIT_CONDITION, WAIT_EVENT, WAIT_BARRIER, WAIT_QUEUE_GET,
+	WAIT_QUEUE_PUT, WAIT_QUEUE_JOIN, WAIT_SOCKET, WAIT_STREAM_READ, WAIT_STREAM_WRITE,
+	WAIT_EXECUTOR, WAIT_SUBPROCESS, WAIT_UNKNOWN, WAIT_KINDS
+};
+const char *wait_kind_name(enum wait_kind k); /* as in JSON: "queue-get" */
+
+struct wait {
+	enum wait_kind kind;
+	uint64_t id;             /* of the thing waited for */
+	const char *detail;      /* a clause for a person, or NULL */
+	const uint64_t *tasks;   /* the tasks it waits for */
+	size_t ntasks;
+	double deadline_in;      /* seconds; NAN: none known */
+	int fd;                  /* -1: none */
+	const char *peer;
+	bool listening;          /* fd is a listening socket */
+	/* Locks that say who holds them: that task, and whether it has ended. */
+	uint64_t holder;
+	const char *holder_name;
+	bool holder_ended;
+};
+
+enum cancel_origin {
+	CANCEL_TASK, CANCEL_CALLBACK, CANCEL_TIMEOUT, CANCEL_TASKGROUP, CANCEL_SIGNAL,
+	CANCEL_SHUTDOWN, CANCEL_UNKNOWN, CANCEL_ORIGINS
+};
+const char *cancel_origin_name(enum cancel_origin o);
+
+struct cancel {
+	double at;               /* seconds since the epoch */
+	bool has_by;
+	struct task_ref by;
+	enum cancel_origin origin;
+	const char *message;
+	struct stack stack;
+};
+
+struct created {
+	double at, age;          /* seconds since the epoch; seconds */
+	bool has_by;
+	struct task_ref by;
+	struct stack stack;
+};
+
+struct chain_link {          /* an ancestor, with its stack when it made the next */
+	struct task_ref task;
+	struct stack stack;
+};
+
+struct task_stats { uint64_t polls; double busy, longest_poll; };
+
+struct exception { const char *type, *message; };
+
+struct task {
+	uint64_t id;
+	int64_t serial;          /* -1: no agent */
+	const char *name, *coro, *type;
+	enum task_state state;
+	uint64_t loop;
+	pid_t thread;            /* native id in our namespace, 0 unknown */
+	int64_t cancelling;
+	bool must_cancel;
+	const uint64_t *awaited_by;
+	size_t nawaited_by;
+	uint64_t fut_waiter;     /* the future its coroutine is suspended on */
+	uint64_t coro_id;
+	const struct wait *wait;
+	uint64_t group;
+	struct stack stack;
+	/* While it runs, with SNAPSHOT_NATIVE: its thread's frames from its coroutine
+	 * on, C frames in their places, outermost first. */
+	const struct thread_frame *native;
+	size_t nnative;
+	const struct created *created;
+	const struct cancel *cancels;
+	size_t ncancels;
+	uint64_t cancels_asked;  /* how many there were: of very many, not all are kept */
+	const struct chain_link *chain; /* root first, ends with the direct creator */
+	size_t nchain;
+	const struct task_stats *stats;
+	const struct exception *exception;
+	bool persistent;
+	bool before_agent;       /* made before the agent came */
+	bool unretrieved;        /* failed, and nobody has asked for the exception */
+	bool unreferenced;       /* pending, and every reference to it is its own */
+};
+
+struct loop {
+	uint64_t id;
+	const char *type;        /* qualified: "asyncio.unix_events._UnixSelectorEventLoop" */
+	pid_t thread;            /* native id in our namespace, 0 unknown */
+	bool running;
+	int64_t ready, timers;   /* -1 unknown */
+	int64_t interpreter;     /* PyInterpreterState.id */
+	/* While callbacks run: when this turn of the loop took stock of its timers, and
+	 * the how-manieth callback it is in. Both the same in two looks: the same step. */
+	double turn;             /* NAN: not known, or not in a callback */
+	bool turns;              /* asyncio's own loop is on its thread's stack */
+	int64_t turn_step;
+	double overdue;          /* how late its latest timer is, in seconds; NAN: none is due */
+	size_t noverdue;         /* timers that are due */
+};
+
+struct executor {            /* a pool of threads or processes */
+	uint64_t id;             /* the executor; its queue where that is gone */
+	const char *kind;        /* "ThreadPoolExecutor" */
+	const char *name;        /* prefix of its threads' names, or NULL */
+	int64_t max_workers;     /* -1 unknown, as below */
+	int64_t workers, busy, queued;
+};
+
+struct group {
+	uint64_t id;
+	const char *kind, *name; /* "TaskGroup", "PersistentTaskGroup", …; name NULL if none */
+	uint64_t owner;          /* task */
+	const uint64_t *tasks;
+	size_t ntasks;
+	bool aborting;
+	const struct exception *error; /* the first of its children's, or NULL */
+};
+
+struct thread_stack {
+	pid_t tid;
+	const char *name;
+	int gil;                 /* 1 holds it, 0 does not, -1 unknown */
+	uint64_t loop, task;     /* running in it, 0 none */
+	bool python;             /* has a Python thread state */
+	const struct thread_frame *frames; /* outermost first */
+	size_t nframes;
+	const char *broken;      /* what is wrong with it, a clause; or NULL */
+};
+
+struct ended {               /* a task that ended, from the agent */
+	int64_t serial;
+	uint64_t id;
+	const char *name, *coro;
+	enum task_state outcome; /* FINISHED, FAILED, CANCELLED */
+	double started_at, ended_at;
+	const struct exception *exception;
+	bool persistent;
+	struct stack stack;
+	const struct created *created;
+	const struct cancel *cancels;
+	size_t ncancels;
+	uint64_t cancels_asked;  /* how many there were: of very many, not all are kept */
+	const struct chain_link *chain; /* who cancelled whom, ends with the direct canceller */
+	size_t nchain;
+};
+
+struct finding {
+	const char *rule;
+	enum { FINDING_INFO, FINDING_WARNING, FINDING_ERROR } severity;
+	const uint64_t *tasks;
+	size_t ntasks;
+	const char *message;
+};
+
+struct snapshot {
+	struct arena *arena;
+	/* the target */
+	enum snapshot_source source;
+	pid_t pid;
+	const char *exe;
+	char python[32];         /* "3.14.2" */
+	bool free_threaded;
+	const char *layout;      /* "debug-offsets", "dwarf", "table" */
+	bool agent;
+	int64_t paused_us;       /* -1: was not paused */
+	double taken_at;         /* seconds since the epoch */
+	bool complete;
+	bool done_unseen;        /* tasks that are done cannot be found in this process */
+	const char **notes;      /* full sentences; what is missing, what to know */
+	size_t nnotes;
+
+	struct loop *loops;
+	size_t nloops;
+	struct task *tasks;      /* live tasks; done ones too with SNAPSHOT_DONE */
+	size_t ntasks;
+	struct map by_id;        /* id → index + 1 in tasks, once asked for */
+	size_t tasks_room;       /* bytes allocated for them */
+	struct group *groups;
+	size_t ngroups;
+	struct executor *executors;
+	size_t nexecutors;
+	struct thread_stack *threads; /* with SNAPSHOT_THREADS */
+	size_t nthreads;
+	struct ended *ended;     /* newest first; with SNAPSHOT_ENDED */
+	size_t nended;
+	struct finding *findings;
+	size_t nfindings;
+
+	struct {                 /* for --stats: seconds by stage, bytes */
+		double open, find, rehearse, freeze, walk;
+		double lines;    /* of walk: C frames' source lines */
+		uint64_t bytes, copied;
+		unsigned attempts, threads;
+	} stats;
+};
+
+void snapshot_free(struct snapshot *s);
+/* Makes snapshot_task() fast; tasks stay where they are from now on. */
+void snapshot_index(struct snapshot *s);
+/* Adds a note; snapshot_lacks() also says that the answer is incomplete by it. */
+void snapshot_note(struct snapshot *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void snapshot_lacks(struct snapshot *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The task with that id, or NULL. */
+const struct task *snapshot_task(const struct snapshot *s, uint64_t id);
+/* The group with that id, or NULL. */
+const struct group *snapshot_group(const struct snapshot *s, uint64_t id);
+
+#endif
