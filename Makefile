@@ -38,18 +38,23 @@ LIBOBJ  := $(filter-out $(B)/cmd/main.o,$(OBJ))
 .PHONY: all
 all: $(B)/asyncmon
 
-$(B)/asyncmon: $(OBJ)
+# All rooms but main, for the program, the tests and the tools.
+LIB := $(B)/libasyncmon.a
+$(LIB): $(LIBOBJ)
+	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $^
+
+$(B)/asyncmon: $(B)/cmd/main.o $(LIB)
 	$(call say,LINK,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
-# Every tests/unit/test_*.c is one program, linked with all layers but main.
+# Every tests/unit/test_*.c is one program.
 UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
-$(B)/unit/%: tests/unit/%.c $(LIBOBJ)
+$(B)/unit/%: tests/unit/%.c $(LIB)
 	@mkdir -p $(@D)
-	$(call say,TEST,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(LIBOBJ) $(LDLIBS) $(shell pkg-config --libs cmocka)
+	$(call say,TEST,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS) $(shell pkg-config --libs cmocka)
 
 .PHONY: unit
 unit: $(UNIT)

@@ -31,8 +31,8 @@ fuzz: all
 
 fuzz-build: $(FUZZ:%=$(B)/%) $(B)/seeds
 
-$(B)/fuzz_%: tests/fuzz/fuzz_%.c $(LIBOBJ)
-	$(call say,FUZZ,$@)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer $(FUZZ_WRAP) $(LDFLAGS) -o $@ $< $(LIBOBJ) $(LDLIBS) \
+$(B)/fuzz_%: tests/fuzz/fuzz_%.c $(LIB)
+	$(call say,FUZZ,$@)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer $(FUZZ_WRAP) $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS) \
 		$(shell pkg-config --libs cmocka)
 
 $(B)/seeds: tests/fuzz/seeds.c
