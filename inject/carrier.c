@@ -1,38 +1,32 @@
-/* The two places where Python picks up a short text: written while the target stands
- * still, in an order that is right whenever we die. */
+/* The place where Python picks up a short text: its queue of pending calls, written while
+ * the target stands still, in an order that is right whenever we die.
+ *
+ * Python 3.14 and later offer a slot for debuggers (PEP 768), which takes the path of a
+ * script. It is not used: a file that both we and the target can reach has to be made
+ * somewhere, its folder may be another one than it seems (a mount of the target's user),
+ * and it would stay if we were killed. The queue needs memory alone. */
 #include "inject/inject.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "attach/act.h"
 #include "inject/headroom.h"
-#include "attach/process.h"
 
 /* A text in the target's memory begins so, by which a later one knows the place. */
 #define MARK "#asyncmon\n"
 #define BIT_CALLS_TO_DO (1u << 2)        /* _PY_CALLS_TO_DO_BIT, 3.13+ */
-#define BIT_DEBUGGER (1u << 5)           /* _PY_EVAL_PLEASE_STOP_BIT: PEP 768 */
 #define THREADS_MAX 65536
 #define MUTEX_LOCKED 1u                  /* _Py_LOCKED */
 
 struct inject_carrier {
 	const struct inject_site *site;
-	bool slot;
-	int32_t entry;           /* the queue's: which call it was */
+	int32_t entry;           /* which call of the queue it is */
 	uint64_t room;
-	int dir_fd;              /* the slot's: folder and name of its file */
-	char name[40];
 };
 
 static err_t put(struct target *t, uint64_t addr, const void *p, size_t n)
@@ -58,173 +52,6 @@ static err_t set_bits(struct target *t, uint64_t addr, uint32_t bits)
 	v |= bits;
 	return put(t, addr, &v, sizeof v);
 }
-
-/* ---- the slot of PEP 768 ---- */
-
-/* Every part of the path is a folder of the target's, no link. */
-static int open_folder(int root_fd, const char *path)
-{
-	int fd = openat(root_fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	char part[32];
-	while (fd >= 0 && *path) {
-		size_t n = strcspn(path, "/");
-		snprintf(part, sizeof part, "%.*s", (int)n, path);
-		path += n + (path[n] == '/');
-		int next = openat(fd, part, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		close(fd);
-		fd = next;
-	}
-	return fd;
-}
-
-/* The file is the target's own, and nobody else may read it. */
-static bool give_to_target(struct target *t, int fd)
-{
-	char path[40], line[128];
-	unsigned u[4] = { 0 }, g[4] = { 0 };
-	snprintf(path, sizeof path, "/proc/%d/status", (int)t->pid);
-	FILE *f = fopen(path, "re");
-	while (f && fgets(line, sizeof line, f)) {
-		sscanf(line, "Uid: %u %u %u %u", &u[0], &u[1], &u[2], &u[3]);
-		sscanf(line, "Gid: %u %u %u %u", &g[0], &g[1], &g[2], &g[3]);
-	}
-	if (f)
-		fclose(f);
-	return f && (fchown(fd, u[3], g[3]) == 0 || u[3] == geteuid()) && fchmod(fd, 0600) == 0;
-}
-
-static bool write_all(int fd, const char *s)
-{
-	for (size_t n = strlen(s); n > 0; ) {
-		ssize_t k = write(fd, s, n);
-		if (k < 0 && errno == EINTR)
-			continue;
-		if (k <= 0)
-			return false;
-		s += k;
-		n -= (size_t)k;
-	}
-	return true;
-}
-
-/* "asyncmon-0123456789abcdef.py" */
-static bool is_ours(const char *name)
-{
-	return strncmp(name, "asyncmon-", 9) == 0 && strspn(name + 9, "0123456789abcdef") == 16 &&
-	       strcmp(name + 25, ".py") == 0;
-}
-
-/* Files of those who were killed before they could remove theirs, and whose target did
- * not run it. */
-#define LEFT_AFTER (2 * 86400) /* seconds; inject waits for a day at most */
-#define ENTRIES_MAX 10000
-static void sweep(int folder)
-{
-	int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
-	if (!d && fd >= 0)
-		close(fd);
-	struct stat st;
-	struct dirent *e;
-	for (int i = 0; d && i < ENTRIES_MAX && (e = readdir(d)); i++)
-		if (is_ours(e->d_name) && fstatat(folder, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    S_ISREG(st.st_mode) && st.st_mtime < time(NULL) - LEFT_AFTER)
-			unlinkat(folder, e->d_name, 0);
-	if (d)
-		closedir(d);
-}
-
-/* Makes the file in the target's root; path is where the target sees it. */
-static bool make_file(struct target *t, struct inject_carrier *c, const char *text, char *path, size_t size)
-{
-	static const char *const folders[] = { "dev/shm", "tmp", "var/tmp", "run" };
-	uint64_t nonce;
-	if (getrandom(&nonce, sizeof nonce, 0) != sizeof nonce)
-		return false;
-	snprintf(c->name, sizeof c->name, "asyncmon-%016llx.py", (unsigned long long)nonce);
-	for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
-		int dir = open_folder(process_of(t)->root_fd, folders[i]);
-		if (dir < 0)
-			continue;
-		int fd = openat(dir, c->name, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | O_CLOEXEC, 0600);
-		snprintf(path, size, "/%s/%s", folders[i], c->name);
-		/* The file goes as soon as it runs, also when we are gone by then; where its
-		 * owner may not write to the folder, we see to it. */
-		char gone[192];
-		snprintf(gone, sizeof gone, "try:__import__('os').unlink('%s')\nexcept:pass\n", path);
-		bool good = fd >= 0 && write_all(fd, gone) && write_all(fd, text) && give_to_target(t, fd);
-		if (fd >= 0)
-			close(fd);
-		if (good) {
-			sweep(dir);
-			c->dir_fd = dir;
-			return true;
-		}
-		if (fd >= 0)
-			unlinkat(dir, c->name, 0);
-		close(dir);
-	}
-	return false;
-}
-
-/* Threads end: their states are freed. */
-static bool is_listed(struct target *t, const struct inject_site *s, uint64_t tstate)
-{
-	uint64_t ts = s->threads.head;
-	for (int n = 0; n < THREADS_MAX && target_peek(t, ts, &ts, sizeof ts) && ts; n++) {
-		if (ts == tstate)
-			return true;
-		ts += (uint64_t)s->threads.next;
-	}
-	return false;
-}
-
-static err_t slot_write(struct target *t, const struct inject_site *s, const char *path)
-{
-	int32_t pending;
-	if (!is_listed(t, s, s->slot.tstate))
-		return err_new(E_GONE, "the thread that was to run the text has ended");
-	if (!get_i32(t, s->slot.pending, &pending))
-		return err_at(E_GONE, s->slot.pending, "the slot for remote debugging could not be read");
-	if (pending)
-		return err_new(E_BUSY, "another debugger's script waits to be run");
-	/* It would come to nothing, and be told on the program's stderr. */
-	TRY(headroom_check(t, s));
-	TRY(put(t, s->slot.path, path, strlen(path) + 1));
-	TRY(put_i32(t, s->slot.pending, 1));
-	return set_bits(t, s->slot.breaker, BIT_DEBUGGER);
-}
-
-static err_t slot_put(struct target *t, struct inject_carrier *c, const char *text)
-{
-	char path[128];
-	int32_t enabled;
-	const struct inject_site *s = c->site;
-	if (!s->slot.path || !get_i32(t, s->slot.enabled, &enabled) || enabled != 1)
-		return err_new(E_UNSUPPORTED, "remote debugging is disabled in the target");
-	if (!make_file(t, c, text, path, sizeof path) || strlen(path) >= s->slot.path_size)
-		return err_new(E_UNSUPPORTED, "no file can be made in the target's file system");
-	c->slot = true;
-	TRY(target_stop(t));
-	err_t e = slot_write(t, s, path);
-	target_resume(t);
-	return e;
-}
-
-static void slot_end(struct target *t, struct inject_carrier *c, bool ran)
-{
-	if (!ran) {
-		err_t e = target_stop(t);
-		if (!e && is_listed(t, c->site, c->site->slot.tstate))
-			e = put_i32(t, c->site->slot.pending, 0);
-		err_free(e);
-		target_resume(t);
-	}
-	unlinkat(c->dir_fd, c->name, 0);
-	close(c->dir_fd);
-}
-
-/* ---- the queue of pending calls ---- */
 
 static bool lock_is_free(struct target *t, const struct inject_site *s)
 {
@@ -373,7 +200,6 @@ static err_t queue_put(struct target *t, struct inject_carrier *c, const char *t
 	if (c->site->care.audited)
 		return err_new(E_UNSUPPORTED, "process %d has an audit hook (sys.addaudithook), which might forbid "
 			       "what is put into it; this Python would then break off what it is at", (int)t->pid);
-	c->slot = false;
 	TRY(target_stop(t));
 	err_t e = queue_write(t, c, text);
 	target_resume(t);
@@ -395,9 +221,9 @@ static err_t queue_take_back(struct target *t, struct inject_carrier *c)
 	return put(t, c->room + sizeof MARK - 1, "", 1);
 }
 
-static void queue_end(struct target *t, struct inject_carrier *c, bool ran)
+static void queue_end(struct target *t, struct inject_carrier *c)
 {
-	if (ran || !c->room)
+	if (!c->room)
 		return;
 	err_t e = target_stop(t);
 	if (!e)
@@ -405,8 +231,6 @@ static void queue_end(struct target *t, struct inject_carrier *c, bool ran)
 	err_free(e);
 	target_resume(t);
 }
-
-/* ---- either ---- */
 
 #ifndef SYS_pidfd_getfd
 #define SYS_pidfd_getfd 438
@@ -435,17 +259,8 @@ err_t carrier_put(struct target *t, const struct inject_site *site, const char *
 	if (!c)
 		return ERR_NOMEM;
 	c->site = site;
-	c->dir_fd = -1;
-	err_t e = slot_put(t, c, text);
-	if (err_code(e) == E_UNSUPPORTED) {
-		err_free(e);
-		e = queue_put(t, c, text);
-	}
+	err_t e = queue_put(t, c, text);
 	if (e) {
-		if (c->dir_fd >= 0) {
-			unlinkat(c->dir_fd, c->name, 0);
-			close(c->dir_fd);
-		}
 		free(c);
 		/* What is in the way may be left by one that was killed before it woke the loop. */
 		if (err_code(e) == E_BUSY)
@@ -460,10 +275,8 @@ err_t carrier_put(struct target *t, const struct inject_site *site, const char *
 bool carrier_taken(struct target *t, const struct inject_carrier *c)
 {
 	const struct inject_site *s = c->site;
-	int32_t pending, first, last;
+	int32_t first, last;
 	uint64_t call[2];
-	if (c->slot)
-		return get_i32(t, s->slot.pending, &pending) && !pending;
 	if (!get_i32(t, s->queue.addr + (uint64_t)s->queue.first, &first) ||
 	    !get_i32(t, s->queue.addr + (uint64_t)s->queue.last, &last) ||
 	    !target_peek(t, call_at(s, c->entry), call, sizeof call))
@@ -475,9 +288,7 @@ bool carrier_taken(struct target *t, const struct inject_carrier *c)
 
 void carrier_end(struct target *t, struct inject_carrier *c, bool ran)
 {
-	if (c->slot)
-		slot_end(t, c, ran);
-	else
-		queue_end(t, c, ran);
+	if (!ran)
+		queue_end(t, c);
 	free(c);
 }

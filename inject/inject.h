@@ -10,10 +10,8 @@
  * comes back the same way. So the real text is as long as it likes, no file is left
  * behind, and a read-only root is none the worse.
  *
- * What the short texts travel by:
- *  - the slot of PEP 768 (3.14+, where it is enabled);
- *  - the queue of pending calls, function PyRun_SimpleString (3.8 to 3.13, and 3.14+
- *    where remote debugging is disabled or no file can be made for the slot).
+ * The short texts travel by the queue of pending calls, whose function is
+ * PyRun_SimpleString: memory alone, no file is made for them (inject/carrier.c says why).
  * An idle event loop is woken by a byte into its own self-pipe (pidfd_getfd). */
 #ifndef ASYNCMON_INJECT_INJECT_H
 #define ASYNCMON_INJECT_INJECT_H
@@ -25,14 +23,6 @@
 
 /* Where things are in the target; 0: it has none. Made by inject/site.c. */
 struct inject_site {
-	struct {                 /* PEP 768, one thread's */
-		uint64_t enabled;    /* int that must be 1 */
-		uint64_t pending;    /* int */
-		uint64_t path;
-		uint32_t path_size;
-		uint64_t tstate;     /* whose it is: must still be listed */
-		uint64_t breaker;    /* word in which bit 5 is to be set */
-	} slot;
 	struct {                 /* struct _pending_calls */
 		uint64_t addr;
 		uint64_t function;   /* PyRun_SimpleString */

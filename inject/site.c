@@ -30,38 +30,6 @@ static uint64_t load(struct python *py, uint64_t addr)
 	return image_u64(py->target->image, addr, &v) ? v : 0;
 }
 
-/* The thread whose slot is used: the main one, unless it is in no loop and another is. */
-static uint64_t choose_thread(struct python *py, uint64_t interp)
-{
-	const struct py_layout *l = &py->layout;
-	uint64_t main_ts = load(py, interp + (uint64_t)l->interp_threads_main);
-	if (main_ts && load(py, main_ts + (uint64_t)l->tstate_running_loop))
-		return main_ts;
-	uint64_t ts = load(py, interp + (uint64_t)l->interp_threads_head);
-	for (int n = 0; ts && n < 65536; n++, ts = load(py, ts + (uint64_t)l->tstate_next))
-		if (load(py, ts + (uint64_t)l->tstate_running_loop))
-			return ts;
-	return main_ts;
-}
-
-static void find_slot(struct python *py, uint64_t interp, struct inject_site *s)
-{
-	const struct py_layout *l = &py->layout;
-	if (l->tstate_remote_debugger_support < 0 || l->interp_remote_debugging_enabled < 0 ||
-	    l->interp_threads_main < 0 || l->debugger_script_path < 0)
-		return;
-	uint64_t ts = choose_thread(py, interp);
-	if (!ts)
-		return;
-	uint64_t support = ts + (uint64_t)l->tstate_remote_debugger_support;
-	s->slot.tstate = ts;
-	s->slot.enabled = interp + (uint64_t)l->interp_remote_debugging_enabled;
-	s->slot.pending = support + (uint64_t)l->debugger_pending_call;
-	s->slot.path = support + (uint64_t)l->debugger_script_path;
-	s->slot.path_size = (uint32_t)l->debugger_script_path_size;
-	s->slot.breaker = ts + (uint64_t)l->tstate_eval_breaker;
-}
-
 /* From 3.12 on the interpreter has a queue that any of its threads serves; before, only
  * the main thread does. */
 static void find_queue(struct python *py, uint64_t interp, struct inject_site *s)
@@ -240,11 +208,10 @@ err_t inject_site_find(struct python *py, struct inject_site *s)
 	s->threads.head = interp + (uint64_t)l->interp_threads_head;
 	s->threads.next = l->tstate_next;
 	s->threads.breaker = l->tstate_eval_breaker;
-	find_slot(py, interp, s);
 	find_queue(py, interp, s);
 	find_rooms(py, s);
 	find_care(py, interp, s);
-	if (!s->slot.path && (!s->queue.addr || !s->queue.function || !s->nrooms))
+	if (!s->queue.addr || !s->queue.function || !s->nrooms)
 		return err_new(E_UNSUPPORTED, "no way to run code in process %d (Python %u.%u.%u) is known: %s",
 			       (int)py->target->pid, l->version.major, l->version.minor, l->version.micro,
 			       !s->queue.addr ? "its queue of pending calls was not recognised"
