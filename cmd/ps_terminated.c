@@ -21,6 +21,8 @@ void json_ended(struct json *j, const struct ended *t, bool open)
 	json_instant(j, t->ended_at);
 	json_key(j, "lifetime");
 	json_double(j, t->ended_at - t->started_at);
+	json_key(j, "lifetime_at_least");
+	json_double(j, t->ended_at - t->seen_at);
 	json_key(j, "exception");
 	json_exception(j, t->exception);
 	json_key(j, "persistent");

@@ -102,7 +102,7 @@ static void fields(struct page *p, const struct snapshot *s, const struct task *
 	}
 }
 
-static void history(struct page *p, const struct task *t)
+static void history(struct page *p, const struct snapshot *s, const struct task *t)
 {
 	if (t->cancelling || t->must_cancel) {
 		strbuf_fmt(&p->text, "%lld unanswered request%s%s", (long long)t->cancelling,
@@ -123,13 +123,19 @@ static void history(struct page *p, const struct task *t)
 		}
 		page_field(p, "created");
 	}
+	if (!t->created && t->before_agent && !isnan(s->agent_since)) {
+		strbuf_str(&p->text, "before the agent came, which was ");
+		shape_seconds(&p->text, s->taken_at - s->agent_since);
+		strbuf_str(&p->text, " ago");
+		page_field(p, "created");
+	}
 	if (t->stats) {
 		strbuf_fmt(&p->text, "%llu time%s, ", (unsigned long long)t->stats->polls,
 			   t->stats->polls == 1 ? "" : "s");
 		shape_seconds(&p->text, t->stats->busy);
 		strbuf_str(&p->text, " in all, ");
 		shape_seconds(&p->text, t->stats->longest_poll);
-		strbuf_str(&p->text, " at most");
+		strbuf_str(&p->text, t->stats->partial ? " at most, since the agent came" : " at most");
 		page_field(p, "ran");
 	}
 	if (t->exception) {
@@ -144,7 +150,7 @@ static void task_page(struct page *p, const struct snapshot *s, const struct tas
 {
 	heading(p, t);
 	fields(p, s, t);
-	history(p, t);
+	history(p, s, t);
 	chain(p, t);
 	if (t->nnative && !locals) {
 		strbuf_str(&p->c->out->b, "  stack (most recent call last):\n");

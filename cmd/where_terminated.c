@@ -6,6 +6,7 @@
 #include "query/resolve.h"
 #include "query/shape.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,7 +41,9 @@ static void fields(struct page *p, const struct snapshot *s, const struct ended 
 	page_field(p, "coroutine");
 	shape_seconds(&p->text, s->taken_at - t->ended_at);
 	strbuf_str(&p->text, " ago, after ");
-	shape_seconds(&p->text, t->ended_at - t->started_at);
+	shape_lifetime(&p->text, t);
+	if (isnan(t->started_at))
+		strbuf_str(&p->text, " (it was made before the agent came)");
 	page_field(p, "ended");
 	if (t->exception) {
 		strbuf_str(&p->text, t->exception->type ? t->exception->type : "?");

@@ -37,6 +37,13 @@ void shape_seconds(struct strbuf *b, double s)
 		strbuf_fmt(b, " %lld %s", (long long)rest, units[u + 1].unit);
 }
 
+void shape_lifetime(struct strbuf *b, const struct ended *t)
+{
+	bool known = !isnan(t->started_at);
+	strbuf_str(b, known ? "" : "more than ");
+	shape_seconds(b, t->ended_at - (known ? t->started_at : t->seen_at));
+}
+
 static const char *last_two(const char *path)
 {
 	const char *slash = strrchr(path, '/');

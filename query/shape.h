@@ -8,6 +8,8 @@
 
 /* "3.2 ms", "12 s", "5 m 3 s", "2 d 4 h" */
 void shape_seconds(struct strbuf *b, double s);
+/* How long a task that ended lived; "more than 5.2 s" where it is older than the agent. */
+void shape_lifetime(struct strbuf *b, const struct ended *t);
 /* Seconds since the epoch as local time; false (and "?"): out of all bounds. */
 bool shape_instant(struct strbuf *b, double at);
 /* "function dir/file.py:12": enough of the path to know it. */

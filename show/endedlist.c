@@ -1,6 +1,7 @@
 /* The columns of the list of tasks that ended. */
 #include "show/ended.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "query/shape.h"
@@ -29,10 +30,11 @@ static bool frame(struct strbuf *b, const struct frame *f)
 	return f != NULL;
 }
 
+/* NAN: unknown. */
 static bool is(double *v, double value)
 {
 	*v = value;
-	return true;
+	return !isnan(value);
 }
 
 TEXT(serial_text) { ENDED; strbuf_fmt(b, "#%lld", (long long)t->serial); return true; }
@@ -45,13 +47,22 @@ TEXT(name_text) { ENDED; return str(b, t->name); }
 TEXT(coro_text) { ENDED; return str(b, t->coro); }
 TEXT(ended_text) { ENDED; return seconds(b, s->taken_at - t->ended_at); }
 NUMBER(ended_number) { ENDED; return is(v, s->taken_at - t->ended_at); }
-TEXT(started_text) { ENDED; return seconds(b, s->taken_at - t->started_at); }
+TEXT(started_text) { ENDED; return !isnan(t->started_at) && seconds(b, s->taken_at - t->started_at); }
 NUMBER(started_number) { ENDED; return is(v, s->taken_at - t->started_at); }
-TEXT(lifetime_text) { ENDED; return seconds(b, t->ended_at - t->started_at); }
+TEXT(lifetime_text) { ENDED; return !isnan(t->started_at) && seconds(b, t->ended_at - t->started_at); }
 NUMBER(lifetime_number) { ENDED; return is(v, t->ended_at - t->started_at); }
 TEXT(where_text) { ENDED; return t->stack.n && frame(b, shape_last(&t->stack)); }
 TEXT(created_text) { ENDED; return frame(b, created_at(t->created)); }
-TEXT(cancels_text) { ENDED; strbuf_fmt(b, "%llu", (unsigned long long)t->cancels_asked); return true; }
+TEXT(cancels_text)
+{
+	ENDED;
+	bool all = !isnan(t->started_at);
+	if (!all && !t->cancels_asked)
+		return false;
+	strbuf_fmt(b, "%s%llu", all ? "" : ">", (unsigned long long)t->cancels_asked);
+	return true;
+}
+
 NUMBER(cancels_number) { ENDED; return is(v, (double)t->cancels_asked); }
 TEXT(persistent_text) { ENDED; return str(b, t->persistent ? "yes" : "no"); }
 

@@ -1,5 +1,7 @@
 #include "show/json_types.h"
 
+#include <math.h>
+
 static void kstr(struct json *j, const char *k, const char *v) { json_key(j, k); json_str(j, v); }
 static void kint(struct json *j, const char *k, int64_t v) { json_key(j, k); json_int(j, v); }
 static void kid(struct json *j, const char *k, uint64_t v) { json_key(j, k); json_id(j, v); }
@@ -198,6 +200,14 @@ static void wait_on(struct json *j, const struct wait *w)
 	json_object_end(j);
 }
 
+static void counts(struct json *j, const struct task_stats *s, bool known)
+{
+	kcount(j, "polls", known ? (int64_t)s->polls : -1);
+	kdouble(j, "busy", known ? s->busy : NAN);
+	kdouble(j, "longest_poll", known ? s->longest_poll : NAN);
+}
+
+/* What a task did before the agent came is unknown, and so is how much it did in all. */
 static void stats(struct json *j, const struct task_stats *s)
 {
 	json_key(j, "stats");
@@ -206,9 +216,11 @@ static void stats(struct json *j, const struct task_stats *s)
 		return;
 	}
 	json_object(j);
-	kint(j, "polls", (int64_t)s->polls);
-	kdouble(j, "busy", s->busy);
-	kdouble(j, "longest_poll", s->longest_poll);
+	counts(j, s, !s->partial);
+	json_key(j, "at_least");
+	json_object(j);
+	counts(j, s, true);
+	json_object_end(j);
 	json_object_end(j);
 }
 

@@ -44,6 +44,14 @@ static bool is(double *v, bool known, double value)
 	return known;
 }
 
+/* What a task did before the agent came is not counted: the sign says that it is more. */
+static bool counted(struct strbuf *b, const struct task *t)
+{
+	if (t->stats && t->stats->partial)
+		strbuf_char(b, '>');
+	return t->stats != NULL;
+}
+
 TEXT(id_text) { TASK; return hex(b, t->id); }
 NUMBER(id_number) { TASK; return is(v, true, (double)t->id); }
 TEXT(serial_text) { TASK; return num(b, t->serial >= 0, t->serial); }
@@ -91,13 +99,19 @@ TEXT(age_text) { TASK; return t->created && seconds(b, !isnan(t->created->age), 
 NUMBER(age_number) { TASK; return t->created && is(v, true, t->created->age); }
 TEXT(at_text) { TASK; return t->created && shape_instant(b, t->created->at); }
 NUMBER(at_number) { TASK; return t->created && is(v, true, t->created->at); }
-TEXT(cancels_text) { TASK; return num(b, t->cancels_asked || s->agent, (int64_t)t->cancels_asked); }
-NUMBER(cancels_number) { TASK; return is(v, true, (double)t->cancels_asked); }
-TEXT(polls_text) { TASK; return t->stats && num(b, true, (int64_t)t->stats->polls); }
+TEXT(cancels_text)
+{
+	TASK;
+	if (t->before_agent && t->cancels_asked)
+		strbuf_char(b, '>');
+	return num(b, t->cancels_asked || (s->agent && !t->before_agent), (int64_t)t->cancels_asked);
+}
+NUMBER(cancels_number) { TASK; return is(v, t->cancels_asked || !t->before_agent, (double)t->cancels_asked); }
+TEXT(polls_text) { TASK; return counted(b, t) && num(b, true, (int64_t)t->stats->polls); }
 NUMBER(polls_number) { TASK; return t->stats && is(v, true, (double)t->stats->polls); }
-TEXT(busy_text) { TASK; return t->stats && seconds(b, true, t->stats->busy); }
+TEXT(busy_text) { TASK; return counted(b, t) && seconds(b, true, t->stats->busy); }
 NUMBER(busy_number) { TASK; return t->stats && is(v, true, t->stats->busy); }
-TEXT(longest_text) { TASK; return t->stats && seconds(b, true, t->stats->longest_poll); }
+TEXT(longest_text) { TASK; return counted(b, t) && seconds(b, true, t->stats->longest_poll); }
 NUMBER(longest_number) { TASK; return t->stats && is(v, true, t->stats->longest_poll); }
 TEXT(exception_text) { TASK; return t->exception && str(b, t->exception->type); }
 TEXT(persistent_text) { TASK; return str(b, t->persistent ? "yes" : "no"); }

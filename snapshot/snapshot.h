@@ -120,7 +120,11 @@ struct chain_link {          /* an ancestor, with its stack when it made the nex
 	struct stack stack;
 };
 
-struct task_stats { uint64_t polls; double busy, longest_poll; };
+struct task_stats {
+	uint64_t polls;
+	double busy, longest_poll;
+	bool partial;            /* counted since the agent came only: each is at least so much */
+};
 
 struct exception { const char *type, *message; };
 
@@ -208,7 +212,9 @@ struct ended {               /* a task that ended, from the agent */
 	uint64_t id;
 	const char *name, *coro;
 	enum task_state outcome; /* FINISHED, FAILED, CANCELLED */
-	double started_at, ended_at;
+	double started_at;       /* NAN: before the agent came */
+	double seen_at;          /* it was alive then at the latest; started_at where that is known */
+	double ended_at;
 	const struct exception *exception;
 	bool persistent;
 	struct stack stack;
@@ -238,6 +244,7 @@ struct snapshot {
 	bool free_threaded;
 	const char *layout;      /* "debug-offsets", "dwarf", "table" */
 	bool agent;
+	double agent_since;      /* seconds since the epoch; NAN: no agent */
 	int64_t paused_us;       /* -1: was not paused */
 	double taken_at;         /* seconds since the epoch */
 	bool complete;

@@ -173,6 +173,7 @@ static struct task_stats *stats(struct history *hi, const struct agent_task *t, 
 	s->polls = t->polls;
 	s->busy = (double)t->busy / 1e9;
 	s->longest_poll = (double)t->longest / 1e9;
+	s->partial = t->flags & AGENT_BEFORE;
 	/* The step it is in counts as far as it got. */
 	double now = hi->w->clock_now, from = (double)t->step_start / 1e9;
 	if (alive && t->step_start && now > from) {
@@ -218,6 +219,14 @@ static const struct exception *exception(struct history *hi, const struct agent_
 	return e;
 }
 
+/* When a task that the agent did not see made was alive at the latest. It saw all that were
+ * made since it came, unless there was no room for some. */
+static double seen_at(const struct history *hi, const struct agent_task *t)
+{
+	bool all = !hi->h.counters[AGENT_DROPPED_TASKS];
+	return t->flags & AGENT_BEFORE && all ? hi->w->s->agent_since : history_time(hi, t->created_at);
+}
+
 static void fill_ended(struct history *hi, const struct agent_task *t, struct ended *e)
 {
 	*e = (struct ended){
@@ -227,7 +236,8 @@ static void fill_ended(struct history *hi, const struct agent_task *t, struct en
 		.coro = history_string(hi, t->coro),
 		.outcome = t->outcome == AGENT_FINISHED	   ? TASK_FINISHED
 			   : t->outcome == AGENT_CANCELLED ? TASK_CANCELLED : TASK_FAILED,
-		.started_at = history_time(hi, t->created_at),
+		.started_at = t->flags & AGENT_BEFORE ? NAN : history_time(hi, t->created_at),
+		.seen_at = seen_at(hi, t),
 		.ended_at = history_time(hi, t->ended_at),
 		.exception = exception(hi, t),
 		.persistent = t->flags & AGENT_PERSISTENT,
@@ -304,6 +314,7 @@ void walk_history(struct walk *w)
 	}
 	w->s->agent = true;
 	history_begin(&hi, w, &h);
+	w->s->agent_since = history_time(&hi, h.started_mono);
 	for (size_t i = 0; i < w->s->ntasks && !walk_stop(w); i++)
 		fill_task(&hi, &w->s->tasks[i]);
 	if (w->what & SNAPSHOT_ENDED)

@@ -81,6 +81,7 @@ static void head(struct snapshot *s, struct python *py)
 	s->free_threaded = py->layout.free_threaded;
 	s->layout = layout_source_name(py->layout.source);
 	s->complete = true;
+	s->agent_since = __builtin_nan("");
 	struct timespec ts;
 	clock_gettime(CLOCK_REALTIME, &ts);
 	s->taken_at = (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;

@@ -103,7 +103,7 @@ static struct snapshot *whole_task(void)
 	*c = (struct cancel){ .at = 1700000001, .has_by = true, .by = { ID(1), 2, "boss" },
 			      .origin = CANCEL_TASK, .message = "enough" };
 	*l = (struct chain_link){ .task = { ID(1), 2, "boss" }, .stack = snap_stack(s, 1) };
-	*st = (struct task_stats){ 7, 0.5, 0.25 };
+	*st = (struct task_stats){ 7, 0.5, 0.25, false };
 	t->name = "worker";
 	t->serial = 1;
 	t->loop = 0x10;
@@ -141,7 +141,8 @@ static void task_json(void **state)
 		"{\"function\":\"maker\",\"file\":\"/srv/app/main.py\",\"line\":5}]},"
 		"\"cancels\":[{\"at\":\"2023-11-14T22:13:21.000000Z\",\"by\":{\"id\":\"0x7f0000001100\",\"serial\":2,"
 		"\"name\":\"boss\",\"remembered\":true},\"origin\":\"task\",\"message\":\"enough\",\"stack\":[]}],"
-		"\"stats\":{\"polls\":7,\"busy\":0.5,\"longest_poll\":0.25},\"exception\":null,\"persistent\":false,"
+		"\"stats\":{\"polls\":7,\"busy\":0.5,\"longest_poll\":0.25,"
+		"\"at_least\":{\"polls\":7,\"busy\":0.5,\"longest_poll\":0.25}},\"exception\":null,\"persistent\":false,"
 		"\"chain\":[{\"task\":{\"id\":\"0x7f0000001100\",\"serial\":2,\"name\":\"boss\","
 		"\"remembered\":true},\"stack\":["
 		"{\"function\":\"level_0\",\"file\":\"/srv/app/handlers.py\",\"line\":10}]}]");

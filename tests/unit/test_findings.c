@@ -105,7 +105,7 @@ static void blocked(void **state)
 	struct snapshot *s = turning(NAN, -1, false), *before = turning(NAN, -1, false);
 	before->tasks[0].stack = snap_stack(before, 1);
 	silent(s, before, "blocked-loop");
-	struct task_stats now = { 8, 1, 1 }, then = { 7, 1, 1 };
+	struct task_stats now = { 8, 1, 1, false }, then = { 7, 1, 1, false };
 	s = turning(NAN, -1, false);
 	before = turning(NAN, -1, false);
 	s->tasks[0].stats = &now;
