@@ -16,40 +16,26 @@
 
 #define HUGE (2u << 20)
 
-static bool copy_grow(struct copy_list *c)
-{
-	size_t cap = c->cap ? c->cap * 2 : 1024;
-	struct iovec *l = realloc(c->local, cap * sizeof *l);
-	if (l)
-		c->local = l;
-	struct iovec *r = realloc(c->remote, cap * sizeof *r);
-	if (r)
-		c->remote = r;
-	if (!l || !r)
-		return false;
-	c->cap = cap;
-	return true;
-}
-
 static void copy_piece(struct copy_list *c, uint8_t *to, uint64_t from, size_t len)
 {
-	c->bytes += len;
-	if (c->n) {
-		struct iovec *l = &c->local[c->n - 1], *r = &c->remote[c->n - 1];
+	struct iovecs *local = &c->local, *remote = &c->remote;
+	if (local->n) {
+		struct iovec *l = &local->v[local->n - 1], *r = &remote->v[remote->n - 1];
 		if ((uint8_t *)l->iov_base + l->iov_len == to &&
 		    (uintptr_t)r->iov_base + r->iov_len == from) {
 			l->iov_len += len;
 			r->iov_len += len;
+			c->bytes += len;
 			return;
 		}
 	}
-	if (c->n == c->cap && !copy_grow(c)) {
+	if (!vec_reserve(local, 1) || !vec_reserve(remote, 1)) {
 		c->failed = true;
 		return;
 	}
-	c->local[c->n] = (struct iovec){ to, len };
-	c->remote[c->n] = (struct iovec){ (void *)(uintptr_t)from, len };
-	c->n++;
+	vec_push(local, (struct iovec){ to, len });
+	vec_push(remote, (struct iovec){ (void *)(uintptr_t)from, len });
+	c->bytes += len;
 }
 
 void copy_add(struct copy_list *c, struct image *img, uint64_t start, uint64_t end)
@@ -67,15 +53,15 @@ void copy_add(struct copy_list *c, struct image *img, uint64_t start, uint64_t e
 
 void copy_clear(struct copy_list *c)
 {
-	c->n = 0;
+	c->local.n = c->remote.n = 0;
 	c->bytes = c->read = 0;
 	c->failed = false;
 }
 
 void copy_free(struct copy_list *c)
 {
-	free(c->local);
-	free(c->remote);
+	vec_free(&c->local);
+	vec_free(&c->remote);
 	free(c->done);
 	*c = (struct copy_list){ 0 };
 }
@@ -101,11 +87,11 @@ struct batch {
 static void batch_fill(struct batch *b, const struct copy_list *c, size_t i, size_t skip,
 		       uint64_t room)
 {
-	for (b->n = 0; b->n < IOV_MAX && i < c->n && room; b->n++, i++, skip = 0) {
-		size_t len = c->local[i].iov_len - skip;
+	for (b->n = 0; b->n < IOV_MAX && i < c->local.n && room; b->n++, i++, skip = 0) {
+		size_t len = c->local.v[i].iov_len - skip;
 		len = len > room ? room : len;
-		b->local[b->n] = (struct iovec){ (char *)c->local[i].iov_base + skip, len };
-		b->remote[b->n] = (struct iovec){ (char *)c->remote[i].iov_base + skip, len };
+		b->local[b->n] = (struct iovec){ (char *)c->local.v[i].iov_base + skip, len };
+		b->remote[b->n] = (struct iovec){ (char *)c->remote.v[i].iov_base + skip, len };
 		room -= len;
 	}
 }
@@ -113,8 +99,8 @@ static void batch_fill(struct batch *b, const struct copy_list *c, size_t i, siz
 /* Moves (i, skip) on by n bytes. */
 static void list_step(const struct copy_list *c, size_t *i, size_t *skip, uint64_t n)
 {
-	while (*i < c->n && n >= c->local[*i].iov_len - *skip) {
-		n -= c->local[*i].iov_len - *skip;
+	while (*i < c->local.n && n >= c->local.v[*i].iov_len - *skip) {
+		n -= c->local.v[*i].iov_len - *skip;
 		*skip = 0;
 		++*i;
 	}
@@ -221,7 +207,7 @@ static void *work_prefault(void *arg)
 	struct worker *w = arg;
 	for (uint64_t end; (end = take_chunk(w)) != 0;) {
 		while (w->at < end) {
-			const struct iovec *l = &w->list->local[w->i];
+			const struct iovec *l = &w->list->local.v[w->i];
 			size_t len = l->iov_len - w->skip;
 			len = len > end - w->at ? end - w->at : len;
 			prefault((char *)l->iov_base + w->skip, len);
@@ -271,11 +257,11 @@ static void apply_piece(const struct copy_list *c, struct image_range *r, uint64
 void copy_apply(const struct copy_list *c, struct image *img, const struct map *bad)
 {
 	uint64_t at = 0;
-	for (size_t i = 0; c->done && i < c->n; at += c->remote[i++].iov_len) {
-		uint64_t addr = (uintptr_t)c->remote[i].iov_base;
+	for (size_t i = 0; c->done && i < c->local.n; at += c->remote.v[i++].iov_len) {
+		uint64_t addr = (uintptr_t)c->remote.v[i].iov_base;
 		struct image_range *r = image_range_at(img, addr);
 		if (r)
-			apply_piece(c, r, addr, at, c->remote[i].iov_len, bad);
+			apply_piece(c, r, addr, at, c->remote.v[i].iov_len, bad);
 	}
 	img->filled += c->read;
 }
@@ -286,17 +272,8 @@ void spans_add(struct spans *s, uint64_t start, uint64_t end)
 		s->v[s->n - 1].end = end;
 		return;
 	}
-	if (s->n == s->cap) {
-		size_t cap = s->cap ? s->cap * 2 : 1024;
-		struct image_span *v = realloc(s->v, cap * sizeof *v);
-		if (!v) {
-			s->failed = true;
-			return;
-		}
-		s->v = v;
-		s->cap = cap;
-	}
-	s->v[s->n++] = (struct image_span){ start, end };
+	if (!vec_push(s, (struct image_span){ start, end }))
+		s->failed = true;
 }
 
 uint64_t spans_bytes(const struct spans *s)

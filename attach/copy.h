@@ -16,12 +16,13 @@
 #include "attach/hands.h"
 #include "attach/image.h"
 #include "base/map.h"
+#include "base/vec.h"
 
 struct process;
 
+struct iovecs VEC(struct iovec);
 struct copy_list {
-	struct iovec *local, *remote; /* in step: same lengths */
-	size_t n, cap;
+	struct iovecs local, remote;  /* in step: as many, of the same lengths */
 	uint64_t bytes;
 	bool failed;                  /* memory was out while adding */
 	uint32_t *done;               /* of each chunk, how many bytes from its start were read */

@@ -212,10 +212,7 @@ static err_t core_look(struct core *c, const char *path)
 	size_t n = 0, nranges = 0;
 	struct core_range *ranges = NULL;
 	TRY(read_headers(c, path, &ph, &n));
-	err_t e = NULL;
-	for (size_t i = 0; i < n && !e; i++)
-		if (ph[i].p_type == PT_NOTE)
-			e = core_read_notes(c, ph[i].p_offset, ph[i].p_filesz, &ranges, &nranges);
+	err_t e = core_read_notes(c, ph, n, &ranges, &nranges);
 	if (!e)
 		e = core_build_mappings(c, ph, n, ranges, nranges);
 	if (!e && c->nsegments == 0)
@@ -257,6 +254,7 @@ static void core_close(struct target *t)
 		free(c->files[i].ph);
 	}
 	image_free(&c->img);
+	vec_free(&c->threads);
 	arena_free(c->arena);
 	if (c->fd >= 0)
 		close(c->fd);

@@ -10,6 +10,7 @@
 #include "attach/elfnote.h"
 #include "attach/target.h"
 #include "base/arena.h"
+#include "base/vec.h"
 
 enum file_state { FILE_UNTRIED, FILE_FOUND, FILE_MISSING };
 
@@ -42,6 +43,7 @@ struct core {
 	struct arena *arena;
 	int fd;
 	uint64_t size;
+	struct VEC(struct thread) threads; /* behind t.threads */
 	struct core_segment *segments;
 	size_t nsegments;
 	struct core_file *files;
@@ -60,8 +62,9 @@ struct core_range {
 	const char *path;
 };
 
-/* What the notes say: threads, signal, ids into c->t; files as ranges into the arena. */
-err_t core_read_notes(struct core *c, uint64_t offset, uint64_t len,
+/* What the notes of all segments say: threads, signal, ids into c->t; files as ranges
+ * into the arena. */
+err_t core_read_notes(struct core *c, const Elf64_Phdr *ph, size_t n,
 		      struct core_range **ranges, size_t *nranges);
 /* Mappings, segments and files out of program headers and NT_FILE. */
 err_t core_build_mappings(struct core *c, const Elf64_Phdr *ph, size_t n,

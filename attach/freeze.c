@@ -31,7 +31,7 @@ struct freeze {
 	bool unread;             /* more is copied than was looked at before */
 	bool out;                /* hands did not come back in time */
 	err_t planned;           /* of plan_again() */
-	struct proc_text left;   /* text of mappings that a lost hand may yet write to */
+	struct strbuf left;   /* text of mappings that a lost hand may yet write to */
 };
 
 static int by_start(const void *a, const void *b)
@@ -205,7 +205,7 @@ static err_t planned(struct freeze *f)
 
 static err_t run_list(struct freeze *f, struct copy_list *list, int64_t deadline)
 {
-	if (f->out || list->n == 0)
+	if (f->out || list->local.n == 0)
 		return NULL;
 	TRY(copy_begin(&f->run, list, f->p));
 	f->out = !hands_run(f->hands, COPY_HANDS_MAX, copy_hand, &f->run, deadline);
@@ -278,7 +278,7 @@ static void leave_memory(struct freeze *f)
 	struct process *p = f->p;
 	image_leave(&p->img);
 	f->left = p->maps_next;
-	p->maps_next = (struct proc_text){ 0 };
+	p->maps_next = (struct strbuf){ 0 };
 	p->maps.len = 0;
 }
 

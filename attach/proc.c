@@ -18,23 +18,18 @@ static int proc_open(pid_t tid, const char *name)
 	return open(path, O_RDONLY | O_CLOEXEC);
 }
 
-bool proc_slurp(pid_t tid, const char *name, struct proc_text *text)
+bool proc_slurp(pid_t tid, const char *name, struct strbuf *text)
 {
 	int fd = proc_open(tid, name);
 	if (fd < 0)
 		return false;
-	text->len = 0;
+	strbuf_clear(text);
+	text->failed = false;
 	for (;;) {
-		if (text->cap - text->len < 4096 + 1) {
-			size_t cap = text->cap ? text->cap * 2 : 32768;
-			char *s = realloc(text->s, cap);
-			if (!s) {
-				close(fd);
-				errno = ENOMEM;
-				return false;
-			}
-			text->s = s;
-			text->cap = cap;
+		if (!strbuf_room(text, text->cap ? 4096 : 32767)) {
+			close(fd);
+			errno = ENOMEM;
+			return false;
 		}
 		hang_begin(0);
 		ssize_t got = read(fd, text->s + text->len, text->cap - text->len - 1);
@@ -264,7 +259,7 @@ static bool map_line(const char *line, const char *end, const char *root, struct
 	return m->path != NULL;
 }
 
-err_t proc_parse_maps(const struct proc_text *text, const char *root, struct arena *a,
+err_t proc_parse_maps(const struct strbuf *text, const char *root, struct arena *a,
 		      struct mapping **out, size_t *n)
 {
 	size_t lines = 1;
@@ -289,20 +284,6 @@ err_t proc_parse_maps(const struct proc_text *text, const char *root, struct are
 	return NULL;
 }
 
-static bool tids_add(struct proc_tids *t, pid_t id)
-{
-	if (t->n == t->cap) {
-		size_t cap = t->cap ? t->cap * 2 : 64;
-		pid_t *ids = realloc(t->ids, cap * sizeof *ids);
-		if (!ids)
-			return false;
-		t->ids = ids;
-		t->cap = cap;
-	}
-	t->ids[t->n++] = id;
-	return true;
-}
-
 err_t proc_tids_read(pid_t pid, int task_dir, struct proc_tids *out)
 {
 	/* getdents64 itself: readdir would want a DIR and a buffer of its own for
@@ -320,7 +301,7 @@ err_t proc_tids_read(pid_t pid, int task_dir, struct proc_tids *out)
 		for (long at = 0; at < got;) {
 			const struct dirent64 *d = (const void *)(buf + at);
 			if (d->d_name[0] >= '0' && d->d_name[0] <= '9' &&
-			    !tids_add(out, (pid_t)strtol(d->d_name, NULL, 10)))
+			    !vec_push(out, (pid_t)strtol(d->d_name, NULL, 10)))
 				return ERR_NOMEM;
 			at += d->d_reclen;
 		}

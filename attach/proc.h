@@ -13,6 +13,8 @@
 
 #include "attach/target.h"
 #include "base/arena.h"
+#include "base/strbuf.h"
+#include "base/vec.h"
 
 struct proc_status {
 	char name[16];
@@ -35,16 +37,15 @@ uint64_t proc_stack_pointer(pid_t tid);
 
 /* The bytes of /proc/TID/NAME with a NUL after them, in a buffer that is kept from
  * call to call and grows. False with errno set. */
-struct proc_text { char *s; size_t len, cap; };
-bool proc_slurp(pid_t tid, const char *name, struct proc_text *text);
+bool proc_slurp(pid_t tid, const char *name, struct strbuf *text);
 
 /* Mappings out of the text of /proc/TID/maps, sorted and apart. Paths are stored in
  * the arena; where they lie below `root` they are given as seen from there. */
-err_t proc_parse_maps(const struct proc_text *text, const char *root, struct arena *a,
+err_t proc_parse_maps(const struct strbuf *text, const char *root, struct arena *a,
 		      struct mapping **out, size_t *n);
 
 /* Thread ids of a process, as /proc/PID/task lists them now. */
-struct proc_tids { pid_t *ids; size_t n, cap; };
+struct proc_tids VEC(pid_t);
 err_t proc_tids_read(pid_t pid, int task_dir, struct proc_tids *out);
 
 /* readlink() of /proc/TID/NAME; false with errno set, or when it is too long. */

@@ -106,7 +106,7 @@ err_t process_sync_maps(struct process *p, bool *changed)
 	p->maps_arena = a;
 	p->t.mappings = ms;
 	p->t.nmappings = n;
-	struct proc_text text = p->maps;
+	struct strbuf text = p->maps;
 	p->maps = p->maps_next;
 	p->maps_next = text;
 	struct spans spans = { 0 };
@@ -129,16 +129,16 @@ err_t process_sync_threads(struct process *p)
 	size_t n = 0;
 	for (size_t i = 0; i < tids.n && ts; i++) {
 		struct proc_status st;
-		if (!proc_status_read(tids.ids[i], &st) || st.tgid != p->t.pid ||
+		if (!proc_status_read(tids.v[i], &st) || st.tgid != p->t.pid ||
 		    st.state == 'Z' || st.state == 'X')
 			continue;
 		struct thread *th = &ts[n++];
-		th->tid = tids.ids[i];
+		th->tid = tids.v[i];
 		th->ns_tid = st.ns_tid;
 		memcpy(th->comm, st.name, sizeof th->comm);
 		th->state = st.state;
 	}
-	free(tids.ids);
+	vec_free(&tids);
 	if (!ts)
 		return ERR_NOMEM;
 	if (n == 0) {

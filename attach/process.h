@@ -20,7 +20,7 @@ struct process {
 	struct image img;
 	struct arena *strings;    /* exe */
 	struct arena *maps_arena; /* t.mappings and their paths */
-	struct proc_text maps, maps_next; /* text behind t.mappings; the one being read */
+	struct strbuf maps, maps_next; /* text behind t.mappings; the one being read */
 	char *root;               /* the target's root as we see it, "/" mostly */
 	pid_t mem_tid;            /* a live thread: /proc and process_vm_readv go by it */
 	int task_dir, mem_fd, pagemap_fd, root_fd, pidfd;

@@ -24,11 +24,11 @@ static bool other_threads_live(pid_t pid)
 	bool live = false;
 	err_t e = proc_tids_read(pid, dir, &tids);
 	for (size_t i = 0; i < tids.n && !e && !live; i++) {
-		char state = proc_state(pid, tids.ids[i]);
+		char state = proc_state(pid, tids.v[i]);
 		live = state && state != 'Z' && state != 'X';
 	}
 	err_free(e);
-	free(tids.ids);
+	vec_free(&tids);
 	close(dir);
 	return live;
 }
@@ -74,7 +74,7 @@ static bool other_user_namespace(pid_t pid)
 	if (proc_link(pid, "ns/user", theirs, sizeof theirs))
 		return strcmp(ours, theirs) != 0;
 	/* The first namespace maps every id to itself. */
-	struct proc_text map = { 0 };
+	struct strbuf map = { 0 };
 	unsigned long from = 0, to = 0, n = 0;
 	bool first = proc_slurp(getpid(), "uid_map", &map) &&
 		     sscanf(map.s, "%lu %lu %lu", &from, &to, &n) == 3 && n == 4294967295ul;

@@ -12,6 +12,7 @@
 #include "attach/proc.h"
 #include "attach/refuse.h"
 #include "base/clock.h"
+#include "base/vec.h"
 
 /* How long after it was asked a thread that sleeps uninterruptibly counts as halted. */
 #define ASLEEP_AFTER_NS 2000000
@@ -44,20 +45,6 @@ static struct held *held_find(struct stop *s, size_t *hint, pid_t tid)
 	return NULL;
 }
 
-static err_t held_add(struct stop *s, pid_t tid, enum held_phase phase)
-{
-	if (s->n == s->cap) {
-		size_t cap = s->cap ? s->cap * 2 : 64;
-		struct held *v = realloc(s->v, cap * sizeof *v);
-		if (!v)
-			return ERR_NOMEM;
-		s->v = v;
-		s->cap = cap;
-	}
-	s->v[s->n++] = (struct held){ .tid = tid, .phase = phase };
-	return NULL;
-}
-
 /* It could be opened, so reading it is allowed. */
 static err_t no_stop(err_t e)
 {
@@ -72,13 +59,20 @@ static err_t no_stop(err_t e)
  * that was looked at is gone then. Everything else goes its way untraced. */
 static err_t seize(struct stop *s, pid_t tid)
 {
+	/* A thread that is seized must be in the list, or nothing would let it go. */
+	if (!vec_reserve(s, 1))
+		return ERR_NOMEM;
 	for (int try = 0;; try++) {
-		if (ptrace(PTRACE_SEIZE, tid, NULL, (void *)(uintptr_t)PTRACE_O_TRACEEXEC) == 0)
-			return held_add(s, tid, HELD_SEIZED);
+		if (ptrace(PTRACE_SEIZE, tid, NULL, (void *)(uintptr_t)PTRACE_O_TRACEEXEC) == 0) {
+			vec_push(s, (struct held){ .tid = tid, .phase = HELD_SEIZED });
+			return NULL;
+		}
 		int err = errno;
 		char state = proc_state(s->pid, tid);
-		if (err == ESRCH || state == 0 || state == 'Z' || state == 'X')
-			return held_add(s, tid, HELD_GONE);
+		if (err == ESRCH || state == 0 || state == 'Z' || state == 'X') {
+			vec_push(s, (struct held){ .tid = tid, .phase = HELD_GONE });
+			return NULL;
+		}
 		/* A tracer thread of ours that just ended holds on for some microseconds. */
 		struct proc_status st;
 		proc_status_read(tid, &st);
@@ -99,12 +93,12 @@ static err_t seize_new(struct stop *s, size_t *added)
 	*added = 0;
 	err_t e = proc_tids_read(s->pid, s->task_dir, &tids);
 	for (size_t i = 0; i < tids.n && !e; i++) {
-		if (held_find(s, &hint, tids.ids[i]))
+		if (held_find(s, &hint, tids.v[i]))
 			continue;
-		e = seize(s, tids.ids[i]);
+		e = seize(s, tids.v[i]);
 		++*added;
 	}
-	free(tids.ids);
+	vec_free(&tids);
 	return e;
 }
 
@@ -268,7 +262,5 @@ void stop_await_free(const struct stop *s)
 
 void stop_free(struct stop *s)
 {
-	free(s->v);
-	s->v = NULL;
-	s->n = s->cap = 0;
+	vec_free(s);
 }

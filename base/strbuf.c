@@ -1,5 +1,7 @@
 #include "base/strbuf.h"
 
+#include "base/vec.h"
+
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,14 +13,13 @@ bool strbuf_room(struct strbuf *b, size_t more)
 		return false;
 	if (b->cap - b->len > more)
 		return true;
-	size_t cap = b->cap ? b->cap * 2 : 128;
-	while (cap - b->len <= more)
-		cap *= 2;
-	char *s = realloc(b->s, cap);
+	size_t cap = b->cap;
+	char *s = more < SIZE_MAX ? vec_grown(b->s, b->len, more + 1, &cap, 1) : NULL;
 	if (!s) {
 		b->failed = true;
 		return false;
 	}
+	unpoison(s + b->len, cap - b->len);
 	b->s = s;
 	b->cap = cap;
 	return true;

@@ -1,4 +1,5 @@
 /* TAB in the session: what may stand where the cursor is. */
+#include "base/vec.h"
 #include "cmd/session.h"
 
 #include <signal.h>
@@ -50,18 +51,13 @@ static void offer(const char *prefix, const char *word, const char *about)
 	size_t len = strlen(prefix);
 	if (!word || strncmp(word, prefix, len) != 0 || !plain(word) || tab.n >= MOST)
 		return;
-	if (tab.n == tab.cap) {
-		size_t cap = tab.cap ? 2 * tab.cap : 64;
-		struct offer *v = realloc(tab.v, cap * sizeof *v);
-		if (!v)
-			return;
-		tab.v = v;
-		tab.cap = cap;
-	}
+	struct offer *o = vec_add(&tab);
+	if (!o)
+		return;
 	struct strbuf b = { 0 };
 	if (about)
 		strbuf_escaped(&b, about);
-	tab.v[tab.n++] = (struct offer){ strdup(word), b.s };
+	*o = (struct offer){ strdup(word), b.s };
 }
 
 static void forget_looks(void)
@@ -370,7 +366,5 @@ void complete_end(void)
 {
 	forget_looks();
 	offers_clear();
-	free(tab.v);
-	tab.v = NULL;
-	tab.cap = 0;
+	vec_free(&tab);
 }

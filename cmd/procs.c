@@ -10,16 +10,7 @@
 
 static bool add(struct pids *p, pid_t pid)
 {
-	if (p->n == p->cap) {
-		size_t cap = p->cap ? p->cap * 2 : 64;
-		pid_t *v = realloc(p->v, cap * sizeof *v);
-		if (!v)
-			return false;
-		p->v = v;
-		p->cap = cap;
-	}
-	p->v[p->n++] = pid;
-	return true;
+	return vec_push(p, pid);
 }
 
 static pid_t parent_of(pid_t pid)

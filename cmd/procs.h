@@ -6,8 +6,9 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "base/vec.h"
 
-struct pids { pid_t *v; size_t n, cap; };
+struct pids VEC(pid_t);
 
 /* The process `word` (all digits) and its descendants but this one, parents before
  * children.

@@ -1,4 +1,5 @@
 /* tree: who awaits whom, or with --groups which task group holds whom. */
+#include "base/vec.h"
 #include "cmd/command.h"
 #include "query/forest.h"
 #include "show/json_types.h"
@@ -19,8 +20,7 @@ struct graph {
 	const struct snapshot *s;
 	struct list tasks;
 	struct map index;        /* id → node + 1 */
-	struct edge *edges;
-	size_t nedges, cap;
+	struct VEC(struct edge) edges;
 	bool *kept;
 	struct forest forest;
 	bool grouped;
@@ -41,16 +41,7 @@ static const struct task *task_at(const struct graph *g, size_t node)
 
 static bool add_edge(struct graph *g, uint32_t parent, uint32_t child)
 {
-	if (g->nedges == g->cap) {
-		size_t cap = g->cap ? g->cap * 2 : 1024;
-		struct edge *v = realloc(g->edges, cap * sizeof *v);
-		if (!v)
-			return false;
-		g->edges = v;
-		g->cap = cap;
-	}
-	g->edges[g->nedges++] = (struct edge){ parent, child };
-	return true;
+	return vec_push(&g->edges, (struct edge){ parent, child });
 }
 
 static bool node_of(const struct graph *g, uint64_t id, uint32_t *node)
@@ -107,14 +98,14 @@ static err_t keep(struct graph *g, const struct args *a, size_t n)
 		g->kept[i] = !selection_any(&sel);
 	if (!selection_any(&sel))
 		return NULL;
-	return forest_keep_ancestors(n, g->edges, g->nedges, g->kept);
+	return forest_keep_ancestors(n, g->edges.v, g->edges.n, g->kept);
 }
 
 static void leave_ungrouped(struct graph *g)
 {
 	bool *in = calloc(g->s->ntasks + g->s->ngroups + 1, 1);
-	for (size_t i = 0; in && i < g->nedges; i++)
-		in[g->edges[i].parent] = in[g->edges[i].child] = true;
+	for (size_t i = 0; in && i < g->edges.n; i++)
+		in[g->edges.v[i].parent] = in[g->edges.v[i].child] = true;
 	for (size_t i = 0; in && i < g->s->ntasks; i++)
 		g->kept[i] = g->kept[i] && in[i];
 	free(in);
@@ -135,14 +126,14 @@ static err_t graph_make(struct graph *g, const struct snapshot *s, const struct 
 	if (grouped)
 		leave_ungrouped(g);
 	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): g owns it */
-	return forest_make(&g->forest, n, g->edges, g->nedges, g->kept);
+	return forest_make(&g->forest, n, g->edges.v, g->edges.n, g->kept);
 }
 
 static void graph_free(struct graph *g)
 {
 	list_free(&g->tasks);
 	map_free(&g->index);
-	free(g->edges);
+	vec_free(&g->edges);
 	free(g->kept);
 	forest_free(&g->forest);
 }

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/strbuf.h"
+
 #define LIBRARY "libasyncmon-agent.so"
 
 err_t agent_files_dir(char **dir)
@@ -39,28 +41,17 @@ err_t agent_file_read(const char *dir, const char *name, char **bytes, size_t *l
 	FILE *f = fopen(path, "re");
 	if (!f)
 		return err_errno(E_IO, errno, path);
-	char *b = NULL;
-	size_t n = 0, cap = 0, got = 1;
-	while (got > 0) {
-		if (n == cap) {
-			char *more = realloc(b, cap = cap ? cap * 2 : 65536);
-			if (!more) {
-				free(b);
-				fclose(f);
-				return ERR_NOMEM;
-			}
-			b = more;
-		}
-		got = fread(b + n, 1, cap - n, f);
-		n += got;
-	}
+	struct strbuf b = { 0 };
+	char piece[4096];
+	for (size_t got; (got = fread(piece, 1, sizeof piece, f)) > 0;)
+		strbuf_add(&b, piece, got);
 	bool bad = ferror(f);
 	fclose(f);
-	if (bad) {
-		free(b);
-		return err_errno(E_IO, EIO, path);
+	if (bad || b.failed) {
+		strbuf_free(&b);
+		return bad ? err_errno(E_IO, EIO, path) : ERR_NOMEM;
 	}
-	*bytes = b;
-	*len = n;
+	*bytes = b.s;
+	*len = b.len;
 	return NULL;
 }

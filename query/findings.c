@@ -49,17 +49,8 @@ const char *severity_name(int severity)
 
 void item_add(struct checking *k, const struct item *x)
 {
-	if (k->nitems == k->cap) {
-		size_t cap = k->cap ? k->cap * 2 : 16;
-		struct item *v = realloc(k->items, cap * sizeof *v);
-		if (!v) {
-			k->nomem = true;
-			return;
-		}
-		k->items = v;
-		k->cap = cap;
-	}
-	k->items[k->nitems++] = *x;
+	if (!vec_push(&k->items, *x))
+		k->nomem = true;
 }
 
 void item_task(struct checking *k, const struct task *t)
@@ -100,15 +91,9 @@ struct making {
 
 static err_t add(struct making *m, const struct rule *r, const uint64_t *tasks, size_t ntasks, struct strbuf *text)
 {
-	if (m->n == m->cap) {
-		size_t cap = m->cap ? m->cap * 2 : 16;
-		struct finding *v = realloc(m->v, cap * sizeof *v);
-		if (!v)
-			return ERR_NOMEM;
-		m->v = v;
-		m->cap = cap;
-	}
-	struct finding *f = &m->v[m->n++];
+	struct finding *f = vec_add(m);
+	if (!f)
+		return ERR_NOMEM;
 	*f = (struct finding){ .rule = r->name, .severity = r->severity, .ntasks = ntasks };
 	f->tasks = arena_dup(m->s->arena, tasks, ntasks * sizeof *tasks);
 	f->message = arena_str(m->s->arena, text->s ? text->s : "");
@@ -119,17 +104,17 @@ static err_t add_all(struct making *m, const struct rule *r, const struct checki
 {
 	struct strbuf b = { 0 };
 	size_t total = 0, n = 0;
-	for (size_t i = 0; i < k->nitems; i++)
-		total += k->items[i].ntasks;
+	for (size_t i = 0; i < k->items.n; i++)
+		total += k->items.v[i].ntasks;
 	uint64_t *ids = malloc((total ? total : 1) * sizeof *ids);
 	if (!ids)
 		return ERR_NOMEM;
-	for (size_t i = 0; i < k->nitems; n += k->items[i++].ntasks)
-		if (k->items[i].ntasks)
-			memcpy(ids + n, k->items[i].tasks, k->items[i].ntasks * sizeof *ids);
-	r->summary(&b, k, k->items, k->nitems);
+	for (size_t i = 0; i < k->items.n; n += k->items.v[i++].ntasks)
+		if (k->items.v[i].ntasks)
+			memcpy(ids + n, k->items.v[i].tasks, k->items.v[i].ntasks * sizeof *ids);
+	r->summary(&b, k, k->items.v, k->items.n);
 	strbuf_str(&b, ". The first: ");
-	r->one(&b, k, &k->items[0]);
+	r->one(&b, k, &k->items.v[0]);
 	err_t e = add(m, r, ids, total, &b);
 	strbuf_free(&b);
 	free(ids);
@@ -138,16 +123,16 @@ static err_t add_all(struct making *m, const struct rule *r, const struct checki
 
 static err_t apply(struct making *m, const struct rule *r, struct checking *k)
 {
-	k->nitems = 0;
+	k->items.n = 0;
 	r->check(k);
 	if (k->nomem)
 		return ERR_NOMEM;
-	if (k->nitems > APART_MAX)
+	if (k->items.n > APART_MAX)
 		return add_all(m, r, k);
-	for (size_t i = 0; i < k->nitems; i++) {
+	for (size_t i = 0; i < k->items.n; i++) {
 		struct strbuf b = { 0 };
-		r->one(&b, k, &k->items[i]);
-		err_t e = add(m, r, k->items[i].tasks, k->items[i].ntasks, &b);
+		r->one(&b, k, &k->items.v[i]);
+		err_t e = add(m, r, k->items.v[i].tasks, k->items.v[i].ntasks, &b);
 		strbuf_free(&b);
 		if (e)
 			return e;
@@ -180,6 +165,6 @@ err_t findings_make(struct snapshot *now, const struct snapshot *before, const s
 		e = now->findings ? NULL : ERR_NOMEM;
 	}
 	free(m.v);
-	free(k.items);
+	vec_free(&k.items);
 	return e;
 }

@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/strbuf.h"
+#include "base/vec.h"
 #include "snapshot/snapshot.h"
 
 /* One case of a rule: the task, loop, executor or group it is about. */
@@ -24,8 +25,7 @@ struct checking {
 	const struct snapshot *before; /* the earlier look, or NULL: there was one only */
 	double apart;            /* seconds between the looks */
 	size_t many;             /* from how many tasks of one origin on */
-	struct item *items;
-	size_t nitems, cap;
+	struct VEC(struct item) items;
 	bool nomem;
 };
 

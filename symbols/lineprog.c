@@ -109,8 +109,7 @@ bool lineprog_open(struct lineprog *lp, struct debugdata *d, uint64_t offset)
 
 void lineprog_close(struct lineprog *lp)
 {
-	free(lp->pieces);
-	lp->pieces = NULL;
+	vec_free(&lp->pieces);
 }
 
 enum stop {
@@ -221,16 +220,8 @@ static bool add(struct lineprog *lp, uint64_t end)
 	/* The linker leaves the rows of what it dropped at 0. */
 	if (lp->dropped || end <= lp->row.addr)
 		return true;
-	if (lp->n == lp->cap) {
-		size_t cap = lp->cap ? 2 * lp->cap : 16;
-		struct line_piece *v = cap <= PIECES_MAX ? reallocarray(lp->pieces, cap, sizeof *v) : NULL;
-		if (!v)
-			return false;
-		lp->pieces = v;
-		lp->cap = cap;
-	}
-	lp->pieces[lp->n++] = (struct line_piece){ lp->row, end, (uint32_t)(lp->at - lp->code) };
-	return true;
+	return lp->pieces.n < PIECES_MAX &&
+	       vec_push(&lp->pieces, (struct line_piece){ lp->row, end, (uint32_t)(lp->at - lp->code) });
 }
 
 static int order(const void *a, const void *b)
@@ -242,8 +233,8 @@ static int order(const void *a, const void *b)
 static void end(struct lineprog *lp)
 {
 	lp->ended = true;
-	if (lp->n)
-		qsort(lp->pieces, lp->n, sizeof *lp->pieces, order);
+	if (lp->pieces.n)
+		qsort(lp->pieces.v, lp->pieces.n, sizeof *lp->pieces.v, order);
 }
 
 bool lineprog_run(struct lineprog *lp, struct debugdata *d, struct line_steps *st)
@@ -272,22 +263,22 @@ bool lineprog_run(struct lineprog *lp, struct debugdata *d, struct line_steps *s
 bool lineprog_find(const struct lineprog *lp, struct debugdata *d, struct line_steps *st, uint64_t addr,
 		   struct line_row *row)
 {
-	size_t lo = 0, hi = lp->n;
+	size_t lo = 0, hi = lp->pieces.n;
 	while (lp->ended && lo < hi) { /* sorted: the last that starts at or below */
 		size_t mid = lo + (hi - lo) / 2;
-		if (lp->pieces[mid].row.addr <= addr)
+		if (lp->pieces.v[mid].row.addr <= addr)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
 	size_t i = lp->ended ? lo - 1 : 0;
-	while (i < lp->n && !(addr >= lp->pieces[i].row.addr && addr < lp->pieces[i].end))
-		i = lp->ended ? lp->n : i + 1;
-	if (i >= lp->n)
+	while (i < lp->pieces.n && !(addr >= lp->pieces.v[i].row.addr && addr < lp->pieces.v[i].end))
+		i = lp->ended ? lp->pieces.n : i + 1;
+	if (i >= lp->pieces.n)
 		return false;
 	uint8_t buf[PIECE + SLACK];
-	struct cursor c = bytes_at(lp, d, lp->code + lp->pieces[i].at, buf);
-	struct line_row r = lp->pieces[i].row;
+	struct cursor c = bytes_at(lp, d, lp->code + lp->pieces.v[i].at, buf);
+	struct line_row r = lp->pieces.v[i].row;
 	bool inside = true;
 	return rows(lp, steps(st, lp), &c, c.end, addr, &inside, &r, row) == STOP_PAST;
 }

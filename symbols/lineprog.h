@@ -10,6 +10,7 @@
 #ifndef ASYNCMON_SYMBOLS_LINEPROG_H
 #define ASYNCMON_SYMBOLS_LINEPROG_H
 
+#include "base/vec.h"
 #include "symbols/debugdata.h"
 
 /* The state machine's registers, those that matter here (DWARF 5, 6.2.2). */
@@ -43,8 +44,7 @@ struct lineprog {
 	uint8_t offset_size, address_size;
 	uint8_t min_length, line_range, opcode_base, lengths[256];
 	int8_t line_base;
-	struct line_piece *pieces;
-	size_t n, cap;
+	struct VEC(struct line_piece) pieces;
 	/* Where the run stands: after the row of the next piece, or (not inside) before one. */
 	uint64_t at;
 	struct line_row row;

@@ -128,12 +128,12 @@ static struct program *program_of(struct lines *ls, uint64_t unit)
 /* Runs it until it has spoken of vaddr. */
 static bool run_to(struct lines *ls, struct lineprog *lp, uint64_t vaddr, struct line_row *row)
 {
-	if (!spend(ls, 2048 + (lp->ended ? 0 : 16 * lp->n)))
+	if (!spend(ls, 2048 + (lp->ended ? 0 : 16 * lp->pieces.n)))
 		return false;
 	if (lineprog_find(lp, &ls->d, &ls->steps, vaddr, row))
 		return true;
 	for (uint64_t at = lp->at; lineprog_run(lp, &ls->d, &ls->steps) && spend(ls, lp->at - at); at = lp->at) {
-		const struct line_piece *last = lp->n ? &lp->pieces[lp->n - 1] : NULL;
+		const struct line_piece *last = lp->pieces.n ? &lp->pieces.v[lp->pieces.n - 1] : NULL;
 		if (lp->ended || (last && vaddr >= last->row.addr && vaddr < last->end))
 			return lineprog_find(lp, &ls->d, &ls->steps, vaddr, row);
 	}
@@ -153,10 +153,10 @@ static bool gather_one(struct lines *ls, struct lineprog *lp, uint64_t vaddr, bo
 	for (uint64_t at = lp->at; lineprog_run(lp, &ls->d, &ls->steps); at = lp->at)
 		if (!spend(ls, 16 + lp->at - at))
 			return false;
-	for (size_t i = 0; i < lp->n;) {
-		uint64_t start = lp->pieces[i].row.addr, end = lp->pieces[i].end;
-		for (i++; i < lp->n && lp->pieces[i].row.addr == end; i++)
-			end = lp->pieces[i].end;
+	for (size_t i = 0; i < lp->pieces.n;) {
+		uint64_t start = lp->pieces.v[i].row.addr, end = lp->pieces.v[i].end;
+		for (i++; i < lp->pieces.n && lp->pieces.v[i].row.addr == end; i++)
+			end = lp->pieces.v[i].end;
 		*found = *found || (vaddr >= start && vaddr < end);
 		if (!unit_ranges_add(&ls->sequences, start, end, lp->offset))
 			return false;

@@ -5,6 +5,8 @@
 #include <dwarf.h>
 #include <stdlib.h>
 
+#include "base/vec.h"
+
 #define ARANGES_MAX (16u << 20)
 #define RANGES_MAX (1u << 20)
 #define LOOKED_MAX 64u         /* at each range, before they are sorted */
@@ -21,24 +23,12 @@ void unit_ranges_free(struct unit_ranges *rs)
 	*rs = (struct unit_ranges){ 0 };
 }
 
-static bool reserve(struct unit_ranges *rs, size_t cap)
-{
-	struct unit_range *v = cap <= RANGES_MAX ? reallocarray(rs->v, cap, sizeof *v) : NULL;
-	if (v) {
-		rs->v = v;
-		rs->cap = cap;
-	}
-	return v;
-}
-
 bool unit_ranges_add(struct unit_ranges *rs, uint64_t start, uint64_t end, uint64_t unit)
 {
 	if (!start || end <= start)
 		return true;
-	if (unit > UINT32_MAX || (rs->n == rs->cap && !reserve(rs, rs->cap ? 2 * rs->cap : 256)))
-		return false;
-	rs->v[rs->n++] = (struct unit_range){ start, end, (uint32_t)unit, rs->units };
-	return true;
+	return unit <= UINT32_MAX && rs->n < RANGES_MAX &&
+	       vec_push(rs, (struct unit_range){ start, end, (uint32_t)unit, rs->units });
 }
 
 /* By start; where several begin at one address, the last of them counts. */
@@ -114,7 +104,8 @@ void unit_ranges_read(struct unit_ranges *rs, struct debugdata *d)
 	uint64_t size = debugdata_size(d, DEBUG_ARANGES);
 	if (!size || size > ARANGES_MAX)
 		return;
-	reserve(rs, size / 16 < RANGES_MAX ? size / 16 : RANGES_MAX);
+	/* Only to save time: they are added one by one. */
+	(void)vec_reserve(rs, size / 16 < RANGES_MAX ? size / 16 : RANGES_MAX);
 	for (uint64_t at = 0; at < size;) {
 		uint8_t buf[WINDOW];
 		struct cursor c = debugdata_pass(d, DEBUG_ARANGES, at, WINDOW, buf);

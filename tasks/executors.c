@@ -54,32 +54,22 @@ static void job_add(struct walk *w, uint64_t item, size_t executor, bool running
 	uint64_t future = attr_get(&w->r, item, "future");
 	if (is_none(&w->r, future))
 		return;
-	if (w->njobs == ITEMS_LIMIT) {
+	if (w->jobs.n == ITEMS_LIMIT) {
 		w->cut_lists += !w->cut_lists;
 		return;
-	}
-	if (w->njobs == w->jobs_cap) {
-		size_t cap = w->jobs_cap ? w->jobs_cap * 2 : 64;
-		struct job *p = realloc(w->jobs, cap * sizeof *p);
-		if (!p) {
-			w->nomem = true;
-			return;
-		}
-		w->jobs = p;
-		w->jobs_cap = cap;
 	}
 	uint64_t fn = attr_get(&w->r, item, "fn");
 	if (!fn) /* 3.14 and later: task = (fn, args, kwargs) */
 		fn = seq_item(&w->r, attr_get(&w->r, item, "task"), 0);
-	w->jobs[w->njobs] = (struct job){ executor, callable_name(w, fn), running };
-	if (!map_set(&w->job_index, future, ++w->njobs))
+	if (!vec_push(&w->jobs, (struct job){ executor, callable_name(w, fn), running }) ||
+	    !map_set(&w->job_index, future, w->jobs.n))
 		w->nomem = true;
 }
 
 const struct job *walk_job(struct walk *w, uint64_t future)
 {
 	uint64_t i;
-	return future && map_get(&w->job_index, future, &i) ? &w->jobs[i - 1] : NULL;
+	return future && map_get(&w->job_index, future, &i) ? &w->jobs.v[i - 1] : NULL;
 }
 
 /* _queue.SimpleQueue (Modules/_queuemodule.c). Up to 3.12: lock, locked, a list and
@@ -138,20 +128,17 @@ static int64_t queue_items(struct walk *w, uint64_t q, size_t executor)
 	return queued;
 }
 
+/* Its index; out of memory 0, and w->nomem is set. */
 static size_t executor_new(struct walk *w, uint64_t id, uint64_t executor)
 {
 	struct snapshot *s = w->s;
-	if (s->nexecutors == w->executors_cap) {
-		size_t cap = w->executors_cap ? w->executors_cap * 2 : 8;
-		struct executor *p = realloc(s->executors, cap * sizeof *p);
-		if (!p) {
-			w->nomem = true;
-			return 0;
-		}
-		s->executors = p;
-		w->executors_cap = cap;
+	struct executor *e = vec_add(&w->executors);
+	if (!e) {
+		w->nomem = true;
+		return 0;
 	}
-	struct executor *e = &s->executors[s->nexecutors];
+	s->executors = w->executors.v;
+	s->nexecutors = w->executors.n;
 	*e = (struct executor){ .id = executor ? executor : id, .kind = "executor", .max_workers = -1,
 				.queued = -1 };
 	if (executor) {
@@ -160,7 +147,7 @@ static size_t executor_new(struct walk *w, uint64_t id, uint64_t executor)
 		e->name = str_at(&w->r, attr_get(&w->r, executor, "_thread_name_prefix"));
 		int_at(&w->r, attr_get(&w->r, executor, "_max_workers"), &e->max_workers);
 	}
-	return s->nexecutors++;
+	return s->nexecutors - 1;
 }
 
 /* The executor that a worker thread was given weakly, as one of its arguments. */
@@ -183,10 +170,10 @@ static void worker(struct walk *w, uint64_t thread, size_t executor)
 	e->workers++;
 	if (!int_at(&w->r, attr_get(&w->r, thread, "_ident"), &ident))
 		return;
-	for (size_t i = 0; i < w->nthreads; i++) {
-		if (w->threads[i].pthread_id != (uint64_t)ident)
+	for (size_t i = 0; i < w->threads.n; i++) {
+		if (w->threads.v[i].pthread_id != (uint64_t)ident)
 			continue;
-		if (!walk_thread_frames(w, &w->threads[i], &ps))
+		if (!walk_thread_frames(w, &w->threads.v[i], &ps))
 			return;
 		for (size_t k = ps.n; k-- > 0;) {
 			const struct code *c = ps.frames[k].code;
@@ -263,7 +250,7 @@ static void process_pools(struct walk *w, size_t interp)
 
 void walk_executors(struct walk *w)
 {
-	for (size_t i = 0; i < w->ninterps && !walk_stop(w); i++) {
+	for (size_t i = 0; i < w->interps.n && !walk_stop(w); i++) {
 		thread_pools(w, i);
 		process_pools(w, i);
 	}

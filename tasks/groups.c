@@ -28,17 +28,13 @@ static void group_add(struct walk *w, uint64_t id)
 	if (map_get(&w->group_index, id, &known))
 		return;
 	struct snapshot *s = w->s;
-	if (s->ngroups == w->groups_cap) {
-		size_t cap = w->groups_cap ? w->groups_cap * 2 : 16;
-		struct group *p = realloc(s->groups, cap * sizeof *p);
-		if (!p) {
-			w->nomem = true;
-			return;
-		}
-		s->groups = p;
-		w->groups_cap = cap;
+	struct group *g = vec_add(&w->groups);
+	if (!g) {
+		w->nomem = true;
+		return;
 	}
-	struct group *g = &s->groups[s->ngroups];
+	s->groups = w->groups.v;
+	s->ngroups = w->groups.n;
 	const struct type_info *t = object_type(&w->r, id);
 	int64_t aborting = 0;
 	*g = (struct group){ .id = id, .kind = t ? type_short_name(&w->r, t) : "?" };
@@ -52,7 +48,7 @@ static void group_add(struct walk *w, uint64_t id)
 	uint64_t errors = attr_get(&w->r, id, "_errors");
 	if (seq_len(&w->r, errors) > 0)
 		g->error = walk_exception(w, seq_item(&w->r, errors, 0));
-	map_set(&w->group_index, id, ++s->ngroups);
+	map_set(&w->group_index, id, s->ngroups);
 }
 
 void walk_group(struct walk *w, struct task *t)

@@ -133,9 +133,9 @@ void walk_heap(struct walk *w, void (*found)(struct walk *, void *, uint64_t), v
 		w->no_heap = true;
 		return;
 	}
-	for (size_t i = 0; i < w->ninterps; i++)
+	for (size_t i = 0; i < w->interps.n; i++)
 		for (int g = 0; g < GENERATIONS; g++)
-			walk_generation(w, w->interps[i].addr + (uint64_t)l->interp_gc +
+			walk_generation(w, w->interps.v[i].addr + (uint64_t)l->interp_gc +
 					(uint64_t)l->gc_generations +
 					(uint64_t)g * (uint64_t)l->gc_generation_size, found, arg);
 }

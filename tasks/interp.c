@@ -47,17 +47,6 @@ static uint64_t running_loop(struct walk *w, uint64_t tstate)
 	return is_none(&w->r, loop) ? 0 : loop;
 }
 
-static void *grow(void *array, size_t n, size_t *cap, size_t size)
-{
-	if (n < *cap)
-		return array;
-	size_t more = *cap ? *cap * 2 : 16;
-	void *p = realloc(array, more * size);
-	if (p)
-		*cap = more;
-	return p;
-}
-
 static void walk_thread_states(struct walk *w, uint64_t interp, int64_t id)
 {
 	const struct py_layout *l = w->r.l;
@@ -69,13 +58,11 @@ static void walk_thread_states(struct walk *w, uint64_t interp, int64_t id)
 			walk_torn(w, "a thread state is being made");
 			break;
 		}
-		void *p = grow(w->threads, w->nthreads, &w->threads_cap, sizeof *w->threads);
-		if (!p) {
+		struct pythread *t = vec_add(&w->threads);
+		if (!t) {
 			w->nomem = true;
 			return;
 		}
-		w->threads = p;
-		struct pythread *t = &w->threads[w->nthreads++];
 		*t = (struct pythread){ .tstate = ts, .interp = interp, .interp_id = id };
 		t->pthread_id = field_at(&w->r, ts, l->tstate_thread_id);
 		t->thread = find_thread(w, ts, t->pthread_id);
@@ -93,27 +80,24 @@ void walk_interpreters(struct walk *w)
 	uint64_t interp = field_at(&w->r, w->r.py->runtime, l->runtime_interpreters_head);
 	if (!interp)
 		walk_torn(w, "the list of interpreters could not be read");
-	for (; interp && w->ninterps < INTERPS_MAX && !w->nomem;
+	for (; interp && w->interps.n < INTERPS_MAX && !w->nomem;
 	     interp = field_at(&w->r, interp, l->interp_next)) {
-		void *p = grow(w->interps, w->ninterps, &w->interps_cap, sizeof *w->interps);
-		if (!p) {
+		struct interp *i = vec_add(&w->interps);
+		if (!i) {
 			w->nomem = true;
 			return;
 		}
-		w->interps = p;
-		w->interps[w->ninterps].addr = interp;
-		w->interps[w->ninterps].id = (int64_t)field_at(&w->r, interp, l->interp_id);
-		w->interps[w->ninterps].modules = field_at(&w->r, interp, l->interp_modules);
-		walk_thread_states(w, interp, w->interps[w->ninterps].id);
-		w->ninterps++;
+		*i = (struct interp){ interp, (int64_t)field_at(&w->r, interp, l->interp_id),
+				      field_at(&w->r, interp, l->interp_modules) };
+		walk_thread_states(w, interp, i->id);
 	}
-	if (w->ninterps == INTERPS_MAX)
+	if (w->interps.n == INTERPS_MAX)
 		walk_torn(w, "the list of interpreters does not end");
 }
 
 uint64_t walk_module(struct walk *w, size_t interp, const char *name)
 {
-	return dict_get(&w->r, w->interps[interp].modules, name);
+	return dict_get(&w->r, w->interps.v[interp].modules, name);
 }
 
 uint64_t walk_module_dict(struct walk *w, size_t interp, const char *name)

@@ -34,20 +34,20 @@ static void foreign_queues(struct walk *w, struct loop *l, const struct type_inf
 
 static void loop_thread(struct walk *w, struct loop *l)
 {
-	for (size_t i = 0; i < w->nthreads; i++) {
-		if (w->threads[i].running_loop != l->id)
+	for (size_t i = 0; i < w->threads.n; i++) {
+		if (w->threads.v[i].running_loop != l->id)
 			continue;
 		l->running = true;
-		if (w->threads[i].thread)
-			l->thread = w->threads[i].thread->tid;
+		if (w->threads.v[i].thread)
+			l->thread = w->threads.v[i].thread->tid;
 	}
 	int64_t id;
 	if (l->running || !int_at(&w->r, attr_get(&w->r, l->id, "_thread_id"), &id))
 		return;
 	l->running = true;
-	for (size_t i = 0; i < w->nthreads; i++)
-		if (w->threads[i].pthread_id == (uint64_t)id && w->threads[i].thread)
-			l->thread = w->threads[i].thread->tid;
+	for (size_t i = 0; i < w->threads.n; i++)
+		if (w->threads.v[i].pthread_id == (uint64_t)id && w->threads.v[i].thread)
+			l->thread = w->threads.v[i].thread->tid;
 }
 
 struct loop *walk_loop(struct walk *w, uint64_t addr)
@@ -61,17 +61,13 @@ struct loop *walk_loop(struct walk *w, uint64_t addr)
 		map_set(&w->loop_index, addr, 0);
 		return NULL;
 	}
-	if (s->nloops == w->loops_cap) {
-		size_t cap = w->loops_cap ? w->loops_cap * 2 : 8;
-		struct loop *p = realloc(s->loops, cap * sizeof *p);
-		if (!p) {
-			w->nomem = true;
-			return NULL;
-		}
-		s->loops = p;
-		w->loops_cap = cap;
+	struct loop *l = vec_add(&w->loops);
+	if (!l) {
+		w->nomem = true;
+		return NULL;
 	}
-	struct loop *l = &s->loops[s->nloops];
+	s->loops = w->loops.v;
+	s->nloops = w->loops.n;
 	*l = (struct loop){ .id = addr, .ready = -1, .timers = -1, .turn_step = -1 };
 	l->turn = l->overdue = __builtin_nan("");
 	l->type = type_full_name(&w->r, t);
@@ -82,7 +78,7 @@ struct loop *walk_loop(struct walk *w, uint64_t addr)
 	walk_timers(w, l, scheduled);
 	if (l->ready < 0)
 		foreign_queues(w, l, t);
-	map_set(&w->loop_index, addr, ++s->nloops);
+	map_set(&w->loop_index, addr, s->nloops);
 	return l;
 }
 
@@ -110,8 +106,8 @@ static void loop_turn(struct walk *w, struct loop *l, struct pythread *t)
 
 static struct pythread *loops_thread(struct walk *w, const struct loop *l)
 {
-	for (size_t i = 0; i < w->nthreads; i++) {
-		struct pythread *t = &w->threads[i];
+	for (size_t i = 0; i < w->threads.n; i++) {
+		struct pythread *t = &w->threads.v[i];
 		if (t->running_loop == l->id || (l->thread && t->thread && t->thread->tid == l->thread))
 			return t;
 	}
@@ -120,9 +116,9 @@ static struct pythread *loops_thread(struct walk *w, const struct loop *l)
 
 void walk_loops_finish(struct walk *w)
 {
-	for (size_t i = 0; i < w->nthreads; i++)
-		if (!is_none(&w->r, w->threads[i].running_loop))
-			walk_loop(w, w->threads[i].running_loop);
+	for (size_t i = 0; i < w->threads.n; i++)
+		if (!is_none(&w->r, w->threads.v[i].running_loop))
+			walk_loop(w, w->threads.v[i].running_loop);
 	for (size_t i = 0; i < w->s->nloops; i++) {
 		struct loop *l = &w->s->loops[i];
 		struct pythread *t = l->running ? loops_thread(w, l) : NULL;

@@ -74,13 +74,13 @@ struct chains {
 
 static bool read_chains(struct walk *w, const struct thread *thread, struct chains *cs)
 {
-	for (size_t i = 0; i < w->nthreads && cs->n < CHAINS_MAX; i++) {
-		if (w->threads[i].thread != thread)
+	for (size_t i = 0; i < w->threads.n && cs->n < CHAINS_MAX; i++) {
+		if (w->threads.v[i].thread != thread)
 			continue;
 		struct pystack *ps = &cs->stacks[cs->n];
 		struct pyentries *es = &cs->entries[cs->n];
-		if (!walk_thread_frames(w, &w->threads[i], ps) ||
-		    !pyentries_read(&w->r, w->threads[i].tstate, ps, es))
+		if (!walk_thread_frames(w, &w->threads.v[i], ps) ||
+		    !pyentries_read(&w->r, w->threads.v[i].tstate, ps, es))
 			return false;
 		if (ps->n || ps->broken)
 			cs->v[cs->n++] = (struct merge_chain){ ps, es };
@@ -105,9 +105,9 @@ static struct native_name **name_all(struct native_look *n, const struct native_
  * say where it is by themselves (3.10 on). */
 static uint64_t loop_of(struct walk *w, const struct thread *thread)
 {
-	for (size_t i = 0; i < w->nthreads; i++)
-		if (w->threads[i].thread == thread)
-			return w->threads[i].eval_frame;
+	for (size_t i = 0; i < w->threads.n; i++)
+		if (w->threads.v[i].thread == thread)
+			return w->threads.v[i].eval_frame;
 	return 0;
 }
 

@@ -61,8 +61,8 @@ bool walk_unreferenced(struct walk *w, const struct task *t)
 	uint64_t f = t->fut_waiter;
 	/* Free-threaded counts are split between threads. Before 3.11 a frame does not
 	 * tell its coroutine, so only the outermost one's count is known. */
-	if (l->free_threaded || l->object_refcnt < 0 || object_kind(&w->r, f) != KIND_FUTURE || !w->nchain ||
-	    (l->gen_iframe < 0 && w->nchain != 1) || refs(w, t->id) > 2)
+	if (l->free_threaded || l->object_refcnt < 0 || object_kind(&w->r, f) != KIND_FUTURE || !w->chain.n ||
+	    (l->gen_iframe < 0 && w->chain.n != 1) || refs(w, t->id) > 2)
 		return false;
 	int64_t to_task = wakeups(w, f, t->id), to_future = 2;
 	if (to_task != 1)
@@ -71,9 +71,9 @@ bool walk_unreferenced(struct walk *w, const struct task *t)
 		to_task++;
 	if (refs(w, t->id) != to_task || refs(w, t->coro_id) != 1)
 		return false;
-	for (size_t i = 0; i < w->nchain; i++) {
-		int64_t n = in_slots(w, &w->chain[i], f);
-		if (n < 0 || (l->gen_iframe >= 0 && refs(w, w->chain[i].addr - (uint64_t)l->gen_iframe) != 1))
+	for (size_t i = 0; i < w->chain.n; i++) {
+		int64_t n = in_slots(w, &w->chain.v[i], f);
+		if (n < 0 || (l->gen_iframe >= 0 && refs(w, w->chain.v[i].addr - (uint64_t)l->gen_iframe) != 1))
 			return false;
 		to_future += n;
 	}

@@ -59,45 +59,24 @@ static const struct frame *frame_of(struct walk *w, const struct pyframe *pf, in
 	return own;
 }
 
-struct frames { const struct frame **v; size_t n, cap; };
+struct frames VEC(const struct frame *);
 
 static void push(struct walk *w, struct frames *fs, const struct frame *f)
 {
-	if (!f)
-		return;
-	if (fs->n == fs->cap) {
-		size_t cap = fs->cap ? fs->cap * 2 : 16;
-		const struct frame **v = realloc(fs->v, cap * sizeof *v);
-		if (!v) {
-			w->nomem = true;
-			return;
-		}
-		fs->v = v;
-		fs->cap = cap;
-	}
-	fs->v[fs->n++] = f;
+	if (f && !vec_push(fs, f))
+		w->nomem = true;
 }
 
 static void chain_push(struct walk *w, const struct pyframe *f)
 {
-	if (w->nchain == w->chain_cap) {
-		size_t cap = w->chain_cap ? w->chain_cap * 2 : 16;
-		struct pyframe *p = realloc(w->chain, cap * sizeof *p);
-		if (!p) {
-			w->nomem = true;
-			return;
-		}
-		w->chain = p;
-		w->chain_cap = cap;
-	}
-	w->chain[w->nchain++] = *f;
+	if (!vec_push(&w->chain, *f))
+		w->nomem = true;
 }
 
 static struct stack keep(struct walk *w, struct frames *fs, const char *broken)
 {
 	struct stack s = { arena_dup(w->arena, fs->v, fs->n * sizeof *fs->v), fs->n, broken, NULL };
-	free(fs->v);
-	*fs = (struct frames){ 0 };
+	vec_free(fs);
 	if (!s.frames) {
 		w->nomem = true;
 		s.n = 0;
@@ -185,7 +164,7 @@ struct stack walk_coroutine(struct walk *w, uint64_t coro, struct stack_end *end
 	const char *broken = NULL, *beyond = NULL;
 	uint64_t mark = 0;
 	*end = (struct stack_end){ 0 };
-	w->nchain = 0;
+	w->chain.n = 0;
 	w->chain_end = 0;
 	for (uint32_t n = 0; coro; n++) {
 		if (coro == mark || n == DEPTH_MAX) {

@@ -10,16 +10,7 @@
 
 bool addrs_add(struct addrs *a, uint64_t addr)
 {
-	if (a->n == a->cap) {
-		size_t cap = a->cap ? a->cap * 2 : 256;
-		uint64_t *v = realloc(a->v, cap * sizeof *v);
-		if (!v)
-			return false;
-		a->v = v;
-		a->cap = cap;
-	}
-	a->v[a->n++] = addr;
-	return true;
+	return vec_push(a, addr);
 }
 
 static void found(struct walk *w, struct addrs *tasks, struct map *seen, uint64_t addr)
@@ -63,9 +54,9 @@ static void walk_current(struct walk *w, uint64_t dict)
 		if (is_none(&w->r, task))
 			continue;
 		struct loop *l = walk_loop(w, loop);
-		size_t i = w->nthreads;
-		for (size_t k = 0; l && k < w->nthreads; k++)
-			if (w->threads[k].thread && w->threads[k].thread->tid == l->thread)
+		size_t i = w->threads.n;
+		for (size_t k = 0; l && k < w->threads.n; k++)
+			if (w->threads.v[k].thread && w->threads.v[k].thread->tid == l->thread)
 				i = k;
 		map_set(&w->current, task, i + 1);
 	}
@@ -102,16 +93,16 @@ static void walk_list(struct walk *w, uint64_t head, struct addrs *tasks, struct
 static void walk_lists(struct walk *w, struct addrs *tasks, struct map *seen)
 {
 	const struct py_layout *l = w->r.l;
-	for (size_t i = 0; i < w->nthreads; i++) {
+	for (size_t i = 0; i < w->threads.n; i++) {
 		if (l->tstate_asyncio_tasks_head >= 0)
-			walk_list(w, w->threads[i].tstate + (uint64_t)l->tstate_asyncio_tasks_head, tasks, seen);
-		if (w->threads[i].running_task && !is_none(&w->r, w->threads[i].running_task)) {
-			map_set(&w->current, w->threads[i].running_task, i + 1);
-			found(w, tasks, seen, w->threads[i].running_task);
+			walk_list(w, w->threads.v[i].tstate + (uint64_t)l->tstate_asyncio_tasks_head, tasks, seen);
+		if (w->threads.v[i].running_task && !is_none(&w->r, w->threads.v[i].running_task)) {
+			map_set(&w->current, w->threads.v[i].running_task, i + 1);
+			found(w, tasks, seen, w->threads.v[i].running_task);
 		}
 	}
-	for (size_t i = 0; i < w->ninterps && l->interp_asyncio_tasks_head >= 0; i++)
-		walk_list(w, w->interps[i].addr + (uint64_t)l->interp_asyncio_tasks_head, tasks, seen);
+	for (size_t i = 0; i < w->interps.n && l->interp_asyncio_tasks_head >= 0; i++)
+		walk_list(w, w->interps.v[i].addr + (uint64_t)l->interp_asyncio_tasks_head, tasks, seen);
 }
 
 struct listing { struct addrs *tasks; struct map *seen; };
@@ -127,7 +118,7 @@ void walk_tables(struct walk *w, struct addrs *tasks)
 	const struct py_layout *l = w->r.l;
 	struct map seen = { 0 };
 	bool lists = l->task_node >= 0;
-	for (size_t i = 0; i < w->ninterps && !walk_stop(w); i++) {
+	for (size_t i = 0; i < w->interps.n && !walk_stop(w); i++) {
 		uint64_t dict = walk_module_dict(w, i, "asyncio.tasks");
 		uint64_t c = lists ? walk_module(w, i, "_asyncio") : 0;
 		if (!dict && !c)

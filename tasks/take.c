@@ -54,8 +54,8 @@ bool walk_stop(struct walk *w)
 static void walk_free(struct walk *w)
 {
 	reader_free(&w->r);
-	free(w->threads);
-	free(w->interps);
+	vec_free(&w->threads);
+	vec_free(&w->interps);
 	map_free(&w->task_index);
 	map_free(&w->loop_index);
 	map_free(&w->current);
@@ -63,8 +63,8 @@ static void walk_free(struct walk *w)
 	map_free(&w->deadlines);
 	map_free(&w->rules);
 	map_free(&w->job_index);
-	free(w->jobs);
-	free(w->chain);
+	vec_free(&w->jobs);
+	vec_free(&w->chain);
 	memset(w, 0, sizeof *w);
 }
 

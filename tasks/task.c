@@ -146,11 +146,11 @@ void walk_task(struct walk *w, uint64_t addr)
 	} else if (map_get(&w->current, addr, &current)) {
 		t->state = TASK_RUNNING;
 		/* Of a thread that could not be told, any may be the one. */
-		bool known = current <= w->nthreads;
-		for (size_t i = known ? current - 1 : 0; i < (known ? current : w->nthreads) && !t->stack.n; i++) {
-			t->stack = walk_running(w, &w->threads[i], t->coro_id);
-			if (w->threads[i].thread && (known || t->stack.n))
-				t->thread = w->threads[i].thread->tid;
+		bool known = current <= w->threads.n;
+		for (size_t i = known ? current - 1 : 0; i < (known ? current : w->threads.n) && !t->stack.n; i++) {
+			t->stack = walk_running(w, &w->threads.v[i], t->coro_id);
+			if (w->threads.v[i].thread && (known || t->stack.n))
+				t->thread = w->threads.v[i].thread->tid;
 		}
 	} else {
 		bool ready = !t->fut_waiter;

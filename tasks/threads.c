@@ -81,7 +81,7 @@ static int thread_order(const void *a, const void *b)
 void walk_threads(struct walk *w)
 {
 	struct target *t = w->r.py->target;
-	struct thread_stack *all = arena_array(w->arena, t->nthreads + w->nthreads + 1, sizeof *all);
+	struct thread_stack *all = arena_array(w->arena, t->nthreads + w->threads.n + 1, sizeof *all);
 	size_t n = 0;
 	struct native_look *native = with_native(w) ? native_begin(w) : NULL;
 	if (!all || (with_native(w) && !native)) {
@@ -94,9 +94,9 @@ void walk_threads(struct walk *w)
 		*out = (struct thread_stack){ .tid = t->threads[i].tid, .gil = -1 };
 		size_t name = strnlen(t->threads[i].comm, sizeof t->threads[i].comm);
 		out->name = name ? arena_strn(w->arena, t->threads[i].comm, name) : NULL;
-		for (size_t k = 0; k < w->nthreads; k++)
-			if (w->threads[k].thread == &t->threads[i])
-				thread_python(w, &w->threads[k], out);
+		for (size_t k = 0; k < w->threads.n; k++)
+			if (w->threads.v[k].thread == &t->threads[i])
+				thread_python(w, &w->threads.v[k], out);
 		thread_asyncio(w, &t->threads[i], out);
 		if (!(w->what & SNAPSHOT_THREADS) && !out->task)
 			continue;
@@ -114,13 +114,13 @@ void walk_threads(struct walk *w)
 		qsort(all + main, n - main, sizeof *all, thread_order);
 	}
 	/* Thread states whose thread could not be told. */
-	for (size_t k = 0; k < w->nthreads && w->what & SNAPSHOT_THREADS; k++) {
-		if (w->threads[k].thread)
+	for (size_t k = 0; k < w->threads.n && w->what & SNAPSHOT_THREADS; k++) {
+		if (w->threads.v[k].thread)
 			continue;
 		all[n] = (struct thread_stack){ .gil = -1 };
-		thread_python(w, &w->threads[k], &all[n]);
-		all[n].loop = w->threads[k].running_loop;
-		all[n].task = w->threads[k].running_task;
+		thread_python(w, &w->threads.v[k], &all[n]);
+		all[n].loop = w->threads.v[k].running_loop;
+		all[n].task = w->threads.v[k].running_task;
 		if (all[n].nframes)
 			n++;
 	}

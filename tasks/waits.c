@@ -228,7 +228,7 @@ static bool by_frames(struct waiting *x, size_t n)
 {
 	struct walk *w = x->w;
 	for (size_t out = n < WAIT_REACH_MAX ? n : WAIT_REACH_MAX; out-- > 0;) {
-		const struct pyframe *f = &w->chain[n - 1 - out];
+		const struct pyframe *f = &w->chain.v[n - 1 - out];
 		const struct wait_rule *rule = f->code ? wait_rule_of(w, f->code) : NULL;
 		if (!rule || out > rule->reach)
 			continue;
@@ -259,9 +259,9 @@ void walk_wait(struct walk *w, struct task *t)
 	*wait = (struct wait){ .kind = WAIT_FUTURE, .id = t->fut_waiter, .fd = -1, .deadline_in = NAN };
 	struct waiting x = { .w = w, .t = t, .wait = wait };
 	/* Future.__await__ of the pure-Python class is a frame of its own. */
-	size_t n = w->nchain;
-	while (n && (!w->chain[n - 1].code || !w->chain[n - 1].code->file ||
-		     strstr(w->chain[n - 1].code->file, "asyncio/futures.py")))
+	size_t n = w->chain.n;
+	while (n && (!w->chain.v[n - 1].code || !w->chain.v[n - 1].code->file ||
+		     strstr(w->chain.v[n - 1].code->file, "asyncio/futures.py")))
 		n--;
 	/* A task awaited directly is that, whatever the frame. */
 	bool direct = is_task(object_kind(&w->r, t->fut_waiter));

@@ -6,6 +6,7 @@
 #ifndef ASYNCMON_TASKS_WALK_H
 #define ASYNCMON_TASKS_WALK_H
 
+#include "base/vec.h"
 #include "objects/code.h"
 #include "tasks/take.h"
 
@@ -26,7 +27,9 @@ struct pythread {                /* one PyThreadState */
 	bool broken;             /* its frames end early; counted */
 };
 
-struct addrs { uint64_t *v; size_t n, cap; };
+struct addrs VEC(uint64_t);
+
+struct interp { uint64_t addr; int64_t id; uint64_t modules; }; /* one PyInterpreterState */
 
 /* A rehearsal ends when the image holds so many bytes or so many tasks are listed;
  * 0: no limit. */
@@ -38,25 +41,24 @@ struct walk {
 	struct arena *arena;
 	unsigned what;
 
-	struct pythread *threads;
-	size_t nthreads, threads_cap;
-	struct { uint64_t addr; int64_t id; uint64_t modules; } *interps;
-	size_t ninterps, interps_cap;
+	struct VEC(struct pythread) threads;
+	struct VEC(struct interp) interps;
+	/* Those of the snapshot, which owns their memory, as long as they grow. */
+	struct VEC(struct loop) loops;
+	struct VEC(struct group) groups;
+	struct VEC(struct executor) executors;
 
-	size_t tasks_cap, loops_cap;
+	size_t tasks_cap;
 	struct map task_index;   /* task → index + 1 in s->tasks */
 	struct map loop_index;   /* loop → index + 1 in s->loops */
 	struct map current;      /* task → index + 1 in threads, or threads + 1: thread unknown */
 	struct map group_index;  /* group → index + 1 in s->groups */
-	size_t groups_cap;
 	struct map deadlines;    /* future, task, … → its loop's time, a double's bits */
 	struct map rules;        /* code → index + 1 of the wait's rule, 0 none (waits.c) */
 	struct map job_index;    /* concurrent future → index + 1 in jobs */
-	struct job *jobs;
-	size_t njobs, jobs_cap, executors_cap;
+	struct VEC(struct job) jobs;
 	double clock_now;        /* the loops' clock at the stop; 0: unknown */
-	struct pyframe *chain;   /* the frames of the last walk_coroutine(), outermost first */
-	size_t nchain, chain_cap;
+	struct VEC(struct pyframe) chain; /* of the last walk_coroutine(), outermost first */
 	uint64_t chain_end;      /* what its innermost frame awaits, 0 none */
 	bool asyncio;            /* some interpreter has asyncio imported */
 

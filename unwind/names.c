@@ -61,7 +61,7 @@ const char *without_lto(struct arena *a, const char *symbol)
 
 void names_free(struct names *ns)
 {
-	free(ns->wanted);
+	vec_free(&ns->wanted);
 	map_free(&ns->asked);
 	map_free(&ns->known);
 	map_free(&ns->paths);
@@ -90,15 +90,8 @@ void name_want(struct names *ns, uint64_t ip, bool exact)
 	struct module *m = map_get(&ns->known, key, NULL) ? NULL : modules_by_addr(ns->modules, addr);
 	if (!m || !map_add(&ns->asked, key, 1))
 		return;
-	if (ns->nwanted == ns->cap) {
-		size_t cap = ns->cap ? 2 * ns->cap : 128;
-		struct name_wanted *v = reallocarray(ns->wanted, cap, sizeof *v);
-		if (!v)
-			return;
-		ns->wanted = v;
-		ns->cap = cap;
-	}
-	ns->wanted[ns->nwanted++] = (struct name_wanted){ m, addr };
+	/* Without memory its name is looked up alone, when it is asked for. */
+	(void)vec_push(&ns->wanted, (struct name_wanted){ m, addr });
 }
 
 static int by_module(const void *a, const void *b)
@@ -111,17 +104,17 @@ static int by_module(const void *a, const void *b)
 /* Those of one module together. */
 static void look_for_wanted(struct names *ns)
 {
-	uint64_t *addrs = reallocarray(NULL, ns->nwanted, sizeof *addrs);
-	qsort(ns->wanted, ns->nwanted, sizeof *ns->wanted, by_module);
-	for (size_t i = 0; addrs && i < ns->nwanted;) {
-		struct module *m = ns->wanted[i].module;
+	uint64_t *addrs = reallocarray(NULL, ns->wanted.n, sizeof *addrs);
+	qsort(ns->wanted.v, ns->wanted.n, sizeof *ns->wanted.v, by_module);
+	for (size_t i = 0; addrs && i < ns->wanted.n;) {
+		struct module *m = ns->wanted.v[i].module;
 		size_t n = 0;
-		for (; i < ns->nwanted && ns->wanted[i].module == m; i++)
-			addrs[n++] = ns->wanted[i].addr;
+		for (; i < ns->wanted.n && ns->wanted.v[i].module == m; i++)
+			addrs[n++] = ns->wanted.v[i].addr;
 		module_functions_prepare(m, addrs, n);
 	}
 	free(addrs);
-	ns->nwanted = 0;
+	ns->wanted.n = 0;
 	map_free(&ns->asked);
 }
 
@@ -130,7 +123,7 @@ struct native_name *name_of(struct names *ns, uint64_t ip, bool exact)
 	uint64_t known, key, addr = code_at(ip, exact, &key);
 	if (map_get(&ns->known, key, &known))
 		return (struct native_name *)(uintptr_t)known;
-	if (ns->nwanted)
+	if (ns->wanted.n)
 		look_for_wanted(ns);
 	struct native_name *n = arena_alloc(ns->arena, sizeof *n);
 	if (!n)

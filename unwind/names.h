@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/map.h"
+#include "base/vec.h"
 #include "symbols/modules.h"
 #include "unwind/native.h"
 
@@ -28,8 +29,7 @@ struct names {
 	struct map known;        /* 2 * address + exact → struct native_name * */
 	struct map paths;        /* module's start → char * */
 	/* Wanted, and not yet looked for: */
-	struct name_wanted { struct module *module; uint64_t addr; } *wanted;
-	size_t nwanted, cap;
+	struct VEC(struct name_wanted { struct module *module; uint64_t addr; }) wanted;
 	struct map asked;        /* those of them, as in known */
 	double line_seconds;     /* spent in name_line */
 };

@@ -3,6 +3,7 @@
 #include <libunwind.h>
 #include <stdlib.h>
 
+#include "base/vec.h"
 #include "unwind/ehframe.h"
 
 #define FRAMES_MAX 65536u
@@ -187,21 +188,7 @@ uint64_t native_function(struct unwinder *u, uint64_t addr, uint64_t *size)
 	return f.start;
 }
 
-struct frames { struct native_frame *v; size_t n, cap; };
-
-static bool push(struct frames *fs, struct native_frame f)
-{
-	if (fs->n == fs->cap) {
-		size_t cap = fs->cap ? fs->cap * 2 : 64;
-		struct native_frame *v = reallocarray(fs->v, cap, sizeof *v);
-		if (!v)
-			return false;
-		fs->v = v;
-		fs->cap = cap;
-	}
-	fs->v[fs->n++] = f;
-	return true;
-}
+struct frames VEC(struct native_frame);
 
 /* "at libm.so.6+0x1234" */
 static const char *place(struct unwinder *u, struct arena *a, uint64_t ip)
@@ -382,7 +369,7 @@ static bool run(struct unwinder *u, struct arena *a, struct frames *fs, struct n
 			out->broken = arena_fmt(a, "the C stack ends early: more than %u frames", FRAMES_MAX);
 			return true;
 		}
-		if (!push(fs, (struct native_frame){ ip, sp, 0, exact, false }))
+		if (!vec_push(fs, (struct native_frame){ ip, sp, 0, exact, false }))
 			return false;
 		if (fs->n == CACHE_FROM)
 			use_cache(u);

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "base/vec.h"
+
 /* Python's own recursion limits end far below; this bounds damaged chains. */
 #define FRAMES_MAX (1u << 21)
 
@@ -17,35 +19,29 @@ static uint64_t top_frame(struct reader *r, uint64_t tstate)
 
 bool pystack_read(struct reader *r, uint64_t tstate, struct pystack *out)
 {
-	size_t n = 0, cap = 0;
-	struct pyframe *frames = NULL, f;
+	struct VEC(struct pyframe) frames = { 0 };
+	struct pyframe f;
 	*out = (struct pystack){ 0 };
 	/* A frame met again is a cycle: compare with a mark that moves at powers of two. */
 	uint64_t mark = 0;
 	for (uint64_t at = top_frame(r, tstate); at; at = f.previous) {
-		if (at == mark || n == FRAMES_MAX) {
+		if (at == mark || frames.n == FRAMES_MAX) {
 			out->broken = at == mark ? "the frames form a circle" : "too many frames";
 			break;
 		}
-		if ((n & (n - 1)) == 0)
+		if ((frames.n & (frames.n - 1)) == 0)
 			mark = at;
 		if (!frame_read(r, at, &f)) {
 			out->broken = "a frame could not be read";
 			break;
 		}
-		if (n == cap) {
-			cap = cap ? cap * 2 : 32;
-			struct pyframe *more = realloc(frames, cap * sizeof *frames);
-			if (!more) {
-				free(frames);
-				return false;
-			}
-			frames = more;
+		if (!vec_push(&frames, f)) {
+			vec_free(&frames);
+			return false;
 		}
-		frames[n++] = f;
 	}
-	out->frames = arena_dup(r->arena, frames, n * sizeof *frames);
-	out->n = out->frames ? n : 0;
-	free(frames);
+	out->frames = arena_dup(r->arena, frames.v, frames.n * sizeof *frames.v);
+	out->n = out->frames ? frames.n : 0;
+	vec_free(&frames);
 	return out->frames != NULL;
 }

@@ -20,6 +20,7 @@ struct maker {
 	const uint8_t **bytes;    /* of each segment; NULL: zeros */
 	uint8_t *notes;
 	size_t nnotes;
+	size_t split;             /* where in them a second PT_NOTE segment begins; 0: one is all */
 	bool unaligned;           /* as gcore: segments right behind each other */
 	uint16_t machine, type;
 	uint8_t class;
@@ -97,8 +98,8 @@ static inline void make_files(struct maker *m, const struct made_file *f, size_t
 /* Writes it; the size of the file. Frees what m holds. */
 static inline uint64_t make_core(struct maker *m, const char *path)
 {
-	bool many = m->nph + 1 >= PN_XNUM;
-	size_t n = m->nph + 1;
+	size_t nnote = m->split ? 2 : 1, n = m->nph + nnote;
+	bool many = n >= PN_XNUM;
 	Elf64_Ehdr eh = {
 		.e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, m->class ? m->class : ELFCLASS64,
 			     ELFDATA2LSB, EV_CURRENT },
@@ -114,7 +115,11 @@ static inline uint64_t make_core(struct maker *m, const char *path)
 		eh.e_shentsize = sizeof sh;
 		at += sizeof sh;
 	}
-	Elf64_Phdr note = { .p_type = PT_NOTE, .p_offset = at, .p_filesz = m->nnotes };
+	Elf64_Phdr note[2] = {
+		{ .p_type = PT_NOTE, .p_offset = at, .p_filesz = m->split ? m->split : m->nnotes },
+		{ .p_type = PT_NOTE, .p_offset = at + m->split, .p_filesz = m->nnotes - m->split },
+	};
+	size_t notes_size = nnote * sizeof *note;
 	at += m->nnotes;
 	for (size_t i = 0; i < m->nph; i++) {
 		if (!m->unaligned)
@@ -124,10 +129,10 @@ static inline uint64_t make_core(struct maker *m, const char *path)
 	}
 	int fd = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
 	bool fine = pwrite(fd, &eh, sizeof eh, 0) == sizeof eh &&
-		    pwrite(fd, &note, sizeof note, sizeof eh) == sizeof note &&
-		    pwrite(fd, m->ph, m->nph * sizeof note, sizeof eh + sizeof note) >= 0 &&
+		    pwrite(fd, note, notes_size, sizeof eh) == (ssize_t)notes_size &&
+		    pwrite(fd, m->ph, m->nph * sizeof *note, (off_t)(sizeof eh + notes_size)) >= 0 &&
 		    (!many || pwrite(fd, &sh, sizeof sh, (off_t)eh.e_shoff) == sizeof sh) &&
-		    pwrite(fd, m->notes, m->nnotes, (off_t)note.p_offset) >= 0;
+		    pwrite(fd, m->notes, m->nnotes, (off_t)note[0].p_offset) >= 0;
 	for (size_t i = 0; i < m->nph && fine; i++)
 		if (m->bytes[i])
 			fine = pwrite(fd, m->bytes[i], m->ph[i].p_filesz, (off_t)m->ph[i].p_offset) >= 0;

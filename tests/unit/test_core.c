@@ -147,6 +147,29 @@ static void what_a_core_says(void **state)
 	free(library);
 }
 
+/* The kernel writes one segment of notes; a core may have been written by others. */
+static void threads_of_several_note_segments(void **state)
+{
+	enum { FIRST = 2, SECOND = 300 };
+	(void)state;
+	struct maker m = { 0 };
+	make_process(&m, 900, "several");
+	for (int i = 0; i < FIRST; i++)
+		make_thread(&m, 901 + i, 0, HEAP, 0);
+	m.split = m.nnotes;
+	for (int i = 0; i < SECOND; i++)
+		make_thread(&m, i == SECOND - 1 ? 900 : 1000 + i, 0, HEAP, 0);
+	make_load(&m, HEAP, PAGE, PAGE, PF_R | PF_W, heap);
+	make_core(&m, core);
+	struct target *t = open_core(NULL);
+	assert_int_equal(t->nthreads, FIRST + SECOND);
+	assert_int_equal(t->threads[0].tid, 900);
+	assert_string_equal(t->threads[0].comm, "several");
+	assert_int_equal(t->threads[1].tid, 901);
+	assert_int_equal(t->threads[FIRST + SECOND - 1].tid, 1000 + SECOND - 2);
+	target_close(t);
+}
+
 static void bytes_come_from_the_file_of_the_same_build(void **state)
 {
 	(void)state;
@@ -481,6 +504,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, dir_new, dir_free)
 	const struct CMUnitTest tests[] = {
 		T(what_a_core_says),
+		T(threads_of_several_note_segments),
 		T(bytes_come_from_the_file_of_the_same_build),
 		T(files_are_looked_for_where_told),
 		T(without_a_build_id_the_header_decides),

@@ -171,11 +171,11 @@ static void assert_piece(const struct copy_list *c, const struct image *img, siz
 			 uint64_t end)
 {
 	const struct image_range *r = &img->ranges[range];
-	assert_true(i < c->n);
-	assert_ptr_equal(c->remote[i].iov_base, (void *)(uintptr_t)start);
-	assert_int_equal(c->remote[i].iov_len, end - start);
-	assert_ptr_equal(c->local[i].iov_base, r->bytes + (start - r->start));
-	assert_int_equal(c->local[i].iov_len, end - start);
+	assert_true(i < c->local.n);
+	assert_ptr_equal(c->remote.v[i].iov_base, (void *)(uintptr_t)start);
+	assert_int_equal(c->remote.v[i].iov_len, end - start);
+	assert_ptr_equal(c->local.v[i].iov_base, r->bytes + (start - r->start));
+	assert_int_equal(c->local.v[i].iov_len, end - start);
 }
 
 /* What is to be copied was chosen when other things were mapped. */
@@ -191,13 +191,13 @@ static void copies_pass_over_holes(void **state)
 	copy_add(&c, &img, 4 * P, 6 * P);
 	copy_add(&c, &img, 9 * P, 10 * P);
 	copy_add(&c, &img, 0, P);
-	assert_int_equal(c.n, 2);
+	assert_int_equal(c.local.n, 2);
 	assert_int_equal(c.bytes, 4 * P);
 	assert_piece(&c, &img, 0, 0, 2 * P, 4 * P);
 	assert_piece(&c, &img, 1, 1, 6 * P, 8 * P);
 	copy_clear(&c);
 	copy_add(&c, &img, 3 * P, 4 * P);
-	assert_int_equal(c.n, 1);
+	assert_int_equal(c.local.n, 1);
 	assert_piece(&c, &img, 0, 0, 3 * P, 4 * P);
 	copy_free(&c);
 	image_free(&img);

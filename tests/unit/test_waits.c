@@ -26,7 +26,7 @@ static void begin(struct world *x, uint8_t minor)
 	x->future_type = fake_type(&x->f, "_asyncio.Future", 0, 1 << 9);
 	x->deque_type = fake_type(&x->f, "collections.deque", 0, 0);
 	x->future = fake_object(&x->f, x->future_type, 512);
-	x->w = (struct walk){ .r = x->f.r, .s = &x->snap, .arena = x->f.arena, .chain = x->chain };
+	x->w = (struct walk){ .r = x->f.r, .s = &x->snap, .arena = x->f.arena, .chain = { .v = x->chain } };
 	x->task = (struct task){ .id = 0x1000, .fut_waiter = x->future, .state = TASK_WAITING };
 }
 
@@ -95,14 +95,14 @@ static void frame(struct world *x, const char *function, const char *file, const
 		put(f, code + (uint64_t)l->code_freevars, none, 8);
 		put(f, at + (uint64_t)l->frame_localsplus, value, 8);
 	}
-	x->chain[x->w.nchain++] = (struct pyframe){ .addr = at, .code_addr = code, .code = code_at(&x->w.r, code) };
+	x->chain[x->w.chain.n++] = (struct pyframe){ .addr = at, .code_addr = code, .code = code_at(&x->w.r, code) };
 }
 
 static const struct wait *wait_of(struct world *x)
 {
 	walk_wait(&x->w, &x->task);
 	assert_non_null(x->task.wait);
-	x->w.nchain = 0;
+	x->w.chain.n = 0;
 	return x->task.wait;
 }
 
