@@ -128,6 +128,7 @@ bool proc_status_read(pid_t tid, struct proc_status *out)
 	field_ids(text, "Gid", out->gid);
 	out->cap_permitted = field_hex(text, "CapPrm");
 	out->cap_effective = field_hex(text, "CapEff");
+	out->seccomp = (int)field_long(text, "Seccomp");
 	/* "Kthread" since Linux 6.8; before it a process without a VmSize is either a
 	 * kernel thread or a zombie. */
 	const char *kthread = field(text, "Kthread");

@@ -23,6 +23,7 @@ struct proc_status {
 	uid_t uid[3];             /* real, effective, saved */
 	gid_t gid[3];
 	uint64_t cap_permitted, cap_effective;
+	int seccomp;              /* 0 none, 1 strict, 2 filters */
 	bool kthread, exists;
 };
 

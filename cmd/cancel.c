@@ -292,6 +292,7 @@ static const struct option cancel_options[] = {
 	{ "timeout", 0, "DURATION", "how long to wait for it to end (5s)" },
 	{ "message", 'm', "TEXT", "the message of the CancelledError" },
 	{ "yes", 'y', NULL, "do not ask back when a filter chooses" },
+	{ "force", 0, NULL, "also where a seccomp filter may kill the process for it" },
 	{ NULL, 0, NULL, NULL }
 };
 

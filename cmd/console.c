@@ -215,6 +215,7 @@ static int run(struct call *c)
 static const struct option console_options[] = {
 	{ "code", 'c', "CODE", "run this and end" },
 	{ "loop", 0, "ID", "the loop to be on; the main thread's where not given" },
+	{ "force", 0, NULL, "also where a seccomp filter may kill the process for it" },
 	{ NULL, 0, NULL, NULL }
 };
 

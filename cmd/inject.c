@@ -3,6 +3,7 @@
 #include "cmd/capture.h"
 #include "cmd/command.h"
 #include "query/list.h"
+#include "inject/seccomp.h"
 #include "inject/site.h"
 
 #include <errno.h>
@@ -126,7 +127,11 @@ static err_t inject(struct call *c, const struct wanted *w, char **reply)
 {
 	struct inject_site *site = calloc(1, sizeof *site);
 	struct strbuf text = { 0 }, blob = { 0 };
-	struct inject_text x = { .deadline_ms = w->deadline_ms };
+	struct inject_text x = {
+		.deadline_ms = w->deadline_ms,
+		.uses = w->remove ? 0 : USE_AGENT,
+		.force = opt_given(&c->args, "force"),
+	};
 	err_t e = site ? inject_site_find(c->cap->python, site) : ERR_NOMEM;
 	if (!e && !w->remove)
 		e = payload(&blob);
@@ -215,6 +220,7 @@ static const struct option inject_options[] = {
 	{ "history", 0, "N", "how many ended tasks to remember" },
 	{ "memory", 0, "MIB", "how much memory the agent may use at most (64)" },
 	{ "timeout", 0, "DURATION", "how long to wait until the target looks (10s)" },
+	{ "force", 0, NULL, "also where a seccomp filter may kill the process for it" },
 	{ NULL, 0, NULL, NULL }
 };
 

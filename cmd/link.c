@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "attach/act.h"
+#include "inject/seccomp.h"
 #include "base/clock.h"
 #include "cmd/capture.h"
 #include "query/shape.h"
@@ -18,24 +19,36 @@
 /* A message that is longer is none of ours. */
 #define LONGEST (64u << 20)
 
-err_t link_run(struct call *c, const char *text, const char *last, unsigned deadline_ms, char **reply)
+static err_t run(struct call *c, const char *text, const char *last, unsigned deadline_ms, unsigned uses, char **reply)
 {
 	struct inject_site *site = calloc(1, sizeof *site);
 	struct strbuf b = { 0 };
 	strbuf_fmt(&b, "%s%s\n%s\n", text_link, text, last);
 	err_t e = site && !b.failed ? inject_site_find(c->cap->python, site) : ERR_NOMEM;
 	if (!e)
-		e = inject_run(call_target(c), site, &(struct inject_text){ .text = b.s, .deadline_ms = deadline_ms }, reply);
+		e = inject_run(call_target(c), site,
+			       &(struct inject_text){
+				       .text = b.s,
+				       .deadline_ms = deadline_ms,
+				       .uses = uses,
+				       .force = opt_given(&c->args, "force"),
+			       }, reply);
 	strbuf_free(&b);
 	free(site);
 	return e;
+}
+
+/* The text may load a library, as the agent does. */
+err_t link_run(struct call *c, const char *text, const char *last, unsigned deadline_ms, char **reply)
+{
+	return run(c, text, last, deadline_ms, USE_LINK | USE_AGENT, reply);
 }
 
 err_t link_open(struct call *c, const char *text, const char *last, unsigned deadline_ms, struct link *out)
 {
 	char *reply = NULL;
 	*out = (struct link){ .fd = -1 };
-	TRY(link_run(c, text, last, deadline_ms, &reply));
+	TRY(run(c, text, last, deadline_ms, USE_LINK, &reply));
 	int theirs = reply ? atoi(reply) : -1;
 	free(reply);
 	out->fd = (int)syscall(SYS_pidfd_getfd, target_pidfd(call_target(c)), theirs, 0);

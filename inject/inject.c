@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "attach/process.h"
+#include "inject/seccomp.h"
 #include "base/clock.h"
 #include "base/strbuf.h"
 
@@ -312,7 +313,9 @@ err_t inject_run(struct target *t, const struct inject_site *site, const struct 
 	};
 	if (t->kind != TARGET_PROCESS)
 		return err_new(E_UNSUPPORTED, "a core dump cannot be acted on");
-	err_t e = open_channel(&i);
+	err_t e = x->force ? NULL : seccomp_check(t, USE_TEXT | x->uses);
+	if (!e)
+		e = open_channel(&i);
 	if (!e)
 		find_old(&i);
 	if (!e)

@@ -56,6 +56,8 @@ struct inject_text {
 	const void *blob;
 	size_t blob_len;
 	unsigned deadline_ms;    /* 0: 10,000 */
+	unsigned uses;           /* enum seccomp_use, beyond USE_TEXT */
+	bool force;              /* also where the target's seccomp filters may forbid it */
 };
 
 /* *reply (freed by the caller with free(); may be NULL) is what the text left. E_BUSY: it
