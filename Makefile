@@ -6,11 +6,11 @@ DESTDIR ?=
 CC      ?= cc
 B       ?= build
 
-# libdw: DWARF and ELF (libelf); readline: the session; smartcols: tables;
+# libdw: DWARF and ELF (libelf); readline: the session;
 # libunwind: native stacks (remote unwinding only). libzstd, liblz4: cores as
 # systemd-coredump keeps them. libzstd, zlib: debug information as distributions keep it;
 # libdeflate, where it is there, decompresses that three times as fast.
-PKGS    := libdw libelf smartcols readline libunwind-generic libzstd liblz4 zlib
+PKGS    := libdw libelf readline libunwind-generic libzstd liblz4 zlib
 DEFLATE := $(shell pkg-config --exists libdeflate 2>/dev/null && echo libdeflate)
 PKGS    += $(DEFLATE)
 CSTD    := -std=gnu11

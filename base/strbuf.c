@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 bool strbuf_room(struct strbuf *b, size_t more)
 {
 	if (b->failed)
@@ -52,40 +54,19 @@ void strbuf_free(struct strbuf *b)
 	*b = (struct strbuf){ 0 };
 }
 
-/* The code point at s and its length in bytes; length 0 for invalid UTF-8. C0 80 is
- * how a NUL within text comes. */
-static unsigned decode(const unsigned char *s, uint32_t *cp)
-{
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	unsigned n = s[0] < 0x80 ? 1 : (s[0] >> 5) == 6 ? 2 : (s[0] >> 4) == 14 ? 3
-		   : (s[0] >> 3) == 30 ? 4 : 0;
-	if (n == 0)
-		return 0;
-	*cp = n == 1 ? s[0] : s[0] & (0x7Fu >> n);
-	for (unsigned i = 1; i < n; i++) {
-		if ((s[i] & 0xC0) != 0x80)
-			return 0;
-		*cp = *cp << 6 | (s[i] & 0x3F);
-	}
-	if (n == 2 && *cp == 0)
-		return n;
-	if (*cp < least[n] || *cp > 0x10FFFF || (*cp >= 0xD800 && *cp <= 0xDFFF))
-		return 0;
-	return n;
-}
-
 static bool harmful(uint32_t cp)
 {
 	return cp < 0x20 || (cp >= 0x7F && cp <= 0x9F) || cp == 0x061C ||
 	       (cp >= 0x200E && cp <= 0x200F) || (cp >= 0x2028 && cp <= 0x202E) ||
-	       (cp >= 0x2066 && cp <= 0x2069) || cp == 0xFEFF;
+	       (cp >= 0x2060 && cp <= 0x2069) || cp == 0xFEFF || cp == 0x200B ||
+	       (cp >= 0xFFF9 && cp <= 0xFFFB) || (cp >= 0xE0000 && cp <= 0xE007F);
 }
 
 /* One character at p, made harmless; its length in bytes. */
 static unsigned escape_one(struct strbuf *b, const unsigned char *p)
 {
 	uint32_t cp = 0;
-	unsigned n = decode(p, &cp);
+	unsigned n = utf8_decode((const char *)p, &cp);
 	if (n == 0)
 		strbuf_fmt(b, "\\x%02x", *p);
 	else if (harmful(cp))

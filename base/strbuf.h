@@ -42,7 +42,7 @@ void strbuf_fmt(struct strbuf *b, const char *fmt, ...) __attribute__((format(pr
 void strbuf_clear(struct strbuf *b); /* empties, keeps the memory */
 void strbuf_free(struct strbuf *b);
 /* Text of the target made fit for a terminal: invalid UTF-8 and control
- * characters (C0, DEL, C1, bidirectional overrides) become \xNN or \u{NNNN}; C0 80 is a NUL. */
+ * characters (C0, DEL, C1, bidirectional overrides, what nobody sees) become \xNN or \u{NNNN}; C0 80 is a NUL. */
 void strbuf_escaped(struct strbuf *b, const char *s);
 /* The same as one field of a line of fields: blanks and backslashes too. */
 void strbuf_field(struct strbuf *b, const char *s);

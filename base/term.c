@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <langinfo.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,30 +9,41 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static unsigned width(void)
+/* More than any terminal has; less than what arithmetic on it could overflow. */
+#define SIZE_MOST 100000
+
+/* The size that the environment says, else the kernel; many a serial or container's
+ * terminal says 0. */
+static unsigned size(const char *variable, unsigned kernel, unsigned usual)
 {
-	struct winsize ws;
-	const char *columns = getenv("COLUMNS");
-	if (columns && atoi(columns) > 0)
-		return (unsigned)atoi(columns);
-	if (!ioctl(STDOUT_FILENO, TIOCGWINSZ, &ws) && ws.ws_col)
-		return ws.ws_col;
-	return 80;
+	const char *text = getenv(variable);
+	unsigned long n = text ? strtoul(text, NULL, 10) : 0;
+	n = n ? n : kernel ? kernel : usual;
+	return n < SIZE_MOST ? (unsigned)n : SIZE_MOST;
+}
+
+static bool dumb(void)
+{
+	const char *term = getenv("TERM");
+	return !term || !*term || strcmp(term, "dumb") == 0;
 }
 
 static bool colourful(bool tty)
 {
-	const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
-	return tty && !(no && *no) && term && *term && strcmp(term, "dumb") != 0;
+	const char *no = getenv("NO_COLOR");
+	return tty && !(no && *no) && !dumb();
 }
 
 void term_look(struct term *t, enum term_when colour)
 {
-	t->out = isatty(STDOUT_FILENO);
-	t->err = isatty(STDERR_FILENO);
+	struct winsize ws = { 0 };
+	*t = (struct term){ .out = isatty(STDOUT_FILENO), .err = isatty(STDERR_FILENO) };
 	t->colour = colour == WHEN_ALWAYS || (colour == WHEN_AUTO && colourful(t->out));
-	t->utf8 = !strcmp(nl_langinfo(CODESET), "UTF-8");
-	t->width = t->out ? width() : 0;
+	if (!t->out)
+		return;
+	ioctl(STDOUT_FILENO, TIOCGWINSZ, &ws);
+	t->width = size("COLUMNS", ws.ws_col, 80);
+	t->height = size("LINES", ws.ws_row, 24);
 }
 
 void term_sgr(const struct term *t, struct strbuf *b, const char *sgr, const char *text)
@@ -50,6 +60,7 @@ static void pager_exec(const char *pager, int in)
 	dup2(in, STDIN_FILENO);
 	signal(SIGPIPE, SIG_DFL);
 	setenv("LESS", "FRX", 0);
+	setenv("LESSCHARSET", "utf-8", 0);
 	execl("/bin/sh", "sh", "-c", pager, (char *)NULL);
 	_exit(127);
 }
@@ -76,7 +87,7 @@ int pager_start(const struct term *t, pid_t *pid)
 	const char *pager = getenv("PAGER");
 	int p[2];
 	if (!pager)
-		pager = have_less() ? "less" : "";
+		pager = have_less() && !dumb() ? "less" : "";
 	if (!t->out || !*pager || !strcmp(pager, "cat") || pipe2(p, O_CLOEXEC))
 		return -1;
 	*pid = fork();

@@ -9,6 +9,7 @@
 #include "query/findings.h"
 #include "show/json_types.h"
 #include "query/list.h"
+#include "show/wrap.h"
 
 #define INTERVAL_S 1.0
 #define INTERVAL_MAX_S 86400.0
@@ -109,9 +110,11 @@ static const char *colour(int severity)
 static void finding_text(struct call *c, const struct finding *f)
 {
 	struct out *o = c->out;
+	size_t from = o->b.len;
 	term_sgr(&c->term, &o->b, colour((int)f->severity), severity_name((int)f->severity));
 	strbuf_fmt(&o->b, " [%s] ", f->rule);
 	strbuf_escaped(&o->b, f->message);
+	wrap_indented(&o->b, from, c->term.width, 4);
 	strbuf_char(&o->b, '\n');
 	out_tick(o);
 }

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "attach/hands.h"
@@ -245,22 +244,19 @@ static int help(struct call *c)
 	return STATUS_FINE;
 }
 
-static bool taller_than_screen(const struct strbuf *b)
+static bool taller_than_screen(const struct strbuf *b, unsigned rows)
 {
-	const char *lines = getenv("LINES");
-	struct winsize ws = { 0 };
-	long rows = lines ? atol(lines) : ioctl(STDOUT_FILENO, TIOCGWINSZ, &ws) == 0 && ws.ws_row ? ws.ws_row : 24;
-	long n = 0;
+	unsigned n = 0;
 	for (const char *p = b->s; p && (p = strchr(p, '\n')) && n < rows; p++)
 		n++;
-	return n >= rows - 1;
+	return n + 1 >= rows;
 }
 
 /* What was held back for the pager, to it or to stdout. */
 static void deliver(struct call *c)
 {
 	pid_t pid = 0;
-	int pager = c->out->fd < 0 && taller_than_screen(&c->out->b) ? pager_start(&c->term, &pid) : -1;
+	int pager = c->out->fd < 0 && taller_than_screen(&c->out->b, c->term.height) ? pager_start(&c->term, &pid) : -1;
 	c->out->fd = pager >= 0 ? pager : STDOUT_FILENO;
 	out_flush(c->out);
 	if (pager >= 0) {

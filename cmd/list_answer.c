@@ -1,8 +1,6 @@
 /* A list as a command's answer, text or JSON. */
 #include "cmd/list_answer.h"
 
-#include <stdio.h>
-
 static void counts_json(struct json *j, const struct tallies *t, const char *by)
 {
 	json_key(j, "group_by");
@@ -36,19 +34,24 @@ static void rows_json(struct call *c, const struct list *l, const struct tallies
 	json_array_end(j);
 }
 
-/* For a person who looks on: a line about the whole. */
-static void summary(struct call *c, const struct list *l)
+/* For a person who looks on: a line about the whole. What the answer itself ends with is
+ * not said again. */
+static void summary(struct call *c, const struct list *l, const struct list_look *k)
 {
 	const struct snapshot *s = l->snap;
-	char paused[40] = "not paused";
-	if (!c->term.err || c->as_json)
-		return;
+	struct strbuf b = { 0 };
+	if (!l->filtered || k->raw || opt_given(&c->args, "group-by"))
+		strbuf_fmt(&b, "%zu of %zu %s; ", l->n, l->total, l->kind->noun);
+	strbuf_fmt(&b, "%zu loop%s; python %s; ", s->nloops, s->nloops == 1 ? "" : "s", s->python);
 	if (s->paused_us >= 0)
-		snprintf(paused, sizeof paused, "paused %.1f ms", (double)s->paused_us / 1e3);
-	else if (s->source == SNAPSHOT_OF_CORE)
-		snprintf(paused, sizeof paused, "a core");
-	call_note(c, "%zu of %zu %s; %zu loop%s; python %s; %s", l->n, l->total, l->kind->noun, s->nloops,
-		  s->nloops == 1 ? "" : "s", s->python, paused);
+		strbuf_fmt(&b, "paused %.1f ms", (double)s->paused_us / 1e3);
+	else
+		strbuf_str(&b, s->source == SNAPSHOT_OF_CORE ? "a core" : "not paused");
+	if (k->left_out.len)
+		strbuf_fmt(&b, "; no room for %s", k->left_out.s);
+	if (!b.failed)
+		call_note(c, "%s", b.s);
+	strbuf_free(&b);
 }
 
 static err_t text(struct call *c, const struct list *l, const struct tallies *t)
@@ -62,6 +65,8 @@ static err_t text(struct call *c, const struct list *l, const struct tallies *t)
 			   (int)l->snap->pid, l->snap->python, l->total, l->kind->noun);
 	if (!e)
 		e = t ? tallies_print(c->out, t, opt_value(&c->args, "group-by"), &k) : list_print(c->out, l, &k);
+	if (!e && c->term.err)
+		summary(c, l, &k);
 	list_look_free(&k);
 	return e;
 }
@@ -84,7 +89,6 @@ err_t list_answer(struct call *c, const struct list_kind *kind, struct snapshot 
 			rows_json(c, &l, grouped ? &t : NULL);
 		else
 			e = text(c, &l, grouped ? &t : NULL);
-		summary(c, &l);
 	}
 	tallies_free(&t);
 	list_free(&l);

@@ -1,10 +1,10 @@
 /* asyncmon COMMAND [OPTIONS] TARGET [ARGUMENTS] */
-#include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/utf8.h"
 #include "cmd/command.h"
 
 static const struct option before_command[] = {
@@ -41,8 +41,7 @@ int main(int argc, char **argv)
 {
 	struct args before = { .sets = { before_command, options_common } };
 	int status;
-	setlocale(LC_ALL, "");
-	setlocale(LC_NUMERIC, "C");
+	utf8_start();
 	signal(SIGPIPE, SIG_IGN);
 	err_t e = args_parse(&before, argc - 1, argv + 1, UNTIL_WORD);
 	if (e)

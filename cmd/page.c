@@ -2,6 +2,7 @@
 
 #include "show/fold.h"
 #include "query/shape.h"
+#include "show/wrap.h"
 
 #include <string.h>
 
@@ -18,26 +19,42 @@ void page_put(struct page *p, const char *sgr)
 	strbuf_escaped(&p->line, p->text.s ? p->text.s : "");
 	term_sgr(&p->c->term, &p->c->out->b, sgr, p->line.s ? p->line.s : "");
 	strbuf_clear(&p->text);
+}
+
+void page_end_line(struct page *p, size_t from, unsigned indent)
+{
+	wrap_indented(&p->c->out->b, from, p->c->term.width, indent);
+	strbuf_char(&p->c->out->b, '\n');
 	out_tick(p->c->out);
 }
 
 void page_field(struct page *p, const char *label)
 {
+	size_t from = p->c->out->b.len;
 	strbuf_fmt(&p->c->out->b, "  %-12s ", label);
 	page_put(p, NULL);
-	strbuf_char(&p->c->out->b, '\n');
+	page_end_line(p, from, 15);
 }
 
-static void blanks(struct page *p, unsigned n)
+/* Where a line starts, after that many blanks. */
+static size_t start_line(struct page *p, unsigned n)
 {
+	size_t from = p->c->out->b.len;
 	while (n--)
 		strbuf_char(&p->c->out->b, ' ');
+	return from;
+}
+
+void page_line(struct page *p, unsigned indent, const char *sgr)
+{
+	size_t from = start_line(p, indent);
+	page_put(p, sgr);
+	page_end_line(p, from, indent + 4);
 }
 
 void page_frame(struct page *p, const char *function, const char *file, int line, unsigned indent)
 {
-	struct strbuf *b = &p->c->out->b;
-	blanks(p, indent);
+	size_t from = start_line(p, indent);
 	strbuf_str(&p->text, "File \"");
 	strbuf_str(&p->text, file ? file : "?");
 	strbuf_char(&p->text, '"');
@@ -49,12 +66,9 @@ void page_frame(struct page *p, const char *function, const char *file, int line
 	page_put(p, NULL);
 	strbuf_str(&p->text, function ? function : "?");
 	page_put(p, "1");
-	strbuf_char(b, '\n');
-	if (source_line(&p->source, file, line, &p->text)) {
-		blanks(p, indent + 2);
-		page_put(p, NULL);
-		strbuf_char(b, '\n');
-	}
+	page_end_line(p, from, indent + 4);
+	if (source_line(&p->source, file, line, &p->text))
+		page_line(p, indent + 2, NULL);
 }
 
 /* Where it has no name, its place in the module's file, as disassemblers count, or else
@@ -63,7 +77,7 @@ static void native_frame(struct page *p, const struct thread_frame *f, unsigned 
 {
 	bool all = opt_given(&p->c->args, "verbose");
 	const char *slash = f->module ? strrchr(f->module, '/') : NULL;
-	blanks(p, indent);
+	size_t from = start_line(p, indent);
 	strbuf_str(&p->text, f->signal ? "<signal handler called>" : f->function ? f->function : "?");
 	page_put(p, "2");
 	if (all || !f->module)
@@ -75,7 +89,7 @@ static void native_frame(struct page *p, const struct thread_frame *f, unsigned 
 	if (f->file)
 		strbuf_fmt(&p->text, " at %s:%d", f->file, f->line);
 	page_put(p, NULL);
-	strbuf_char(&p->c->out->b, '\n');
+	page_end_line(p, from, indent + 4);
 }
 
 void page_thread_frames(struct page *p, const struct thread_frame *frames, size_t n, unsigned indent)
@@ -91,7 +105,7 @@ static void locals_of(struct page *p, const struct frame *f, unsigned indent)
 {
 	for (size_t i = 0; i < f->nlocals; i++) {
 		const struct local *l = &f->locals[i];
-		blanks(p, indent + 4);
+		size_t from = start_line(p, indent + 4);
 		strbuf_str(&p->text, l->name ? l->name : "?");
 		page_put(p, "36");
 		strbuf_str(&p->text, " = ");
@@ -100,7 +114,7 @@ static void locals_of(struct page *p, const struct frame *f, unsigned indent)
 		else
 			strbuf_fmt(&p->text, "<%s>", l->type ? l->type : "?");
 		page_put(p, NULL);
-		strbuf_char(&p->c->out->b, '\n');
+		page_end_line(p, from, indent + 8);
 	}
 }
 
@@ -113,16 +127,12 @@ void page_stack(struct page *p, const struct stack *st, unsigned indent, bool lo
 			locals_of(p, f, indent);
 	}
 	if (st->broken) {
-		blanks(p, indent);
 		strbuf_fmt(&p->text, "(the stack ends early: %s)", st->broken);
-		page_put(p, "33");
-		strbuf_char(&p->c->out->b, '\n');
+		page_line(p, indent, "33");
 	}
 	if (st->beyond) {
-		blanks(p, indent);
 		strbuf_fmt(&p->text, "(it goes on in a %s, which shows no frames)", st->beyond);
-		page_put(p, "33");
-		strbuf_char(&p->c->out->b, '\n');
+		page_line(p, indent, "33");
 	}
 }
 
@@ -133,11 +143,9 @@ void page_past_stack(struct page *p, const struct stack *st, unsigned indent)
 	rest.frames += folded;
 	rest.n -= folded;
 	if (folded) {
-		blanks(p, indent);
 		strbuf_fmt(&p->text, "(%zu frame%s that ran the loop: -v shows %s)", folded, folded == 1 ? "" : "s",
 			   folded == 1 ? "it" : "them");
-		page_put(p, "2");
-		strbuf_char(&p->c->out->b, '\n');
+		page_line(p, indent, "2");
 	}
 	page_stack(p, &rest, indent, false);
 }
@@ -157,7 +165,7 @@ void page_chain(struct page *p, const struct chain_link *links, size_t n, const 
 {
 	struct strbuf *b = &p->c->out->b;
 	for (size_t i = 0; i < n; i++) {
-		strbuf_str(b, "  ");
+		size_t from = start_line(p, 2);
 		page_ref(p, &links[i].task);
 		page_put(p, "1");
 		strbuf_fmt(b, " %s ", did);
@@ -167,7 +175,8 @@ void page_chain(struct page *p, const struct chain_link *links, size_t n, const 
 		} else {
 			strbuf_str(b, "it");
 		}
-		strbuf_str(b, " here:\n");
+		strbuf_str(b, " here:");
+		page_end_line(p, from, 4);
 		page_past_stack(p, &links[i].stack, 4);
 	}
 }

@@ -15,6 +15,11 @@ struct page {
 void page_free(struct page *p);
 /* Puts p->text, escaped, in that colour (NULL: none), and clears it. */
 void page_put(struct page *p, const char *sgr);
+/* Ends the line that starts at p->c->out->b.s[from]: broken where it is too long for the
+ * terminal, all but its first part indented by that many blanks. */
+void page_end_line(struct page *p, size_t from, unsigned indent);
+/* Puts p->text as a line, in that colour, after that many blanks. */
+void page_line(struct page *p, unsigned indent, const char *sgr);
 /* Puts "  label      " and p->text as a line. */
 void page_field(struct page *p, const char *label);
 /* "  File "…", line N, in f" and the source line under it, most recent call last;

@@ -30,6 +30,7 @@ static void thread_json(struct json *j, const struct thread_stack *t)
 static void thread_line(struct page *p, const struct snapshot *s, const struct thread_stack *t)
 {
 	const struct task *task = t->task ? snapshot_task(s, t->task) : NULL;
+	size_t from = p->c->out->b.len;
 	strbuf_fmt(&p->text, "Thread %d", (int)t->tid);
 	page_put(p, "1");
 	if (t->name)
@@ -45,8 +46,9 @@ static void thread_line(struct page *p, const struct snapshot *s, const struct t
 		shape_name(&p->text, task ? task->name : NULL, t->task);
 	}
 	page_put(p, NULL);
-	strbuf_str(&p->c->out->b, !t->nframes ? (t->python ? ": no frames\n" : ": not of Python\n")
-					      : " (most recent call last):\n");
+	strbuf_str(&p->c->out->b, !t->nframes ? (t->python ? ": no frames" : ": not of Python")
+					      : " (most recent call last):");
+	page_end_line(p, from, 4);
 }
 
 static void thread_text(struct page *p, const struct snapshot *s, const struct thread_stack *t)
@@ -54,9 +56,8 @@ static void thread_text(struct page *p, const struct snapshot *s, const struct t
 	thread_line(p, s, t);
 	page_thread_frames(p, t->frames, t->nframes, 2);
 	if (t->broken) {
-		strbuf_fmt(&p->text, "  (%s)", t->broken);
-		page_put(p, "33");
-		strbuf_char(&p->c->out->b, '\n');
+		strbuf_fmt(&p->text, "(%s)", t->broken);
+		page_line(p, 2, "33");
 	}
 }
 

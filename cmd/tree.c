@@ -5,6 +5,8 @@
 #include "show/json_types.h"
 #include "show/list_look.h"
 #include "query/shape.h"
+#include "base/fit.h"
+#include "show/wrap.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +33,7 @@ struct drawing {
 	struct call *c;
 	const struct graph *g;
 	struct strbuf text, line;
+	struct strbuf hang;      /* what the rest of a line that is broken starts with */
 	bool last[DRAWN_DEPTH + 1];
 };
 
@@ -138,17 +141,28 @@ static void graph_free(struct graph *g)
 	forest_free(&g->forest);
 }
 
+/* How deep branches are drawn: half of a terminal is for the tasks. */
+static size_t drawn_depth(const struct drawing *d)
+{
+	size_t fits = d->c->term.width / 2 / 3;
+	return d->c->term.width && fits < DRAWN_DEPTH ? fits : DRAWN_DEPTH;
+}
+
 static void branches(struct drawing *d, const struct forest_step *s)
 {
-	bool utf8 = d->c->term.utf8;
 	struct strbuf *b = &d->c->out->b;
-	size_t depth = s->depth < DRAWN_DEPTH ? s->depth : DRAWN_DEPTH;
+	size_t most = drawn_depth(d), depth = s->depth < most ? s->depth : most;
+	strbuf_clear(&d->hang);
 	for (size_t i = 1; i < depth; i++)
-		strbuf_str(b, d->last[i] ? "   " : utf8 ? "│  " : "|  ");
-	if (depth)
-		strbuf_str(b, s->last ? (utf8 ? "└─ " : "`- ") : utf8 ? "├─ " : "|- ");
+		strbuf_str(&d->hang, d->last[i] ? "   " : "│  ");
+	strbuf_str(b, d->hang.s ? d->hang.s : "");
+	if (depth) {
+		strbuf_str(b, s->last ? "└─ " : "├─ ");
+		strbuf_str(&d->hang, s->last ? "   " : "│  ");
+	}
+	strbuf_str(&d->hang, "    ");
 	d->last[depth] = s->last;
-	if (s->depth > DRAWN_DEPTH)
+	if (s->depth > most)
 		strbuf_fmt(b, "(%zu deep) ", s->depth);
 }
 
@@ -159,6 +173,20 @@ static void put(struct drawing *d, const char *sgr)
 	strbuf_escaped(&d->line, d->text.s ? d->text.s : "");
 	term_sgr(&d->c->term, &d->c->out->b, sgr, d->line.s ? d->line.s : "");
 	strbuf_clear(&d->text);
+}
+
+/* The name of the task, which may be of any length, cut to half of a terminal. */
+static void put_name(struct drawing *d, const struct task *t)
+{
+	struct strbuf *b = &d->text;
+	shape_name(b, t->name, t->id);
+	if (d->c->term.width) {
+		strbuf_clear(&d->line);
+		strbuf_escaped(&d->line, b->s ? b->s : "");
+		strbuf_clear(b);
+		fit_cut(b, d->line.s ? d->line.s : "", d->c->term.width / 2, FIT_KEEP_BOTH);
+	}
+	put(d, "1");
 }
 
 static void group_line(struct drawing *d, const struct group *x)
@@ -175,8 +203,7 @@ static void group_line(struct drawing *d, const struct group *x)
 
 static void task_line(struct drawing *d, const struct task *t, const struct forest_step *s)
 {
-	shape_name(&d->text, t->name, t->id);
-	put(d, "1");
+	put_name(d, t);
 	strbuf_fmt(&d->text, "  %s  ", t->coro ? t->coro : "?");
 	put(d, NULL);
 	if (s->again) {
@@ -199,11 +226,13 @@ static void draw(void *ctx, const struct forest_step *s)
 	struct drawing *d = ctx;
 	if (s->leave)
 		return;
+	size_t from = d->c->out->b.len;
 	branches(d, s);
 	if (s->node < d->g->s->ntasks)
 		task_line(d, task_at(d->g, s->node), s);
 	else
 		group_line(d, &d->g->s->groups[s->node - d->g->s->ntasks]);
+	wrap_line(&d->c->out->b, from, d->c->term.width, d->hang.s ? d->hang.s : "");
 	strbuf_char(&d->c->out->b, '\n');
 	out_tick(d->c->out);
 }
@@ -287,6 +316,7 @@ static err_t answer(struct call *c, struct snapshot *s)
 	}
 	strbuf_free(&d.text);
 	strbuf_free(&d.line);
+	strbuf_free(&d.hang);
 	graph_free(&g);
 	return e;
 }

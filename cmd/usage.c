@@ -1,6 +1,7 @@
 /* Help, written from the tables. */
 #include "cmd/command.h"
 #include "query/list.h"
+#include "show/wrap.h"
 
 #include <string.h>
 
@@ -12,30 +13,21 @@ static void pad(struct strbuf *b, size_t from, size_t to)
 	while (++n < to);
 }
 
-/* Text in lines of at most 78 columns; all but the first are indented. */
-static void wrapped(struct strbuf *b, const char *text, size_t column, size_t indent)
+#define WIDTH 78
+
+/* Paragraphs, the first of which goes on in the line that starts at b->s[from]. */
+static void wrapped(struct strbuf *b, size_t from, const char *text, size_t indent)
 {
-	for (const char *p = text; *p;) {
-		size_t n = strcspn(p, " \n");
-		if (column > indent && column + 1 + n > 78) {
-			strbuf_char(b, '\n');
-			for (size_t i = 0; i < indent; i++)
-				strbuf_char(b, ' ');
-			column = indent;
-		} else if (column > indent) {
-			strbuf_char(b, ' ');
-			column++;
-		}
-		strbuf_add(b, p, n);
-		column += n;
-		p += n;
-		if (*p == '\n') {
-			strbuf_char(b, '\n');
-			column = 0;
-		}
-		p += *p != '\0';
+	for (;;) {
+		size_t n = strcspn(text, "\n");
+		strbuf_add(b, text, n);
+		wrap_indented(b, from, WIDTH, indent);
+		strbuf_char(b, '\n');
+		if (!text[n])
+			return;
+		text += n + 1;
+		from = b->len;
 	}
-	strbuf_char(b, '\n');
 }
 
 static void options(struct strbuf *b, const struct option *o)
@@ -49,7 +41,7 @@ static void options(struct strbuf *b, const struct option *o)
 		if (o->value)
 			strbuf_fmt(b, "=%s", o->value);
 		pad(b, from, 30);
-		wrapped(b, o->help, 30, 30);
+		wrapped(b, from, o->help, 30);
 	}
 }
 
@@ -60,7 +52,7 @@ static void columns(struct strbuf *b, const struct column *c)
 		size_t from = b->len;
 		strbuf_fmt(b, "  %s", c->name);
 		pad(b, from, 30);
-		wrapped(b, c->help, 30, 30);
+		wrapped(b, from, c->help, 30);
 	}
 }
 
@@ -85,7 +77,7 @@ void usage_command(struct strbuf *b, const struct command *cmd)
 		strbuf_char(b, '\n');
 	}
 	strbuf_char(b, '\n');
-	wrapped(b, cmd->description, 0, 0);
+	wrapped(b, b->len, cmd->description, 0);
 	if (cmd->flags & CMD_WRITES)
 		strbuf_str(b, "\nThis changes the target.\n");
 	if (cmd->flags & CMD_TARGET && !(cmd->flags & CMD_CORE))

@@ -62,13 +62,14 @@ static void chain(struct page *p, const struct task *t)
 static void heading(struct page *p, const struct task *t)
 {
 	struct strbuf *b = &p->c->out->b;
+	size_t from = b->len;
 	strbuf_str(&p->text, "Task ");
 	shape_name(&p->text, t->name, t->id);
 	page_put(p, "1");
 	strbuf_str(b, "  ");
 	strbuf_str(&p->text, task_state_name(t->state));
 	page_put(p, shape_state_colour(t->state));
-	strbuf_char(b, '\n');
+	page_end_line(p, from, 5);
 }
 
 static void fields(struct page *p, const struct snapshot *s, const struct task *t)

@@ -89,13 +89,14 @@ static void stack(struct page *p, const char *title, const struct stack *st)
 static void text_page(struct page *p, const struct snapshot *s, const struct ended *t)
 {
 	struct strbuf *b = &p->c->out->b;
+	size_t from = b->len;
 	strbuf_str(&p->text, "Task ");
 	shape_name(&p->text, t->name, t->id);
 	page_put(p, "1");
 	strbuf_str(b, "  ");
 	strbuf_str(&p->text, task_state_name(t->outcome));
 	page_put(p, shape_state_colour(t->outcome));
-	strbuf_char(b, '\n');
+	page_end_line(p, from, 5);
 	fields(p, s, t);
 	cancels(p, t);
 	page_chain(p, t->chain, t->nchain, "cancelled");

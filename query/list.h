@@ -7,13 +7,16 @@
 
 #include "base/json.h"
 #include "base/term.h"
+#include "base/fit.h"
 #include "base/options.h"
 #include "snapshot/snapshot.h"
 
 enum column_show {
 	COL_ASKED,   /* only when -o names it */
 	COL_DEFAULT,
-	COL_KNOWN    /* by default where some row has it */
+	COL_KNOWN,   /* by default where some row has it */
+	COL_SPARE,   /* by default where there is room */
+	COL_HANDLE   /* by default; not needed where names tell the rows apart */
 };
 
 struct column {
@@ -21,8 +24,7 @@ struct column {
 	const char *help;
 	enum column_show show;
 	bool right;               /* aligned */
-	double width;             /* its share of a terminal that is too narrow, negative: cut from
-				   * the left; 0: never cut */
+	struct fit_manner fit;    /* on a terminal that is too narrow */
 	/* Appends the cell's text, not escaped; false: unknown. */
 	bool (*text)(struct strbuf *b, const struct snapshot *s, const void *row);
 	/* For sorting by number; NULL: by text, digits in it by value. */

@@ -99,22 +99,22 @@ TEXT(canceller_text)
 }
 
 static const struct column columns[] = {
-	{ "SERIAL", "the agent's number of the task", COL_DEFAULT, true, 0, serial_text, serial_number },
-	{ "ENDED", "how long ago it ended", COL_DEFAULT, true, 0, ended_text, ended_number },
-	{ "OUTCOME", "finished, failed or cancelled", COL_DEFAULT, false, 0, outcome_text, outcome_number },
-	{ "NAME", "its name at the end", COL_DEFAULT, false, 0.2, name_text, NULL },
-	{ "CORO", "its coroutine", COL_DEFAULT, false, 0.2, coro_text, NULL },
-	{ "LIFETIME", "from its creation to its end", COL_DEFAULT, true, 0, lifetime_text, lifetime_number },
-	{ "EXCEPTION", "what it failed with", COL_KNOWN, false, 0.3, exception_text, NULL },
-	{ "CANCELLER", "who asked it to cancel last", COL_KNOWN, false, 0.1, canceller_text, NULL },
-	{ "WHERE", "the last frame outside asyncio itself when it ended", COL_KNOWN, false, -0.3, where_text, NULL },
-	{ "STARTED", "how long ago it was made", COL_ASKED, true, 0, started_text, started_number },
-	{ "BY", "the task that made it", COL_ASKED, false, 0.1, by_text, NULL },
-	{ "CREATED", "where it was made", COL_ASKED, false, -0.2, created_text, NULL },
-	{ "CANCELS", "how often it was asked to cancel", COL_ASKED, true, 0, cancels_text, cancels_number },
-	{ "ID", "the address that the task object had", COL_ASKED, false, 0, id_text, id_number },
-	{ "PERSISTENT", "whether it was preserved", COL_ASKED, false, 0, persistent_text, NULL },
-	{ NULL, NULL, COL_ASKED, false, 0, NULL, NULL }
+	{ "SERIAL", "the agent's number of the task", COL_DEFAULT, true, FIT_WHOLE, serial_text, serial_number },
+	{ "ENDED", "how long ago it ended", COL_DEFAULT, true, FIT_WHOLE, ended_text, ended_number },
+	{ "OUTCOME", "finished, failed or cancelled", COL_DEFAULT, false, FIT_WHOLE, outcome_text, outcome_number },
+	{ "NAME", "its name at the end", COL_DEFAULT, false, FIT_MIDDLE(0.2), name_text, NULL },
+	{ "CORO", "its coroutine", COL_DEFAULT, false, FIT_START(0.2), coro_text, NULL },
+	{ "LIFETIME", "from its creation to its end", COL_DEFAULT, true, FIT_WHOLE, lifetime_text, lifetime_number },
+	{ "EXCEPTION", "what it failed with", COL_KNOWN, false, FIT_END(0.3), exception_text, NULL },
+	{ "CANCELLER", "who asked it to cancel last", COL_KNOWN, false, FIT_END(0.1), canceller_text, NULL },
+	{ "WHERE", "the last frame outside asyncio itself when it ended", COL_KNOWN, false, FIT_START(0.3), where_text, NULL },
+	{ "STARTED", "how long ago it was made", COL_ASKED, true, FIT_WHOLE, started_text, started_number },
+	{ "BY", "the task that made it", COL_ASKED, false, FIT_END(0.1), by_text, NULL },
+	{ "CREATED", "where it was made", COL_ASKED, false, FIT_START(0.2), created_text, NULL },
+	{ "CANCELS", "how often it was asked to cancel", COL_ASKED, true, FIT_WHOLE, cancels_text, cancels_number },
+	{ "ID", "the address that the task object had", COL_ASKED, false, FIT_WHOLE, id_text, id_number },
+	{ "PERSISTENT", "whether it was preserved", COL_ASKED, false, FIT_WHOLE, persistent_text, NULL },
+	{ NULL, NULL, COL_ASKED, false, FIT_WHOLE, NULL, NULL }
 };
 
 static const struct column

@@ -10,6 +10,7 @@ struct list_look {
 	bool noheadings, raw;
 	bool may_drop;         /* a terminal too narrow may have fewer columns */
 	const struct term *term;
+	struct strbuf left_out; /* names of the columns that there was no room for */
 };
 /* look.c */
 /* E_USAGE for what is wrong with the list options, before anything is captured. */
@@ -20,7 +21,7 @@ err_t list_look_make(struct list_look *k, const struct list *l, const struct arg
 err_t list_look_tell_apart(struct list_look *k, const struct list *l, bool first);
 void list_look_free(struct list_look *k);
 /* print.c: the table, raw or drawn. */
-err_t list_print(struct out *o, const struct list *l, const struct list_look *k);
+err_t list_print(struct out *o, const struct list *l, struct list_look *k);
 err_t tallies_print(struct out *o, const struct tallies *t, const char *by, const struct list_look *k);
 
 /* tasklist.c */

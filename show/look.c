@@ -29,7 +29,7 @@ static err_t add(struct list_look *k, size_t *n, const struct column *c)
 static err_t defaults(struct list_look *k, size_t *n, const struct list *l)
 {
 	for (const struct column *c = l->kind->columns; c->name; c++)
-		if (c->show == COL_DEFAULT || (c->show == COL_KNOWN && known_anywhere(l, c)))
+		if (c->show != COL_ASKED && (c->show != COL_KNOWN || known_anywhere(l, c)))
 			TRY(add(k, n, c));
 	return NULL;
 }
@@ -96,6 +96,7 @@ void list_look_free(struct list_look *k)
 {
 	free(k->columns);
 	k->columns = NULL;
+	strbuf_free(&k->left_out);
 }
 
 /* What is wrong with the options shows on a list of nothing. */

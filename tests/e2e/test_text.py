@@ -1,17 +1,13 @@
 """What a person sees: tables, filters, escaping, the other list commands."""
-import os
-import pty
 import re
-import select
-import signal
 import subprocess
-import time
 import unicodedata
 
 import pytest
 
 from compare import by_id
 from conftest import ASYNCMON
+from screens import on_a_terminal
 
 CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
 
@@ -243,32 +239,9 @@ def test_closed_pipe(t):
     assert len(p.stdout.splitlines()) == 1
 
 
-def on_a_terminal(columns, *args):
-    pid, fd = pty.fork()
-    if pid == 0:
-        os.environ.update(PAGER="cat", TERM="xterm", LC_ALL="C.UTF-8",
-                          COLUMNS=str(columns))
-        os.execv(ASYNCMON, [ASYNCMON] + [str(a) for a in args])
-    data = b""
-    end = time.monotonic() + 30
-    while time.monotonic() < end:
-        if select.select([fd], [], [], 1)[0]:
-            try:
-                piece = os.read(fd, 65536)
-            except OSError:
-                break
-            if not piece:
-                break
-            data += piece
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    os.close(fd)
-    return re.sub(rb"\x1b\[[0-9;]*m|\x1b\[K", b"", data)
-
-
 def test_on_a_terminal(t):
     """A table fits its terminal, and a name cannot drive it."""
-    data = on_a_terminal(100, "ps", t.pid)
+    data = re.sub(rb"\x1b\[[0-9;]*m", b"", on_a_terminal(100, "ps", t.pid).data)
     assert b"queue-get" in data
     # Only colours: nothing a name could have brought in.
     assert b"\x1b" not in data and b"\x07" not in data
@@ -281,9 +254,14 @@ def test_columns_that_give_way(asyncmon, target, python):
     assert t.line(30)
 
     def headings(columns, *args):
-        return on_a_terminal(columns, "ps", t.pid, *args).split(b"\r\n")[0].split()
-    wide, narrow = headings(300), headings(70)
-    added = [b"AGE", b"BY", b"CREATED", b"CANCELS", b"POLLS", b"BUSY"]
-    assert wide[6:] == added
-    assert narrow[:6] == wide[:6] and narrow == wide[:len(narrow)] and len(narrow) < len(wide)
-    assert headings(70, "-o", "+busy,serial")[6:] == added + [b"SERIAL"]
+        data = on_a_terminal(columns, "ps", t.pid, *args).data.decode()
+        return data.split("\r\n")[0].split()
+    wide, narrow, narrower = headings(300), headings(120), headings(70)
+    added = ["AGE", "BY", "CREATED", "CANCELS", "POLLS", "BUSY"]
+    assert wide == ["ID", "STATE", "NAME", "CORO", "WHERE", "WAITING"] + added
+    answers = ["STATE", "NAME", "WHERE", "WAITING"]
+    # The handle first, where names do as well; then what is extra, from the right.
+    assert "ID" not in narrow and narrow[-1] in added
+    assert [c for c in wide if c in narrow] == narrow
+    assert narrower == answers
+    assert headings(70, "-o", "+busy,serial")[6:] == added + ["SERIAL"]

@@ -3,32 +3,42 @@
 
 #include <locale.h>
 
-#include "show/fit.h"
+#include "base/fit.h"
+#include "base/utf8.h"
 
-static void cut_is(const char *text, size_t width, bool from_end, const char *want)
+static void cut_is(const char *text, size_t width, enum fit_end end, const char *want)
 {
 	struct strbuf b = { 0 };
 	strbuf_str(&b, "");
-	fit_cut(&b, text, width, from_end, true);
+	fit_cut(&b, text, width, end);
 	assert_string_equal(b.s, want);
-	assert_true(fit_width(b.s) <= width);
+	assert_true(utf8_width(b.s) <= width);
 	strbuf_free(&b);
 }
 
 static void cuts(void **state)
 {
 	(void)state;
-	cut_is("handle app/service.py:45", 24, true, "handle app/service.py:45");
-	cut_is("handle app/service.py:45", 14, true, "…service.py:45");
-	cut_is("handle app/service.py:45", 8, false, "handle …");
-	cut_is("任务任务", 8, false, "任务任务");
-	cut_is("任务任务", 7, false, "任务任…");
-	cut_is("任务任务", 6, false, "任务…");
-	cut_is("任务任务", 4, true, "…务");
-	cut_is("abc", 1, false, "…");
-	cut_is("abc", 1, true, "…");
-	cut_is("abc", 0, true, "");
-	cut_is("", 0, false, "");
+	cut_is("handle app/service.py:45", 24, FIT_KEEP_END, "handle app/service.py:45");
+	cut_is("handle app/service.py:45", 14, FIT_KEEP_END, "…service.py:45");
+	cut_is("Service.handle app/service.py:45", 31, FIT_KEEP_END, "…handle app/service.py:45");
+	cut_is("Service.handle app/service.py:45", 24, FIT_KEEP_END, "…app/service.py:45");
+	cut_is("Service.handle app/service.py:45", 17, FIT_KEEP_END, "…service.py:45");
+	cut_is("Service.handle app/service.py:45", 8, FIT_KEEP_END, "…e.py:45");
+	cut_is("Service.a_name_that_is_long service.py:45", 34, FIT_KEEP_END, "…a_name_that_is_long service.py:45");
+	cut_is("package.module.Class.method", 15, FIT_KEEP_END, "…Class.method");
+	cut_is("/srv/app/package/service.py", 20, FIT_KEEP_END, "…package/service.py");
+	cut_is("refresh prices", 11, FIT_KEEP_BOTH, "refre…rices");
+	cut_is("任务任务任务", 8, FIT_KEEP_BOTH, "任务…务");
+	cut_is("handle app/service.py:45", 8, FIT_KEEP_START, "handle …");
+	cut_is("任务任务", 8, FIT_KEEP_START, "任务任务");
+	cut_is("任务任务", 7, FIT_KEEP_START, "任务任…");
+	cut_is("任务任务", 6, FIT_KEEP_START, "任务…");
+	cut_is("任务任务", 4, FIT_KEEP_END, "…务");
+	cut_is("abc", 1, FIT_KEEP_START, "…");
+	cut_is("abc", 1, FIT_KEEP_END, "…");
+	cut_is("abc", 0, FIT_KEEP_END, "");
+	cut_is("", 0, FIT_KEEP_START, "");
 }
 
 static void shares(void **state)

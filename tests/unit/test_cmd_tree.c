@@ -24,16 +24,16 @@ static void drawn(void **state)
 	struct ran r = run_line(shapes, "tree");
 	(void)state;
 	has(r.out, "Task-1  work  waiting  0x7f0000001000\n"
-		   "|- Task-2  work  waiting  0x7f0000001100\n"
-		   "|  `- Task-4  work  waiting  0x7f0000001300\n"
-		   "`- Task-3  work  waiting  0x7f0000001200\n"
-		   "   `- Task-4  work  (see above)\n"
+		   "├─ Task-2  work  waiting  0x7f0000001100\n"
+		   "│  └─ Task-4  work  waiting  0x7f0000001300\n"
+		   "└─ Task-3  work  waiting  0x7f0000001200\n"
+		   "   └─ Task-4  work  (see above)\n"
 		   "Task-5  work  waiting  0x7f0000001400\n"
-		   "`- Task-6  work  waiting  0x7f0000001500\n"
-		   "   |- Task-5  work  (a cycle: see above)\n"
-		   "   `- Task-7  work  waiting  0x7f0000001600\n"
+		   "└─ Task-6  work  waiting  0x7f0000001500\n"
+		   "   ├─ Task-5  work  (a cycle: see above)\n"
+		   "   └─ Task-7  work  waiting  0x7f0000001600\n"
 		   "Task-8  work  waiting  0x7f0000001700\n"
-		   "`- Task-8  work  (a cycle: see above)\n"
+		   "└─ Task-8  work  (a cycle: see above)\n"
 		   "2 cycles: these tasks wait for each other\n");
 	ran_free(&r);
 }
@@ -120,11 +120,11 @@ static void groups(void **state)
 	struct ran r = run_line(in_groups, "tree --groups");
 	(void)state;
 	has(r.out, "Task-1  work  waiting  0x7f0000001000\n"
-		   "`- TaskGroup  2 tasks  0x10\n"
-		   "   |- Task-2  work  waiting  0x7f0000001100\n"
-		   "   `- Task-3  work  waiting  0x7f0000001200\n"
-		   "      `- PersistentTaskGroup pool  1 task, aborting  0x20\n"
-		   "         `- Task-4  work  waiting  0x7f0000001300\n"
+		   "└─ TaskGroup  2 tasks  0x10\n"
+		   "   ├─ Task-2  work  waiting  0x7f0000001100\n"
+		   "   └─ Task-3  work  waiting  0x7f0000001200\n"
+		   "      └─ PersistentTaskGroup pool  1 task, aborting  0x20\n"
+		   "         └─ Task-4  work  waiting  0x7f0000001300\n"
 		   "4 of 5 tasks\n");
 	ran_free(&r);
 	r = run_line(in_groups, "tree --json");
