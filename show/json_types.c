@@ -194,6 +194,8 @@ static void wait_on(struct json *j, const struct wait *w)
 	kstr(j, "detail", w->detail);
 	json_key(j, "tasks");
 	json_ids(j, w->tasks, w->ntasks);
+	kcount(j, "total", w->total);
+	kcount(j, "left", w->left);
 	kdouble(j, "deadline_in", w->deadline_in);
 	kcount(j, "fd", w->fd);
 	kstr(j, "peer", w->peer);

@@ -12,7 +12,8 @@ static const char *const state_names[TASK_STATES] = {
 static const char *const wait_names[WAIT_KINDS] = {
 	"sleep", "task", "gather", "wait", "taskgroup", "shield", "future", "lock", "semaphore",
 	"condition", "event", "barrier", "queue-get", "queue-put", "queue-join", "socket",
-	"stream-read", "stream-write", "executor", "subprocess", "unknown",
+	"stream-read", "stream-write", "executor", "subprocess", "pool", "server-close", "shutdown",
+	"tls", "thread", "unknown",
 };
 static const char *const origin_names[CANCEL_ORIGINS] = {
 	"task", "callback", "timeout", "taskgroup", "signal", "shutdown", "unknown",

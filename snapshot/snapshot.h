@@ -73,7 +73,13 @@ enum wait_kind {
 	WAIT_SLEEP, WAIT_TASK, WAIT_GATHER, WAIT_WAIT, WAIT_TASKGROUP, WAIT_SHIELD, WAIT_FUTURE,
 	WAIT_LOCK, WAIT_SEMAPHORE, WAIT_CONDITION, WAIT_EVENT, WAIT_BARRIER, WAIT_QUEUE_GET,
 	WAIT_QUEUE_PUT, WAIT_QUEUE_JOIN, WAIT_SOCKET, WAIT_STREAM_READ, WAIT_STREAM_WRITE,
-	WAIT_EXECUTOR, WAIT_SUBPROCESS, WAIT_UNKNOWN, WAIT_KINDS
+	WAIT_EXECUTOR, WAIT_SUBPROCESS,
+	WAIT_POOL,               /* for a free connection or the like */
+	WAIT_SERVER_CLOSE,       /* for a server's connections to end */
+	WAIT_SHUTDOWN,           /* for an executor's threads to end */
+	WAIT_TLS,                /* for a handshake, or the goodbye at the end */
+	WAIT_THREAD,             /* for a call in a thread that no executor runs */
+	WAIT_UNKNOWN, WAIT_KINDS
 };
 const char *wait_kind_name(enum wait_kind k); /* as in JSON: "queue-get" */
 
@@ -83,6 +89,7 @@ struct wait {
 	const char *detail;      /* a clause for a person, or NULL */
 	const uint64_t *tasks;   /* the tasks it waits for */
 	size_t ntasks;
+	int64_t total, left;     /* children, and those not done; slots, and the free ones; -1 unknown */
 	double deadline_in;      /* seconds; NAN: none known */
 	int fd;                  /* -1: none */
 	const char *peer;

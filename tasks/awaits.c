@@ -1,8 +1,11 @@
-/* Who awaits whom. 3.14 and later keep it (Future._asyncio_awaited_by, maintained by
- * await, gather, wait, shield and TaskGroup). Before, it is worked out: a task awaits
- * what its fut_waiter is, and what that future's completion comes from: the
- * done-callbacks that asyncio's own gather, wait, wait_for, shield and task groups
- * leave on their children name the future or task they report to. */
+/* Who awaits whom: a task awaits what its fut_waiter is, and what that future's completion
+ * comes from: the done-callbacks that asyncio's own gather, wait, wait_for, shield and task
+ * groups leave on their children name the future or task they report to.
+ *
+ * 3.14 and later also keep it (Future._asyncio_awaited_by), which knows of awaits that
+ * leave no callback. But gather() and shield() enter the task that calls them there, and
+ * leave it there when another one awaits what they return, or none does: for their
+ * children the callbacks alone are asked. */
 #include "tasks/walk.h"
 
 #include <stdlib.h>
@@ -39,10 +42,23 @@ static void reach(struct walk *w, struct climb *c, uint64_t f)
 		w->nomem = true;
 }
 
+/* Inner functions of gather() and shield(), in Lib/asyncio/tasks.py. */
+static bool of_gather_or_shield(struct walk *w, uint64_t cb)
+{
+	static const char *const names[] = { "_done_callback", "_inner_done_callback" };
+	if (object_kind(&w->r, cb) != KIND_FUNCTION ||
+	    !str_is(&w->r, field_at(&w->r, cb, w->r.l->function_module), "asyncio.tasks"))
+		return false;
+	uint64_t name = field_at(&w->r, cb, w->r.l->function_name);
+	return str_is(&w->r, name, names[0]) || str_is(&w->r, name, names[1]);
+}
+
 /* 3.14+: one awaiter, or a set of them. */
 static void reach_awaited_by(struct walk *w, struct climb *c, uint64_t f)
 {
 	const struct py_layout *l = w->r.l;
+	if (l->future_awaited_by < 0)
+		return;
 	uint64_t by = future_field(w, f, l->future_awaited_by, "_Future__asyncio_awaited_by");
 	if (!by)
 		return;
@@ -62,7 +78,7 @@ static void reach_awaited_by(struct walk *w, struct climb *c, uint64_t f)
 		walk_torn(w, "a set of awaiters is being changed");
 }
 
-/* Up to 3.13: fut_waiter turned round; several tasks may wait for one future. */
+/* fut_waiter turned round; several tasks may wait for one future. */
 struct waiter { uint64_t task; size_t next; };
 struct waiters { struct waiter *v; size_t n, cap; struct map head; };
 
@@ -174,16 +190,17 @@ static void reach_callback(struct walk *w, struct climb *c, uint64_t cb)
 
 static void expand(struct walk *w, struct climb *c, const struct waiters *ws, uint64_t f)
 {
-	if (w->r.l->future_awaited_by >= 0) {
-		reach_awaited_by(w, c, f);
-		return;
-	}
 	struct callback_iter it;
 	uint64_t cb;
+	bool kept = true;
 	reach_waiters(w, c, ws, f);
 	callbacks_begin(w, f, &it);
-	while (climb_step(w, c) && callbacks_next(w, &it, &cb))
+	while (climb_step(w, c) && callbacks_next(w, &it, &cb)) {
 		reach_callback(w, c, cb);
+		kept = kept && !of_gather_or_shield(w, cb);
+	}
+	if (kept)
+		reach_awaited_by(w, c, f);
 }
 
 static int by_address(const void *a, const void *b)
@@ -195,7 +212,7 @@ static int by_address(const void *a, const void *b)
 void walk_awaits(struct walk *w)
 {
 	struct waiters ws = { 0 };
-	if (w->r.l->future_awaited_by < 0 && !waiters_build(w, &ws))
+	if (!waiters_build(w, &ws))
 		w->nomem = true;
 	struct climb c = { 0 };
 	for (size_t i = 0; i < w->s->ntasks && !walk_stop(w); i++) {

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TASKS_MAX (1 << 20)
 #define CALLBACKS_MAX 16
 
 int64_t items_in(struct reader *r, uint64_t obj)
@@ -34,49 +33,11 @@ static void add_tasks(struct waiting *x, const struct addrs *a)
 	x->wait->ntasks = x->wait->tasks ? a->n : 0;
 }
 
-static void add_if_pending(struct waiting *x, struct addrs *a, uint64_t task)
-{
-	if (is_task(object_kind(&x->w->r, task)) && future_state(x->w, task) == FUTURE_PENDING)
-		addrs_add(a, task);
-}
-
-void tasks_among(struct waiting *x, uint64_t container)
-{
-	struct walk *w = x->w;
-	struct addrs a = { 0 };
-	struct set_iter set;
-	struct dict_iter dict;
-	uint64_t key, value;
-	int64_t n = seq_len(&w->r, container);
-	for (int64_t i = 0; i < n && i < TASKS_MAX; i++)
-		add_if_pending(x, &a, seq_item(&w->r, container, i));
-	if (n < 0 && set_begin(&w->r, container, &set))
-		while (a.n < TASKS_MAX && set_next(&w->r, &set, &key))
-			add_if_pending(x, &a, key);
-	else if (n < 0 && dict_begin(&w->r, container, &dict))
-		while (a.n < TASKS_MAX && dict_next(&w->r, &dict, &key, &value))
-			add_if_pending(x, &a, key);
-	w->cut_lists += n > TASKS_MAX || a.n == TASKS_MAX;
-	add_tasks(x, &a);
-	free(a.v);
-}
-
 static bool one_task(struct waiting *x, uint64_t task)
 {
 	if (!is_task(object_kind(&x->w->r, task)))
 		return false;
 	add_tasks(x, &(struct addrs){ &task, 1, 1 });
-	return true;
-}
-
-bool describe_wait(struct waiting *x)
-{
-	int64_t n = items_in(&x->w->r, x->thing), left = 0;
-	tasks_among(x, x->thing);
-	int_at(&x->w->r, local_get(&x->w->r, x->frame, "counter"), &left);
-	x->wait->id = x->t->fut_waiter;
-	if (n > 0)
-		x->wait->detail = arena_fmt(x->w->arena, "%lld of %lld left", (long long)left, (long long)n);
 	return true;
 }
 
@@ -110,7 +71,8 @@ bool describe_as_completed(struct waiting *x)
 	x->wait->id = x->thing;
 	if (todo) {
 		tasks_among(x, todo);
-		x->wait->detail = arena_fmt(x->w->arena, "the next of %lld", (long long)items_in(r, todo));
+		x->wait->left = items_in(r, todo);
+		x->wait->detail = arena_fmt(x->w->arena, "the next of %lld", (long long)x->wait->left);
 	}
 	return true;
 }
@@ -124,6 +86,9 @@ static bool describe_job(struct waiting *x, uint64_t source)
 	const char *name = job->name ? job->name : "a function";
 	x->wait->kind = WAIT_EXECUTOR;
 	x->wait->id = e->id;
+	x->wait->total = e->max_workers;
+	if (e->busy >= 0 && e->max_workers >= e->busy)
+		x->wait->left = e->max_workers - e->busy;
 	if (job->running || e->busy < 0)
 		x->wait->detail = arena_fmt(x->w->arena, "%s() in %s", name, e->kind);
 	else
@@ -188,12 +153,6 @@ static bool by_callbacks(struct waiting *x, uint64_t f)
 		uint64_t module = field_at(&w->r, cb, w->r.l->function_module);
 		if (str_is(&w->r, name, "_call_check_cancel") && str_is(&w->r, module, "asyncio.futures"))
 			return by_concurrent(x, closure_get(w, cb, "source"));
-		if (str_is(&w->r, name, "_outer_done_callback") && str_is(&w->r, module, "asyncio.tasks")) {
-			x->wait->kind = WAIT_SHIELD;
-			x->wait->id = f;
-			one_task(x, closure_get(w, cb, "inner"));
-			return true;
-		}
 	}
 	return false;
 }
@@ -202,22 +161,13 @@ bool by_future(struct waiting *x, uint64_t f)
 {
 	struct reader *r = &x->w->r;
 	enum type_kind kind = object_kind(r, f);
-	const struct type_info *t = object_type(r, f);
 	x->timer = x->timer ? x->timer : f;
 	x->wait->id = f;
 	if (is_task(kind)) {
 		x->wait->kind = WAIT_TASK;
 		return one_task(x, f);
 	}
-	if (t && strcmp(type_short_name(r, t), "_GatheringFuture") == 0) {
-		uint64_t children = attr_get(r, f, "_children");
-		x->wait->kind = WAIT_GATHER;
-		tasks_among(x, children);
-		x->wait->detail = arena_fmt(x->w->arena, "%zu of %lld left", x->wait->ntasks,
-					    (long long)items_in(r, children));
-		return true;
-	}
-	if (by_callbacks(x, f))
+	if (by_gather(x, f) || by_shield(x, f) || by_callbacks(x, f))
 		return true;
 	x->wait->kind = is_future(kind) ? WAIT_FUTURE : WAIT_UNKNOWN;
 	return true;
@@ -249,6 +199,13 @@ static void sooner(struct waiting *x, uint64_t whom)
 		x->wait->deadline_in = d;
 }
 
+static struct wait unknown_wait(const struct task *t)
+{
+	return (struct wait){
+		.kind = WAIT_FUTURE, .id = t->fut_waiter, .fd = -1, .deadline_in = NAN, .total = -1, .left = -1,
+	};
+}
+
 void walk_wait(struct walk *w, struct task *t)
 {
 	struct wait *wait = arena_alloc(w->arena, sizeof *wait);
@@ -256,7 +213,7 @@ void walk_wait(struct walk *w, struct task *t)
 		w->nomem = true;
 		return;
 	}
-	*wait = (struct wait){ .kind = WAIT_FUTURE, .id = t->fut_waiter, .fd = -1, .deadline_in = NAN };
+	*wait = unknown_wait(t);
 	struct waiting x = { .w = w, .t = t, .wait = wait };
 	/* Future.__await__ of the pure-Python class is a frame of its own. */
 	size_t n = w->chain.n;
@@ -266,7 +223,7 @@ void walk_wait(struct walk *w, struct task *t)
 	/* A task awaited directly is that, whatever the frame. */
 	bool direct = is_task(object_kind(&w->r, t->fut_waiter));
 	if (direct || (!by_frames(&x, n) && !describe_cython(&x))) {
-		*wait = (struct wait){ .id = t->fut_waiter, .fd = -1, .deadline_in = NAN };
+		*wait = unknown_wait(t);
 		x.thing = x.timer = 0;
 		by_future(&x, t->fut_waiter);
 	}
@@ -294,6 +251,7 @@ void walk_waits_finish(struct walk *w)
 		if (wait) {
 			wait->tasks = arena_dup(w->arena, a.v, a.n * sizeof *a.v);
 			wait->ntasks = wait->tasks ? a.n : 0;
+			wait->left = (int64_t)a.n;
 			wait->detail = arena_fmt(w->arena, "the next of %zu", a.n);
 			t->wait = wait;
 		}

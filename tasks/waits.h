@@ -36,14 +36,24 @@ const struct wait_rule *wait_rule_of(struct walk *w, const struct code *c);
 const char *class_of(struct waiting *x, uint64_t obj);
 /* How many a deque, set, dict, list or tuple holds; -1: none of these. */
 int64_t items_in(struct reader *r, uint64_t obj);
-/* The pending tasks among a set's, dict's, list's or tuple's members. */
-void tasks_among(struct waiting *x, uint64_t container);
 bool by_future(struct waiting *x, uint64_t future);
 bool describe_wait_for(struct waiting *x);
-bool describe_wait(struct waiting *x);
 bool describe_cancelled(struct waiting *x);
 bool describe_as_completed(struct waiting *x);
 bool describe_call(struct waiting *x);
+
+/* waits_children.c */
+/* The pending tasks among a set's, dict's, list's or tuple's members, and behind the gathers
+ * and shields among them. */
+void tasks_among(struct waiting *x, uint64_t container);
+/* Those, and how many of the members are not done. False: it is no container. */
+bool children_of(struct waiting *x, uint64_t container);
+/* The list of what a gather's future waits for, the future that a shield's stands before; 0. */
+uint64_t gather_children(struct walk *w, uint64_t future);
+uint64_t shield_inner(struct walk *w, uint64_t future);
+bool by_gather(struct waiting *x, uint64_t future);
+bool by_shield(struct waiting *x, uint64_t future);
+bool describe_wait(struct waiting *x);
 
 /* waits_sync.c */
 bool describe_lock(struct waiting *x);

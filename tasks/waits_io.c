@@ -148,6 +148,11 @@ bool describe_connector(struct waiting *x)
 	int64_t limit = 0, used = items_in(r, attr_get(r, x->thing, "_acquired"));
 	if (used < 0 || !int_at(r, attr_get(r, x->thing, "_limit"), &limit))
 		return false;
+	x->wait->kind = WAIT_POOL;
+	if (limit > 0) {
+		x->wait->total = limit;
+		x->wait->left = used < limit ? limit - used : 0;
+	}
 	x->wait->detail = arena_fmt(x->w->arena, "a free connection of %s (%lld of %lld in use)",
 				    class_of(x, x->thing), (long long)used, (long long)limit);
 	return true;

@@ -39,6 +39,16 @@ static void lock_holder(struct waiting *x)
 	x->wait->holder_ended = fs == FUTURE_CANCELLED || fs == FUTURE_FINISHED;
 }
 
+/* asyncio's BoundedSemaphore and anyio's Semaphore may know how many slots there are in all. */
+static void slots_of_semaphore(struct waiting *x)
+{
+	x->wait->kind = WAIT_SEMAPHORE;
+	x->wait->left = int_attr(x, x->thing, "_value", -1);
+	x->wait->total = int_attr(x, x->thing, "_bound_value", -1);
+	if (x->wait->total < 0)
+		x->wait->total = int_attr(x, x->thing, "_max_value", -1);
+}
+
 bool describe_lock(struct waiting *x)
 {
 	struct reader *r = &x->w->r;
@@ -49,7 +59,7 @@ bool describe_lock(struct waiting *x)
 	if (attr_get(r, x->thing, "_borrowers"))
 		return false;
 	if (attr_get(r, x->thing, "_value"))
-		x->wait->kind = WAIT_SEMAPHORE;
+		slots_of_semaphore(x);
 	lock_holder(x);
 	if (x->wait->holder_name)
 		held = arena_fmt(x->w->arena, " held by %s", x->wait->holder_name);
@@ -75,9 +85,20 @@ bool describe_barrier(struct waiting *x)
 	int64_t parties = int_attr(x, x->thing, "_parties", -1), count = int_attr(x, x->thing, "_count", 0);
 	if (parties < 0)
 		return false;
+	x->wait->total = parties;
+	x->wait->left = count <= parties ? parties - count : -1;
 	x->wait->detail = arena_fmt(x->w->arena, "%s (%lld of %lld there)", class_of(x, x->thing),
 				    (long long)count, (long long)parties);
 	return true;
+}
+
+/* Of `all` slots so many are in use; -1 unknown, 0 of them: there is no limit. */
+static void slots(struct waiting *x, int64_t all, int64_t used)
+{
+	if (all <= 0)
+		return;
+	x->wait->total = all;
+	x->wait->left = used < 0 ? -1 : used < all ? all - used : 0;
 }
 
 bool describe_queue(struct waiting *x)
@@ -89,12 +110,13 @@ bool describe_queue(struct waiting *x)
 	if (!attr_get(r, x->thing, "_getters"))
 		return false;
 	if (x->wait->kind == WAIT_QUEUE_JOIN) {
-		x->wait->detail = arena_fmt(x->w->arena, "%s (%lld unfinished)", class,
-					    (long long)int_attr(x, x->thing, "_unfinished_tasks", 0));
+		x->wait->left = int_attr(x, x->thing, "_unfinished_tasks", -1);
+		x->wait->detail = arena_fmt(x->w->arena, "%s (%lld unfinished)", class, (long long)x->wait->left);
 		return true;
 	}
 	bool get = x->wait->kind == WAIT_QUEUE_GET;
 	const char *more = others(x, items_in(r, attr_get(r, x->thing, get ? "_getters" : "_putters")));
+	slots(x, max, size);
 	if (max > 0)
 		x->wait->detail = arena_fmt(x->w->arena, "%s (%lld/%lld)%s", class, (long long)size,
 					    (long long)max, more);
@@ -108,9 +130,10 @@ bool describe_queue(struct waiting *x)
 static void group_detail(struct waiting *x, uint64_t tasks)
 {
 	tasks_among(x, tasks);
+	x->wait->left = items_in(&x->w->r, tasks);
 	const char *name = str_at(&x->w->r, attr_get(&x->w->r, x->thing, "_name"));
 	x->wait->detail = arena_fmt(x->w->arena, "%s%s%s, %lld left%s", class_of(x, x->thing), name ? " " : "",
-				    name ? name : "", (long long)items_in(&x->w->r, tasks),
+				    name ? name : "", (long long)x->wait->left,
 				    int_attr(x, x->thing, "_aborting", 0) ? ", aborting" : "");
 }
 
@@ -144,6 +167,7 @@ bool describe_limiter(struct waiting *x)
 	int64_t used = items_in(r, attr_get(r, x->thing, "_borrowers"));
 	if (used < 0)
 		return false;
+	slots(x, total, used);
 	x->wait->detail = total < 0 ? class_of(x, x->thing)
 		: arena_fmt(x->w->arena, "%s (%lld of %lld borrowed)", class_of(x, x->thing), (long long)used,
 			    (long long)total);
@@ -157,6 +181,7 @@ bool describe_memory_stream(struct waiting *x)
 	int64_t size = items_in(r, attr_get(r, state, "buffer"));
 	if (size < 0)
 		return false;
+	slots(x, int_attr(x, state, "max_buffer_size", -1), size);
 	x->wait->detail = arena_fmt(x->w->arena, "%s (%lld)", class_of(x, x->thing), (long long)size);
 	return true;
 }

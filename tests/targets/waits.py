@@ -452,7 +452,7 @@ async def web(loop):
     start("aiohttp-client", client(), kind="stream-read",
           peer="%s:%d" % (host, port), deadline=SOON)
     await asyncio.wait_for(holding.wait(), 10)
-    start("aiohttp-pool", client(), kind="future", deadline=SOON,
+    start("aiohttp-pool", client(), kind="pool", deadline=SOON,
           detail="a free connection of TCPConnector (1 of 1 in use)")
 
 

@@ -68,7 +68,7 @@ static inline void snap_awaited_by(struct snapshot *s, size_t task, size_t by)
 static inline struct wait *snap_wait(struct snapshot *s, enum wait_kind kind)
 {
 	struct wait *w = arena_alloc(s->arena, sizeof *w);
-	*w = (struct wait){ .kind = kind, .deadline_in = NAN, .fd = -1 };
+	*w = (struct wait){ .kind = kind, .deadline_in = NAN, .fd = -1, .total = -1, .left = -1 };
 	return w;
 }
 
