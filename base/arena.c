@@ -1,6 +1,7 @@
 #include "base/arena.h"
 
 #include "base/pages.h"
+#include "base/poison.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -11,6 +12,12 @@
 #define BLOCK_MAX (8u << 20)
 #define BLOCK_HUGE (512u << 10) /* from this size on a block is whole huge pages */
 #define HUGE_PAGE (2u << 20)
+/* Behind each object, so that AddressSanitizer sees whoever runs over its end. */
+#ifdef ASAN
+#define REDZONE 16u
+#else
+#define REDZONE 0u
+#endif
 
 struct block {
 	struct block *next;
@@ -37,6 +44,8 @@ void arena_free(struct arena *a)
 		return;
 	for (struct block *b = a->head, *next; b; b = next) {
 		next = b->next;
+		unpoison(b->bytes, b->size);
+		leak_root_end(b->bytes, b->size);
 		pages_free(b, sizeof *b + b->size);
 	}
 	free(a);
@@ -53,6 +62,8 @@ static struct block *block_add(struct arena *a, size_t want)
 	if (!b)
 		return NULL;
 	b->size = size;
+	poison(b->bytes, size);
+	leak_root(b->bytes, size);
 	if (want > a->next_size && a->head) {
 		/* A block for one large thing goes behind the head, which still has room. */
 		b->next = a->head->next;
@@ -70,7 +81,8 @@ void *arena_alloc(struct arena *a, size_t size)
 {
 	if (size > SIZE_MAX / 2)
 		return NULL;
-	size = (size + 15) & ~(size_t)15;
+	size_t asked = size;
+	size = ((size + 15) & ~(size_t)15) + REDZONE;
 	if (size == 0)
 		size = 16;
 	struct block *b = a->head;
@@ -80,6 +92,7 @@ void *arena_alloc(struct arena *a, size_t size)
 			return NULL;
 	}
 	void *p = b->bytes + b->used;
+	unpoison(p, asked);
 	b->used += size;
 	a->used += size;
 	return p;
