@@ -1,5 +1,6 @@
 #include "attach/unpack.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <lz4frame.h>
@@ -7,15 +8,27 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 #include <zstd.h>
 
+#include "attach/core.h"
+
 #define PIECE (1u << 20)
 #define BLOCK 4096u
+#define UNKNOWN (UINT64_MAX >> 1)
+
+/* Program headers lie at the beginning of every core that is known to be written. */
+#define HEADERS_MAX (64u << 20)
+/* How much is written before free space is looked at again. */
+#define SPACE_STEP (8u << 20)
 
 struct out {
 	int fd;
-	off_t at;
+	const char *dir;
+	uint64_t at;
+	uint64_t most;           /* where what the core's headers speak of ends, once they are known */
+	uint64_t written, looked; /* not counting holes; how much of it when space was looked at */
 };
 
 static bool zeros(const char *p, size_t n)
@@ -23,25 +36,99 @@ static bool zeros(const char *p, size_t n)
 	return n == 0 || (p[0] == 0 && memcmp(p, p + 1, n - 1) == 0);
 }
 
+/* A small file can unpack into more than a disk holds; a tenth of it stays free. */
+static err_t keep_space(struct out *o, size_t more)
+{
+	struct statvfs st;
+	o->written += more;
+	if (o->looked && o->written - o->looked < SPACE_STEP)
+		return NULL;
+	o->looked = o->written;
+	if (fstatvfs(o->fd, &st) < 0 || st.f_bavail >= st.f_blocks / 10)
+		return NULL;
+	return err_new(E_IO, "less than a tenth of %s would stay free; set TMPDIR to a folder with more space", o->dir);
+}
+
+static err_t put_at(struct out *o, const char *p, size_t n, uint64_t at)
+{
+	TRY(keep_space(o, n));
+	while (n) {
+		ssize_t put = pwrite(o->fd, p, n, (off_t)at);
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put <= 0)
+			return err_errno(E_IO, put ? errno : ENOSPC, o->dir);
+		p += put;
+		n -= (size_t)put;
+		at += (size_t)put;
+	}
+	return NULL;
+}
+
 /* Writes, but leaves blocks of zeros out. */
 static err_t out_write(struct out *o, const char *p, size_t n)
 {
+	n = n < o->most - o->at ? n : o->most - o->at;
 	while (n) {
 		size_t len = n < BLOCK ? n : BLOCK;
 		if (!zeros(p, len)) {
 			while (len < n && !zeros(p + len, n - len < BLOCK ? n - len : BLOCK))
 				len += n - len < BLOCK ? n - len : BLOCK;
-			for (size_t done = 0; done < len;) {
-				ssize_t put = pwrite(o->fd, p + done, len - done, o->at + (off_t)done);
-				if (put <= 0)
-					return err_errno(E_IO, errno, "unpacking");
-				done += (size_t)put;
-			}
+			TRY(put_at(o, p, len, o->at));
 		}
 		p += len;
 		n -= len;
-		o->at += (off_t)len;
+		o->at += len;
 	}
+	return NULL;
+}
+
+/* Where the last byte lies that a program header speaks of. */
+static err_t headers_end(const struct out *o, uint64_t offset, size_t n, uint64_t *end)
+{
+	Elf64_Phdr *ph = calloc(n + 1, sizeof *ph);
+	if (!ph)
+		return ERR_NOMEM;
+	if (read_at(o->fd, offset, ph, n * sizeof *ph))
+		for (size_t i = 0; i < n; i++) {
+			uint64_t last;
+			if (!__builtin_add_overflow(ph[i].p_offset, ph[i].p_filesz, &last) && last > *end)
+				*end = last;
+		}
+	free(ph);
+	return NULL;
+}
+
+/* Once enough was unpacked to know it: how much of the file its own headers speak of. Of
+ * what is no core no more than this is unpacked: whoever opens it says what it is. */
+static err_t out_bound(struct out *o)
+{
+	Elf64_Ehdr eh;
+	Elf64_Phdr first;
+	if (o->most != UNKNOWN || o->at < sizeof eh + sizeof first)
+		return NULL;
+	if (!read_at(o->fd, 0, &eh, sizeof eh) || memcmp(eh.e_ident, ELFMAG, SELFMAG) != 0 ||
+	    eh.e_ident[EI_CLASS] != ELFCLASS64 || eh.e_type != ET_CORE || eh.e_phoff > HEADERS_MAX) {
+		o->most = o->at;
+		return NULL;
+	}
+	uint64_t end = eh.e_phoff + sizeof first, n = eh.e_phnum;
+	if (o->at < end)
+		return NULL;
+	/* The number of more than 65,534 stands at the end of the file; but what the first of
+	 * them speaks of follows on the last. */
+	if (n == PN_XNUM && read_at(o->fd, eh.e_phoff, &first, sizeof first) && first.p_offset > eh.e_phoff)
+		n = (first.p_offset - eh.e_phoff) / sizeof first;
+	n = n < HEADERS_MAX / sizeof first ? n : HEADERS_MAX / sizeof first;
+	end = eh.e_phoff + n * sizeof first;
+	if (o->at < end)
+		return NULL;
+	if (ftruncate(o->fd, (off_t)o->at) < 0) /* they may end in a hole */
+		return err_errno(E_IO, errno, o->dir);
+	if (eh.e_phnum == PN_XNUM && eh.e_shoff < INT64_MAX && eh.e_shoff + sizeof(Elf64_Shdr) > end)
+		end = eh.e_shoff + sizeof(Elf64_Shdr);
+	TRY(headers_end(o, eh.e_phoff, n, &end));
+	o->most = end < o->at ? o->at : end;
 	return NULL;
 }
 
@@ -75,37 +162,50 @@ static const char *step_lz4(void *state, const char *in, size_t n, size_t *at,
 	return LZ4F_isError(got) ? LZ4F_getErrorName(got) : NULL;
 }
 
-/* All of the file. One that ends early gives what it has: the rest of the core is
- * unknown then, as in any truncated core. */
-static err_t unpack_all(int fd, const struct codec *c, const char *path, int to)
+/* Until the input is used up and nothing more comes of it. */
+static err_t unpack_piece(const struct codec *c, const char *path, const char *in, size_t n, char *out,
+			  struct out *o)
+{
+	size_t at = 0, got = PIECE;
+	bool end = false;
+	while (o->at < o->most && (at < n || (got == PIECE && !end))) {
+		got = PIECE;
+		const char *wrong = c->step(c->state, in, n, &at, out, &got, &end);
+		if (wrong)
+			return err_new(E_BADDATA, "%s: damaged: %s", path, wrong);
+		err_t e = out_write(o, out, got);
+		if (!e)
+			e = out_bound(o);
+		if (e)
+			return err_wrap(e, "unpacking %s", path);
+	}
+	return NULL;
+}
+
+/* All that the core's headers speak of. One that ends early gives what it has: the rest
+ * of the core is unknown then, as in any truncated core. */
+static err_t unpack_all(int fd, const struct codec *c, const char *path, struct out *o)
 {
 	char *in = malloc(PIECE), *out = malloc(PIECE);
-	struct out o = { to, 0 };
-	bool end = false;
 	err_t e = in && out ? NULL : ERR_NOMEM;
-	while (!e) {
+	while (!e && o->at < o->most) {
 		ssize_t n = read(fd, in, PIECE);
+		if (n < 0 && errno == EINTR)
+			continue;
 		if (n < 0)
 			e = err_errno(E_IO, errno, path);
 		if (n <= 0)
 			break;
-		size_t at = 0, got = PIECE;
-		/* Until the input is used up and nothing more comes of it. */
-		while (!e && (at < (size_t)n || (got == PIECE && !end))) {
-			got = PIECE;
-			const char *wrong = c->step(c->state, in, (size_t)n, &at, out, &got, &end);
-			e = wrong ? err_new(E_BADDATA, "%s: damaged: %s", path, wrong)
-				  : out_write(&o, out, got);
-		}
+		e = unpack_piece(c, path, in, (size_t)n, out, o);
 	}
-	if (!e && ftruncate(to, o.at) < 0)
-		e = err_errno(E_IO, errno, "unpacking");
+	if (!e && ftruncate(o->fd, (off_t)o->at) < 0)
+		e = err_errno(E_IO, errno, o->dir);
 	free(in);
 	free(out);
 	return e;
 }
 
-static err_t unpack_with(int fd, const char *path, bool lz4, int to)
+static err_t unpack_with(int fd, const char *path, bool lz4, struct out *to)
 {
 	struct codec c = { NULL, lz4 ? step_lz4 : step_zstd };
 	if (lz4) {
@@ -163,7 +263,8 @@ err_t unpack(int *fd, const char *path)
 		int to = unnamed_file(&dir);
 		if (to < 0)
 			return err_wrap(err_errno(E_IO, errno, dir), "unpacking %s", path);
-		err_t e = unpack_with(*fd, path, i == 1, to);
+		struct out o = { .fd = to, .dir = dir, .most = UNKNOWN };
+		err_t e = unpack_with(*fd, path, i == 1, &o);
 		if (e) {
 			close(to);
 			return e;

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <zstd.h>
 
+#include "attach/core.h"
 #include "attach/target.h"
 #include "tests/unit/coremaker.h"
 
@@ -397,6 +398,48 @@ static void packed(const char *how)
 	free(out);
 }
 
+/* Some KB that unpack to far more: the file that they are unpacked into stays small. */
+static void write_bomb(const void *head, size_t n, uint8_t filling)
+{
+	const size_t size = 512u << 20;
+	uint8_t *in = malloc(size), *out = malloc(size / 64);
+	memset(in, filling, size);
+	memcpy(in, head, n);
+	size_t got = ZSTD_compress(out, size / 64, in, size, 1);
+	assert_false(ZSTD_isError(got));
+	write_file(core, out, got);
+	free(in);
+	free(out);
+}
+
+static void bombs_are_not_unpacked(void **state)
+{
+	(void)state;
+	struct target *t;
+	for (int filling = 0; filling < 256; filling += 0xAA) {
+		write_bomb("", 0, (uint8_t)filling);
+		is_error(target_open(core, NULL, &t), E_UNSUPPORTED, "neither a process id nor a core dump");
+	}
+	uint8_t *library = make_library(7, true);
+	struct maker m = usual(library);
+	uint64_t size = make_core(&m, core);
+	char *head = malloc(size);
+	int fd = open(core, O_RDONLY);
+	assert_int_equal(read(fd, head, size), size);
+	close(fd);
+	write_bomb(head, size, 0xAA);
+	t = open_core(NULL);
+	assert_int_equal(byte_at(t, HEAP + 2 * PAGE), 3);
+	assert_in_range(core_of(t)->size, size, size + (1 << 20));
+	target_close(t);
+	/* Program headers behind all that is unpacked. */
+	((Elf64_Ehdr *)head)->e_phoff = 1ull << 40;
+	write_bomb(head, size, 0xAA);
+	is_error(target_open(core, NULL, &t), E_BADDATA, "cut off within its program headers");
+	free(head);
+	free(library);
+}
+
 static void compressed_cores_are_unpacked(void **state)
 {
 	(void)state;
@@ -514,6 +557,7 @@ int main(void)
 		T(many_segments),
 		T(reserved_space_is_left_out),
 		T(compressed_cores_are_unpacked),
+		T(bombs_are_not_unpacked),
 		T(what_is_no_core_is_named),
 		T(scribbled_cores_do_no_harm),
 		T(listed_ranges_are_of_whole_pages),
