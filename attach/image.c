@@ -4,9 +4,12 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-/* A string's or object's bytes are copied or compared by callers at once; nothing
- * in a CPython process that asyncmon reads is larger than this in one piece. */
-#define PIECE_MAX (1ull << 40)
+/* Neighbours are joined, for an object may lie across the border of two. A mapping of this
+ * size is a reservation (LMDB, CUDA, sanitizers, V8): it stands alone, so that what becomes
+ * of it is nothing to the heap beside it. */
+#define ALONE_FROM (64ull << 30)
+/* A range of this size that we have no address space for is left out; without a smaller
+ * one nothing useful could be said. */
 #define LEFT_OUT_FROM (1ull << 30)
 
 static int span_order(const void *a, const void *b)
@@ -46,13 +49,11 @@ static err_t range_init(struct image_range *r, uint64_t start, uint64_t end)
 	size_t size = end - start, words = (size / IMAGE_PAGE + 63) / 64;
 	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (p == MAP_FAILED)
-		/* Reserved address space of a size that we cannot have ourselves: left out. */
-		return size > LEFT_OUT_FROM ? ERR_NOTFOUND : ERR_NOMEM;
-	uint64_t *bits = bits_new(size);
+	uint64_t *bits = p == MAP_FAILED ? NULL : bits_new(size);
 	if (!bits) {
-		munmap(p, size);
-		return ERR_NOMEM;
+		if (p != MAP_FAILED)
+			munmap(p, size);
+		return size > LEFT_OUT_FROM ? ERR_NOTFOUND : ERR_NOMEM;
 	}
 	*r = (struct image_range){ start, end, p, bits, bits + words };
 	return NULL;
@@ -68,42 +69,112 @@ static void ranges_free(struct image_range *ranges, size_t n)
 	free(ranges);
 }
 
-err_t image_init(struct image *img, const struct image_span *spans, size_t n)
+/* The spans in order, as runs: neighbours joined, huge ones alone. Gives how many. */
+static size_t join(struct image_span *s, size_t n)
+{
+	size_t k = 0;
+	qsort(s, n, sizeof *s, span_order);
+	for (size_t i = 0; i < n; i++) {
+		uint64_t size = s[i].end > s[i].start ? s[i].end - s[i].start : 0;
+		struct image_span *run = k ? &s[k - 1] : NULL;
+		if (!size)
+			continue;
+		if (run && s[i].start <= run->end && size < ALONE_FROM && run->end - run->start < ALONE_FROM)
+			run->end = s[i].end > run->end ? s[i].end : run->end;
+		else
+			s[k++] = s[i];
+	}
+	return k;
+}
+
+/* Takes over from `old` what is the same there, so that nothing is reserved twice. */
+static void inherit_same(struct image *img, const struct image_span *runs, size_t n, struct image *old)
+{
+	for (size_t i = 0, k = 0; i < n && k < old->nranges;) {
+		struct image_range *r = &old->ranges[k];
+		if (r->start == runs[i].start && r->end == runs[i].end) {
+			img->ranges[i] = *r;
+			r->bytes = NULL;
+			r->have = NULL;
+		}
+		if (r->start <= runs[i].start)
+			k++;
+		else
+			i++;
+	}
+}
+
+/* Ranges for those runs that have none yet; small ones first, so that a huge one does not
+ * take the address space that they need. */
+static err_t ranges_make(struct image *img, const struct image_span *runs, size_t n)
+{
+	for (int huge = 0; huge < 2; huge++) {
+		for (size_t i = 0; i < n; i++) {
+			uint64_t size = runs[i].end - runs[i].start;
+			if (img->ranges[i].bytes || (size > LEFT_OUT_FROM) != huge)
+				continue;
+			err_t e = range_init(&img->ranges[i], runs[i].start, runs[i].end);
+			if (e && e != ERR_NOTFOUND)
+				return e;
+		}
+	}
+	return NULL;
+}
+
+/* Moves the runs without a range to the list of those that were left out. */
+static err_t leave_out(struct image *img, const struct image_span *runs, size_t n)
+{
+	size_t missing = 0;
+	for (size_t i = 0; i < n; i++)
+		missing += !img->ranges[i].bytes;
+	img->left_out = missing ? malloc(missing * sizeof *img->left_out) : NULL;
+	if (missing && !img->left_out)
+		return ERR_NOMEM;
+	img->nranges = 0;
+	for (size_t i = 0; i < n; i++) {
+		if (img->ranges[i].bytes)
+			img->ranges[img->nranges++] = img->ranges[i];
+		else
+			img->left_out[img->nleft_out++] = runs[i];
+	}
+	return NULL;
+}
+
+/* img gets ranges for the spans; those that `old` has too are taken from there. */
+static err_t image_make(struct image *img, const struct image_span *spans, size_t n, struct image *old)
 {
 	*img = (struct image){ 0 };
-	struct image_span *s = malloc((n ? n : 1) * sizeof *s);
+	struct image_span *runs = malloc((n ? n : 1) * sizeof *runs);
 	img->ranges = calloc(n ? n : 1, sizeof *img->ranges);
-	if (!s || !img->ranges) {
-		free(s);
-		image_free(img);
+	if (!runs || !img->ranges) {
+		free(runs);
+		free(img->ranges);
+		img->ranges = NULL;
 		return ERR_NOMEM;
 	}
 	if (n)
-		memcpy(s, spans, n * sizeof *s);
-	qsort(s, n, sizeof *s, span_order);
-	err_t e = NULL;
-	for (size_t i = 0; i < n && !e;) {
-		uint64_t start = s[i].start, end = s[i].end;
-		for (i++; i < n && s[i].start <= end; i++)
-			end = s[i].end > end ? s[i].end : end;
-		if (end > start && end - start < PIECE_MAX)
-			e = range_init(&img->ranges[img->nranges], start, end);
-		else
-			continue;
-		if (!e)
-			img->nranges++;
-		else if (e == ERR_NOTFOUND)
-			e = NULL;
-	}
-	free(s);
+		memcpy(runs, spans, n * sizeof *runs);
+	img->nranges = n = join(runs, n);
+	inherit_same(img, runs, n, old);
+	err_t e = ranges_make(img, runs, n);
+	if (!e)
+		e = leave_out(img, runs, n);
+	free(runs);
 	if (e)
 		image_free(img);
 	return e;
 }
 
+err_t image_init(struct image *img, const struct image_span *spans, size_t n)
+{
+	struct image none = { 0 };
+	return image_make(img, spans, n, &none);
+}
+
 void image_free(struct image *img)
 {
 	ranges_free(img->ranges, img->nranges);
+	free(img->left_out);
 	*img = (struct image){ 0 };
 }
 
@@ -135,20 +206,20 @@ static bool pages_move(struct image_range *to, struct image_range *from,
 	if (mremap(src, end - start, end - start, MREMAP_MAYMOVE | MREMAP_FIXED, dst) ==
 	    MAP_FAILED)
 		return false;
-	for (uint64_t a = start; a < end; a += IMAGE_PAGE)
-		if (has(from, (a - from->start) / IMAGE_PAGE))
-			image_mark(to, a, IMAGE_PAGE);
+	size_t last = (end - from->start) / IMAGE_PAGE;
+	for (size_t page = (start - from->start) / IMAGE_PAGE; page < last; page++) {
+		if (page % 64 == 0 && !from->have[page / 64])
+			page += 63;
+		else if (has(from, page))
+			image_mark(to, from->start + page * (uint64_t)IMAGE_PAGE, IMAGE_PAGE);
+	}
 	return true;
 }
 
 static bool range_inherit(struct image_range *to, struct image_range *from)
 {
-	if (to->start == from->start && to->end == from->end) {
-		struct image_range kept = *from;
-		*from = *to;
-		*to = kept;
+	if (!from->bytes) /* it was taken over as it is */
 		return true;
-	}
 	uint64_t start = to->start > from->start ? to->start : from->start;
 	uint64_t end = to->end < from->end ? to->end : from->end;
 	return start >= end || pages_move(to, from, start, end);
@@ -157,21 +228,22 @@ static bool range_inherit(struct image_range *to, struct image_range *from)
 err_t image_reshape(struct image *img, const struct image_span *spans, size_t n)
 {
 	struct image next;
-	TRY(image_init(&next, spans, n));
-	bool moved = true;
-	for (size_t i = 0, k = 0; i < next.nranges && k < img->nranges && moved;) {
+	err_t e = image_make(&next, spans, n, img);
+	bool moved = !e;
+	for (size_t i = 0, k = 0; moved && i < next.nranges && k < img->nranges;) {
 		moved = range_inherit(&next.ranges[i], &img->ranges[k]);
 		if (next.ranges[i].end <= img->ranges[k].end)
 			i++;
 		else
 			k++;
 	}
-	struct image_range *old = img->ranges;
-	size_t nold = img->nranges;
+	ranges_free(img->ranges, img->nranges);
+	free(img->left_out);
 	img->ranges = next.ranges;
 	img->nranges = next.nranges;
+	img->left_out = next.left_out;
+	img->nleft_out = next.nleft_out;
 	img->last = NULL;
-	ranges_free(old, nold);
 	return moved ? NULL : ERR_NOMEM;
 }
 
@@ -215,11 +287,21 @@ static bool fill_pages(struct image *img, struct image_range *r, size_t page, si
 	return true;
 }
 
+static bool left_out(const struct image *img, uint64_t addr)
+{
+	for (size_t i = 0; i < img->nleft_out; i++)
+		if (addr >= img->left_out[i].start && addr < img->left_out[i].end)
+			return true;
+	return false;
+}
+
 const void *image_find(struct image *img, uint64_t addr, size_t len)
 {
 	struct image_range *r = image_range_at(img, addr);
-	if (!r || len > r->end - addr)
+	if (!r || len > r->end - addr) {
+		img->left_out_reads += left_out(img, addr);
 		return NULL;
+	}
 	size_t page = (addr - r->start) / IMAGE_PAGE;
 	size_t last = (addr - r->start + (len ? len - 1 : 0)) / IMAGE_PAGE;
 	if ((!has(r, page) || page != last) && !fill_pages(img, r, page, last))
@@ -260,12 +342,24 @@ void image_mark(struct image_range *r, uint64_t addr, size_t len)
 		r->have[page / 64] |= 1ull << (page % 64);
 }
 
+/* Many words of a mapped bitmap are given back rather than written: most were never touched. */
+static void words_clear(uint64_t *words, size_t n)
+{
+	char *from = (char *)words, *to = (char *)(words + n);
+	char *whole = (char *)(((uintptr_t)from + IMAGE_PAGE - 1) & ~(uintptr_t)(IMAGE_PAGE - 1));
+	char *end = (char *)((uintptr_t)to & ~(uintptr_t)(IMAGE_PAGE - 1));
+	if (n * sizeof *words < BITS_MAPPED_FROM || madvise(whole, (size_t)(end - whole), MADV_DONTNEED) != 0)
+		whole = end = to;
+	memset(from, 0, (size_t)(whole - from));
+	memset(end, 0, (size_t)(to - end));
+}
+
 static void bits_clear(uint64_t *bits, size_t from, size_t to)
 {
 	while (from < to) {
 		if (from % 64 == 0 && to - from >= 64) {
 			size_t words = (to - from) / 64;
-			memset(bits + from / 64, 0, words * sizeof *bits);
+			words_clear(bits + from / 64, words);
 			from += words * 64;
 		} else {
 			bits[from / 64] &= ~(1ull << (from % 64));
@@ -277,12 +371,10 @@ static void bits_clear(uint64_t *bits, size_t from, size_t to)
 void image_forget(struct image *img, uint64_t addr, size_t len)
 {
 	uint64_t stop = len > UINT64_MAX - addr ? UINT64_MAX : addr + len;
-	for (size_t i = 0; i < img->nranges; i++) {
-		struct image_range *r = &img->ranges[i];
+	struct image_range *r = image_range_from(img, addr), *end = img->ranges + img->nranges;
+	for (; r && r < end && r->start < stop; r++) {
 		uint64_t a = addr > r->start ? addr : r->start;
 		uint64_t b = stop < r->end ? stop : r->end;
-		if (a >= b)
-			continue;
 		bits_clear(r->have, (a - r->start) / IMAGE_PAGE, (b - r->start) / IMAGE_PAGE);
 		bits_clear(r->ahead, (a - r->start) / IMAGE_PAGE, (b - r->start) / IMAGE_PAGE);
 	}

@@ -1,7 +1,8 @@
 /* An image: a target's memory as bytes at addresses, some of them unknown.
  *
  * A range is a run of adjacent mappings with one buffer of the same size behind
- * it, so that an object lies in one piece wherever it begins. A bitmap says
+ * it, so that an object lies in one piece wherever it begins. A mapping of 64 GB or more
+ * is a range of its own; one that we have no address space for is left out. A bitmap says
  * which pages of the buffer are filled. An absent page is asked of `fill`, which
  * may know it (a live process that is being looked at, an ELF file behind a
  * core) or not; a page it does not know is unknown, never zeros.
@@ -18,6 +19,8 @@
 #include "base/err.h"
 
 #define IMAGE_PAGE 4096u
+
+struct image_span { uint64_t start, end; };
 
 struct image_range {
 	uint64_t start, end;    /* page-aligned; ranges are sorted and apart */
@@ -37,6 +40,10 @@ struct image {
 	uint64_t misses;        /* image_at() calls that met an unknown page in a known range */
 	uint64_t first_miss;    /* the address of the first of them */
 	uint64_t filled;        /* bytes filled so far */
+	/* Mappings that could not be reserved here, and reads that met one of them. */
+	struct image_span *left_out;
+	size_t nleft_out;
+	uint64_t left_out_reads;
 	struct image_range *last;
 };
 
@@ -84,8 +91,7 @@ IMAGE_READER(i64, int64_t)
 #undef IMAGE_READER
 
 /* For makers of images. Ranges are given in any order, must not overlap; adjacent
- * ones become one. Buffers are reserved, not touched. */
-struct image_span { uint64_t start, end; };
+ * ones become one, huge ones stay alone. Buffers are reserved, not touched. */
 err_t image_init(struct image *img, const struct image_span *spans, size_t n);
 void image_free(struct image *img);
 /* No ranges any more, but what they held stays ours: somebody may yet write there. */

@@ -55,12 +55,18 @@ const struct mapping *target_mapping(const struct target *t, uint64_t addr)
 	return NULL;
 }
 
-static err_t image_spans(const struct process *p, struct spans *out)
+static err_t reshape(struct process *p)
 {
+	struct image_span *spans = malloc((p->t.nmappings + 1) * sizeof *spans);
+	size_t n = 0;
+	if (!spans)
+		return ERR_NOMEM;
 	for (size_t i = 0; i < p->t.nmappings; i++)
 		if (mapping_visible(&p->t.mappings[i]))
-			spans_add(out, p->t.mappings[i].start, p->t.mappings[i].end);
-	return out->failed ? ERR_NOMEM : NULL;
+			spans[n++] = (struct image_span){ p->t.mappings[i].start, p->t.mappings[i].end };
+	err_t e = image_reshape(&p->img, spans, n);
+	free(spans);
+	return e;
 }
 
 static bool same_mapping(const struct mapping *a, const struct mapping *b)
@@ -109,12 +115,8 @@ err_t process_sync_maps(struct process *p, bool *changed)
 	struct strbuf text = p->maps;
 	p->maps = p->maps_next;
 	p->maps_next = text;
-	struct spans spans = { 0 };
 	forget_changed(p, old, nold);
-	e = image_spans(p, &spans);
-	if (!e)
-		e = image_reshape(&p->img, spans.v, spans.n);
-	free(spans.v);
+	e = reshape(p);
 	arena_free(before);
 	if (changed)
 		*changed = true;

@@ -81,12 +81,17 @@ static void search_page(struct walk *w, uint64_t page, void (*found)(struct walk
 	}
 }
 
-/* A page that was not copied was never written, or is not there. */
-static bool have_page(struct walk *w, uint64_t page)
+/* A page that was not copied was never written, or is not there. Of a reservation of
+ * terabytes hardly any are: *page moves to the last of those that lie together. */
+static bool have_page(struct walk *w, uint64_t *page)
 {
-	const struct image_range *r = image_range_at(w->r.img, page);
-	size_t i = r ? (page - r->start) / IMAGE_PAGE : 0;
-	return r && (w->r.py->target->kind == TARGET_CORE || r->have[i / 64] >> (i % 64) & 1);
+	const struct image_range *r = image_range_at(w->r.img, *page);
+	size_t i = r ? (*page - r->start) / IMAGE_PAGE : 0;
+	if (!r || w->r.py->target->kind == TARGET_CORE)
+		return r;
+	if (!r->have[i / 64])
+		*page += (63 - i % 64) * IMAGE_PAGE;
+	return r->have[i / 64] >> (i % 64) & 1;
 }
 
 /* A core has gigabytes that the allocator keeps and never gave out. It fills its slices
@@ -107,7 +112,7 @@ static void search_memory(struct walk *w, void (*found)(struct walk *, void *, u
 		if (m->inode || !m->write || m->shared)
 			continue;
 		for (uint64_t page = m->start; page < m->end && !walk_stop(w); page += IMAGE_PAGE) {
-			if (!have_page(w, page))
+			if (!have_page(w, &page))
 				continue;
 			if ((page % SLICE && page != m->start) || !is_zero(w, page))
 				search_page(w, page, found, arg);

@@ -153,6 +153,11 @@ static void say_missing(struct snapshot *s, const struct walk *w, uint64_t misse
 	s->done_unseen = w->no_heap;
 	if (w->no_heap && w->what & SNAPSHOT_DONE)
 		snapshot_lacks(s, "Tasks that are done but alive cannot be found in this process: only live ones are listed.");
+	const struct image *img = w->r.img;
+	if (img->left_out_reads)
+		snapshot_lacks(s, "%llu reads met one of %zu mappings that are too large to be looked at here (the first "
+			       "is of %llu GB).", (unsigned long long)img->left_out_reads, img->nleft_out,
+			       (unsigned long long)((img->left_out->end - img->left_out->start) >> 30));
 	if (misses && s->complete)
 		snapshot_lacks(s, "%llu reads met memory that was not captured.", (unsigned long long)misses);
 }
@@ -282,7 +287,7 @@ static err_t attempt(struct taking *k, struct walk *w, struct snapshot **out, bo
 	bool core = k->py->target->kind == TARGET_CORE;
 	if (!core)
 		TRY(freeze(k));
-	img->misses = 0;
+	img->misses = img->left_out_reads = 0;
 	double start = now_seconds();
 	unsigned what = k->what | (core || k->freeze.whole ? WALK_WHOLE : 0);
 	*out = walk_once(k->py, w, what, (struct walk_limit){ 0, 0 }, k->clock);

@@ -2,6 +2,8 @@
 import re
 import subprocess
 
+import pytest
+
 from compare import by_id
 from conftest import ASYNCMON, wait_for
 
@@ -41,3 +43,11 @@ def test_memory_runs_out_for_us_first(python, target):
         assert wait_for(yields, 10)
     finally:
         p.communicate(b"exit\n", timeout=20)
+
+
+@pytest.mark.parametrize("kind", ["private", "shared", "many", "beside"])
+def test_terabytes_reserved_hide_nothing(asyncmon, main_interp, target, kind):
+    t = target(main_interp, "reserve.py", kind)
+    a = asyncmon.json("ps", t.pid)
+    assert a["complete"] and not a["notes"], a["notes"]
+    assert len(a["tasks"]) == t.truth["count"] == 3001

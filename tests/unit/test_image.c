@@ -167,6 +167,37 @@ static void reshaping_keeps_what_is_still_there(void **state)
 	image_free(&img);
 }
 
+#define TB (1ull << 40)
+
+/* A heap with a reservation on either side: it is there, whatever becomes of those. */
+static void huge_spans_stand_alone(void **state)
+{
+	(void)state;
+	struct image img;
+	struct image_span s[] = { { TB, 2 * TB }, { 2 * TB, 2 * TB + 4 * P }, { 2 * TB + 4 * P, 900 * TB } };
+	ok(image_init(&img, s, 3));
+	/* 898 TB are more than a process can have. */
+	assert_int_equal(img.nranges, 2);
+	assert_int_equal(img.nleft_out, 1);
+	assert_true(image_put(&img, 2 * TB, "abc", 4));
+	assert_true(image_put(&img, 2 * TB - P, "def", 4));
+	assert_string_equal(image_str(&img, 2 * TB, 100), "abc");
+	assert_int_equal(img.left_out_reads, 0);
+	assert_null(image_at(&img, 3 * TB, 8));
+	assert_int_equal(img.left_out_reads, 1);
+	assert_int_equal(img.misses, 0);
+
+	struct image_span grown[] = { { TB, 2 * TB }, { 2 * TB, 2 * TB + 9 * P } };
+	ok(image_reshape(&img, grown, 2));
+	assert_int_equal(img.nleft_out, 0);
+	assert_string_equal(image_str(&img, 2 * TB, 100), "abc");
+	assert_string_equal(image_str(&img, 2 * TB - P, 100), "def");
+	image_forget(&img, TB, TB);
+	assert_null(image_at(&img, 2 * TB - P, 4));
+	assert_string_equal(image_str(&img, 2 * TB, 100), "abc");
+	image_free(&img);
+}
+
 static void assert_piece(const struct copy_list *c, const struct image *img, size_t i, size_t range, uint64_t start,
 			 uint64_t end)
 {
@@ -212,6 +243,7 @@ int main(void)
 		cmocka_unit_test(strings_end_before_unknown_pages),
 		cmocka_unit_test(fill_is_asked_once_a_page),
 		cmocka_unit_test(forgotten_pages_are_unknown),
+		cmocka_unit_test(huge_spans_stand_alone),
 		cmocka_unit_test(reshaping_keeps_what_is_still_there),
 		cmocka_unit_test(copies_pass_over_holes),
 	};
