@@ -1,5 +1,6 @@
 /* Holding a process stopped, for a copy or to act on it; and acting. */
 #include "attach/act.h"
+#include "attach/guard.h"
 #include "attach/process.h"
 #include "base/clock.h"
 
@@ -61,6 +62,12 @@ static void no_halts(sigset_t *before)
 	pthread_sigmask(SIG_BLOCK, &set, before);
 }
 
+static void off_guard(struct process *p)
+{
+	guard_release();
+	pthread_sigmask(SIG_SETMASK, &p->mask, NULL);
+}
+
 static err_t hold_once(struct process *p, struct hold *h)
 {
 	TRY(tracer_start(&p->tracer));
@@ -104,12 +111,12 @@ err_t process_hold(struct process *p, int64_t pause_ns, err_t (*then)(void *), v
 	sigset_t before;
 	p->paused_ns = 0;
 	no_halts(&before);
+	guard_hold();
 	err_t e = hold_within(p, pause_ns ? pause_ns : PAUSE_NS, then, arg);
-	/* Who holds on keeps them blocked until target_resume(). */
+	/* Who holds on keeps them blocked, and the guard, until target_resume(). */
+	p->mask = before;
 	if (e || then)
-		pthread_sigmask(SIG_SETMASK, &before, NULL);
-	else
-		p->mask = before;
+		off_guard(p);
 	return e;
 }
 
@@ -158,7 +165,7 @@ void target_resume(struct target *t)
 		return;
 	err_free(tracer_run(p->tracer, release, &p->stop));
 	process_let_go(p);
-	pthread_sigmask(SIG_SETMASK, &p->mask, NULL);
+	off_guard(p);
 }
 
 err_t target_write(struct target *t, uint64_t addr, const void *buf, size_t len)

@@ -55,6 +55,8 @@ static err_t range_init(struct image_range *r, uint64_t start, uint64_t end)
 			munmap(p, size);
 		return size > LEFT_OUT_FROM ? ERR_NOTFOUND : ERR_NOMEM;
 	}
+	/* A core dump of ours is none of the target's memory. */
+	madvise(p, size, MADV_DONTDUMP);
 	*r = (struct image_range){ start, end, p, bits, bits + words };
 	return NULL;
 }

@@ -11,6 +11,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "attach/guard.h"
 #include "attach/refuse.h"
 #include "base/room.h"
 
@@ -352,6 +353,8 @@ err_t process_thaw(struct target *t)
 static void process_close(struct target *t)
 {
 	struct process *p = process_of(t);
+	if (p->tracer)
+		guard_release();
 	tracer_end(p->tracer);
 	stop_free(&p->stop);
 	image_free(&p->img);
@@ -445,6 +448,7 @@ err_t target_open_process(pid_t pid, const struct target_opts *o, struct target 
 	(void)o;
 	TRY(unfit(pid));
 	memory_yield();
+	guard_start();
 	struct process *p = calloc(1, sizeof *p);
 	if (!p)
 		return ERR_NOMEM;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 
+#include "attach/guard.h"
 #include "attach/stop.h"
 #include "base/clock.h"
 
@@ -47,6 +48,7 @@ static void *tracer_main(void *arg)
 	struct tracer *tr = arg;
 	/* Short sleeps while waiting for halts: the default slack is 50 µs. */
 	prctl(PR_SET_TIMERSLACK, 1000, 0, 0, 0);
+	guard_tracer_begin();
 	pthread_mutex_lock(&tr->lock);
 	for (;;) {
 		while (!tr->busy && !tr->quit && !tr->rang)
@@ -63,6 +65,7 @@ static void *tracer_main(void *arg)
 		pthread_cond_signal(&tr->done);
 	}
 	pthread_cond_signal(&tr->done);
+	guard_tracer_end();
 	pthread_mutex_unlock(&tr->lock);
 	return NULL;
 }
