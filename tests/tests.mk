@@ -4,16 +4,16 @@ PYTEST ?= /usr/bin/python3 -m pytest
 # Every optional interpreter too: make check INTERPRETERS=
 INTERPRETERS ?= --required
 
-.PHONY: setup setup-build
+.PHONY: setup setup-demo
 setup:
 	@tests/setup
-setup-build:
-	@tests/setup build
+setup-demo:
+	@tests/setup demo
 
 # pkg-config is asked when make starts, so what it needs must be there before:
 # hence the second make.
 .PHONY: demo
-demo: setup-build
+demo: setup-demo
 	@$(MAKE) --no-print-directory all
 	@tests/demo.sh
 
