@@ -297,6 +297,15 @@ static bool after_syscall(struct unwinder *u, uint64_t ip)
 	return bytes_read(&u->eh.bytes, ip - sizeof code, code, sizeof code) && code[0] == 0x0f && code[1] == 0x05;
 }
 
+/* libunwind 1.8 takes address 0 for the end of the stack. Under a signal handler it is
+ * where the signal came: a NULL pointer was called. */
+static bool came_at_zero(unw_cursor_t *c, const struct native_frame *f)
+{
+	unw_word_t ip, sp;
+	return unw_is_signal_frame(c) > 0 && unw_get_reg(c, UNW_REG_IP, &ip) >= 0 && !ip &&
+	       unw_get_reg(c, UNW_REG_SP, &sp) >= 0 && sp != f->sp;
+}
+
 enum { TO_CALL = 2 }; /* the cursor is at a call instruction, not after it */
 
 /* As unw_step. */
@@ -319,7 +328,7 @@ static int step(struct unwinder *u, unw_cursor_t *c, const struct native_frame *
 	/* Without unwind data it guesses by the frame pointer, and is wrong at trampolines
 	 * of code made at run time (python -X perf). */
 	if (!u->no_data)
-		return ret;
+		return ret == 0 && came_at_zero(c, f) ? 1 : ret;
 	/* glibc's clone3() has none from its system call on. In a new thread, which has
 	 * 0 from it, nothing is further out. */
 	if (f->exact && after_syscall(u, f->ip)) {

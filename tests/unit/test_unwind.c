@@ -153,7 +153,8 @@ static void a_stack_through_libc(void **state)
 	size_t read_at = frame_of(&s, "read", 0);
 	size_t three = frame_of(&s, "level3", read_at), two = frame_of(&s, "level2", three);
 	size_t one = frame_of(&s, "level1", two);
-	assert_int_equal(read_at, 0);
+	/* From 2.41 on glibc makes system calls that can be cancelled in functions of its own. */
+	assert_true(read_at <= 2);
 	assert_int_equal(two, three + 1);
 	assert_true(one > two + 1); /* libc's between them */
 	frame_of(&s, "main", one);
