@@ -12,7 +12,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 REPO = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(REPO, "tests", "e2e"))
 
-from conftest import ASYNCMON, Target, pick  # noqa: E402
+from conftest import ASYNCMON, OWN, Target, pick  # noqa: E402
 
 BULK = os.path.join(REPO, "build", "bench", "bulkcopy")
 DUMP = os.path.join(REPO, "build", "stack-dump")
@@ -73,7 +73,7 @@ def cold_stacks():
     """What one thread's C frames cost, unwinding and names, and apart from them
     source lines: at the first look, when nothing is known yet, and at later ones
     of a session, of which each unwinds anew. Least of ROUNDS."""
-    for name in ("debian-3.11", "pyenv-3.12", "pyenv-3.13", "sid-3.14",
+    for name in (OWN, "pyenv-3.12", "pyenv-3.13", "sid-3.14",
                  "sid-3.15"):
         interp = pick(name)
         if interp is None or not os.path.exists(DUMP):
@@ -119,7 +119,7 @@ def ratio(a, b):
 
 
 def main():
-    interp = pick("sid-3.14", "sid-3.15", "sid-3.13", "debian-3.11")
+    interp = pick("sid-3.14", "sid-3.15", "sid-3.13", OWN)
     if interp is None:
         sys.exit("bench: no interpreter")
     print("target: Python %s (%s), %d rounds, medians; %d CPUs, Linux %s\n"

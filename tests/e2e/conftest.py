@@ -8,6 +8,7 @@ import select
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -15,6 +16,8 @@ import pytest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 REPO = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, os.path.join(REPO, "tests"))
+import leftover  # noqa: E402
 TARGETS = os.path.join(REPO, "tests", "targets")
 ASYNCMON = os.environ.get("ASYNCMON") or os.path.join(REPO, "build", "asyncmon")
 
@@ -31,6 +34,8 @@ class Interp:
 
 
 INTERPS = {row["name"]: Interp(row) for row in ROWS}
+# The machine's own Python.
+OWN = next(name for name in INTERPS if name.startswith("debian-"))
 # Named by the environment: every test that goes over some takes them too.
 GIVEN = [row["name"] for row in ROWS if row["given"]]
 
@@ -59,7 +64,7 @@ def interp(request):
     return usable(INTERPS[request.param])
 
 
-@pytest.fixture(params=some("debian-3.11", "sid-3.13", "sid-3.14", "sid-3.15",
+@pytest.fixture(params=some(OWN, "sid-3.13", "sid-3.14", "sid-3.15",
                             "ft-3.13t"))
 def main_interp(request):
     """The few for tests that take long."""
@@ -69,7 +74,7 @@ def main_interp(request):
 @pytest.fixture
 def python():
     """Any one, for tests that are not about the interpreter."""
-    return usable(pick("debian-3.11") or list(INTERPS.values())[0])
+    return usable(pick(OWN) or list(INTERPS.values())[0])
 
 
 Answer = collections.namedtuple("Answer", "rc out err raw")
@@ -119,6 +124,37 @@ def wait_for(what, seconds=20):
             return value
         time.sleep(0.01)
     return None
+
+
+def descendants(pid):
+    """Those below it, children before theirs."""
+    try:
+        tids = os.listdir("/proc/%d/task" % pid)
+    except OSError:
+        return
+    for tid in tids:
+        try:
+            with open("/proc/%d/task/%s/children" % (pid, tid)) as f:
+                kids = list(map(int, f.read().split()))
+        except OSError:
+            continue
+        for kid in kids:
+            yield kid
+            yield from descendants(kid)
+
+
+def end_tree(pid):
+    """Kills it and all that it started. It must be a child that is not yet waited for."""
+    pids = [pid] + list(descendants(pid))
+    for each in pids:
+        try:
+            os.kill(each, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass
 
 
 class Target:
@@ -216,11 +252,7 @@ class Target:
             assert status is None or status["TracerPid"] == "0", status
 
     def stop(self):
-        for pid in {self.pid, self.proc.pid}:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        end_tree(self.proc.pid)
         self.proc.wait()
         self.proc.stdout.close()
         if self.host_dir:
@@ -269,21 +301,59 @@ def shared():
         t.unharmed()
 
 
+def interpreter_of(item):
+    """The name of the one that it is about, or None."""
+    params = getattr(item, "callspec", None)
+    params = params.params if params else {}
+    for key in ("interp", "main_interp"):
+        if params.get(key) in INTERPS:
+            return params[key]
+    return OWN if "python" in getattr(item, "fixturenames", ()) else None
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "alone: shares the machine with no other test, because "
+                            "it takes most of its memory or changes the whole system")
+    if not hasattr(config, "workerinput"):
+        leftover.watch()
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """One interpreter after the other, so that targets can be shared."""
+    """One interpreter after the other, so that targets can be shared; side by side with
+    other processes (pytest -n), those that share them stay together."""
     order = {name: n for n, name in enumerate(INTERPS)}
+    items.sort(key=lambda item: order.get(interpreter_of(item), -1))
+    for item in items:
+        if "shared" in item.fixturenames and not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group("%s-%s" % (
+                item.module.__name__, interpreter_of(item))))
 
-    def key(item):
-        params = getattr(item, "callspec", None)
-        params = params.params if params else {}
-        return order.get(params.get("interp", params.get("main_interp")), -1)
-    items.sort(key=key)
 
-
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
 def pytest_sessionfinish(session):
     for t in _shared.values():
         t.stop()
     _shared.clear()
+    yield
+    config = session.config
+    if hasattr(config, "workerinput"):
+        return
+    config.left_behind = leftover.end_all()
+    stats = config.pluginmanager.get_plugin("terminalreporter").stats
+    config.none_ran = bool(stats.get("skipped")) and not any(
+        stats.get(kind) for kind in ("passed", "failed", "error", "xfailed", "xpassed"))
+    if session.exitstatus == 0 and (config.left_behind or config.none_ran):
+        session.exitstatus = 1
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if getattr(config, "left_behind", None):
+        terminalreporter.section("processes that were left behind", red=True)
+        for line in config.left_behind:
+            terminalreporter.line(line)
+    if getattr(config, "none_ran", False):
+        terminalreporter.section("all tests were skipped: nothing was tested", red=True)
 
 
 def pytest_report_header(config):

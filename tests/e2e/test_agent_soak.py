@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from conftest import INTERPS, pick, usable
+from conftest import INTERPS, OWN, pick, usable
 
 SHORT = 50000
 LONG = int(os.environ.get("ASYNCMON_SOAK_TASKS", "5000000"))
@@ -75,7 +75,7 @@ def test_soak(main_interp, target, asyncmon, threads):
     soak(target(main_interp, "churn.py", threads), asyncmon, SHORT)
 
 
-@pytest.mark.parametrize("names,threads", [(["sid-3.14", "debian-3.11"], 1), (["ft-3.13t"], 2)])
+@pytest.mark.parametrize("names,threads", [(["sid-3.14", OWN], 1), (["ft-3.13t"], 2)])
 def test_millions(target, asyncmon, names, threads):
     t = target(usable(pick(*names) or INTERPS[names[0]]), "churn.py", threads)
     assert soak(t, asyncmon, LONG) > 20

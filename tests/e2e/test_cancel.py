@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from conftest import INTERPS, some, usable
+from conftest import INTERPS, OWN, some, usable
 
-SOME = some("debian-3.11", "pyenv-3.9", "pyenv-3.13", "sid-3.14", "sid-3.15", "ft-3.13t")
-UVLOOP = ["debian-3.11", "sid-3.14"]
+SOME = some(OWN, "pyenv-3.9", "pyenv-3.13", "sid-3.14", "sid-3.15", "ft-3.13t")
+UVLOOP = [OWN, "sid-3.14"]
 
 
 @pytest.fixture(params=SOME + [n + "+uvloop" for n in UVLOOP])

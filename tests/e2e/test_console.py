@@ -7,7 +7,7 @@ import time
 import pytest
 
 import conftest
-from conftest import INTERPS, some, usable
+from conftest import INTERPS, OWN, some, usable
 from test_cancel import sockets, t  # noqa: F401
 from test_session import open_terminal  # noqa: F401
 
@@ -73,7 +73,7 @@ def test_interrupted(asyncmon, t):  # noqa: F811
     assert len(a["tasks"]) == 5
 
 
-@pytest.mark.parametrize("name", some("pyenv-3.9", "debian-3.11", "pyenv-3.13", "sid-3.14", "sid-3.15"))
+@pytest.mark.parametrize("name", some("pyenv-3.9", OWN, "pyenv-3.13", "sid-3.14", "sid-3.15"))
 def test_prompt(open_terminal, target, name):  # noqa: F811
     process = target(usable(INTERPS[name]), "actors.py")
     s = open_terminal("attach", process.pid)

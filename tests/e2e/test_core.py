@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from conftest import ASYNCMON, call, pick, usable
+from conftest import ASYNCMON, OWN, call, pick, usable
 from cores import (Dumper, answer, answers, must_equal, need, need_kernel_cores,
                    never_wrong)
 
@@ -28,7 +28,7 @@ def dumper():
 
 def on_two(all_values, some):
     """(interpreter, value): all on one, some on one whose files are elsewhere."""
-    return [("debian-3.11", v) for v in all_values] + [("sid-3.14", v) for v in some]
+    return [(OWN, v) for v in all_values] + [("sid-3.14", v) for v in some]
 
 
 def one(name):
@@ -39,7 +39,7 @@ def one(name):
 def known():
     """One core that tests only read: its Dumper, live answers, path."""
     need_kernel_cores()
-    d = Dumper(usable(pick("debian-3.11", "pyenv-3.12")))
+    d = Dumper(usable(pick(OWN, "pyenv-3.12")))
     live = answers(d.pid)
     yield d, live, d.kernel_core(signal.SIGSEGV)
     d.close()
@@ -154,7 +154,7 @@ def test_nothing_acts_on_a_core(known, words):
 def moved(dumper, tmp_path):
     """(Dumper, live answers, core, where its executable was, where it is now)"""
     need_kernel_cores()
-    python = usable(pick("debian-3.11", "pyenv-3.12"))
+    python = usable(pick(OWN, "pyenv-3.12"))
     (tmp_path / "bin").mkdir()
     was = str(tmp_path / "bin" / "python3")
     shutil.copy(os.path.realpath(python.argv[0]), was)

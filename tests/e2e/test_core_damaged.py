@@ -11,14 +11,14 @@ import subprocess
 
 import pytest
 
-from conftest import ASYNCMON, call, pick, usable, wait_for
+from conftest import ASYNCMON, OWN, call, pick, usable, wait_for
 from cores import COMMANDS, Dumper, answers, need_kernel_cores, offset_of, segments
 
 SANITIZED = "asan" in ASYNCMON
 SECONDS = 60 if SANITIZED else 10
 
 
-@pytest.fixture(scope="module", params=["debian-3.11", "sid-3.14"])
+@pytest.fixture(scope="module", params=[OWN, "sid-3.14"])
 def small(request):
     """(Dumper, answers, path) of a core that tests may write to, if they undo it."""
     need_kernel_cores()

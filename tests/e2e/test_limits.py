@@ -3,10 +3,10 @@ import json
 
 import pytest
 
-from conftest import usable, INTERPS
+from conftest import INTERPS, OWN, usable
 
 
-@pytest.fixture(params=["debian-3.11", "pyenv-3.8", "sid-3.14"])
+@pytest.fixture(params=[OWN, "pyenv-3.8", "sid-3.14"])
 def t(request, target):
     return target(usable(INTERPS[request.param]), "foreign.py")
 

@@ -13,10 +13,10 @@ import pytest
 
 import conftest
 import cores
-from conftest import INTERPS, proc_status, some, usable, wait_for
+from conftest import INTERPS, OWN, proc_status, some, usable, wait_for
 
 NAMES = some(
-    "debian-3.11", "pyenv-3.8", "pyenv-3.9", "pyenv-3.10", "pyenv-3.11",
+    OWN, "pyenv-3.8", "pyenv-3.9", "pyenv-3.10", "pyenv-3.11",
     "pyenv-3.12", "pyenv-3.13", "sid-3.13", "sid-3.14", "sid-3.15",
     "sid-3.14-dbg", "sid-3.15-dbg", "ft-3.13t")
 SHAPES = ["syscall", "extension", "gil", "uvloop", "signal"]
@@ -286,7 +286,7 @@ def test_python_in_place(asyncmon, target, name, shape):
 
 @pytest.mark.parametrize("name,shape", [
     *[(name, "deep") for name in NAMES],
-    ("debian-3.11", "deepest"), ("sid-3.14", "deepest")])
+    (OWN, "deepest"), ("sid-3.14", "deepest")])
 def test_deep(asyncmon, target, name, shape):
     """More of the C stack than is copied at first; and what goes through the
     loop, whose unwind data is long, thousands of times."""
@@ -318,7 +318,7 @@ def test_callback(asyncmon, target, name):
 
 
 @needs_gdb
-@pytest.mark.parametrize("name", some("debian-3.11", "pyenv-3.9", "pyenv-3.13",
+@pytest.mark.parametrize("name", some(OWN, "pyenv-3.9", "pyenv-3.13",
                                       "sid-3.14"))
 def test_call_of_no_code(asyncmon, target, tmp_path, name):
     """What a call of a NULL pointer leaves, is who called it."""
@@ -334,7 +334,7 @@ def test_call_of_no_code(asyncmon, target, tmp_path, name):
     assert "\n  ? at 0x0\n  <signal handler called> in libc" in out, out
 
 
-@pytest.mark.parametrize("name", some("debian-3.11", "pyenv-3.9", "sid-3.14"))
+@pytest.mark.parametrize("name", some(OWN, "pyenv-3.9", "sid-3.14"))
 def test_core_of_a_call_of_no_code(asyncmon, target, tmp_path, name):
     """The commonest crash of extensions, without a handler."""
     cores.need_kernel_cores()
@@ -361,7 +361,7 @@ def test_core_of_a_call_of_no_code(asyncmon, target, tmp_path, name):
     assert main["frames"][0]["kind"] == "native"
 
 
-@pytest.mark.parametrize("name", some("debian-3.11", "sid-3.14"))
+@pytest.mark.parametrize("name", some(OWN, "sid-3.14"))
 def test_deep_below_a_handlers_stack(asyncmon, target, name):
     """The stack pointer is in another stack than nearly all frames."""
     t = start(target, name, "altstack")
@@ -393,7 +393,7 @@ def bad_debug_file(how, path, tmp_path):
 @pytest.mark.parametrize("how", ["fifo", "folder", "itself", "device", "another", "truncated"])
 def test_bad_debug_files(asyncmon, target, tmp_path, how):
     """What lies where the debug file of Python's executable should."""
-    interp = usable(INTERPS["debian-3.11"])
+    interp = usable(INTERPS[OWN])
     if os.geteuid() or not shutil.which("unshare") or not shutil.which("gcc"):
         pytest.skip("no namespaces, or no compiler")
     notes = subprocess.check_output(["readelf", "-n", interp.argv[0]]).decode()
@@ -414,7 +414,7 @@ def test_bad_debug_files(asyncmon, target, tmp_path, how):
 
 def test_libraries_loaded_since(target):
     """A session knows those that its target loaded after it began."""
-    interp = usable(INTERPS["debian-3.11"])
+    interp = usable(INTERPS[OWN])
     t = target(interp, "native.py", "late")
     script = "kill -USR1 %d; sleep 1" % t.pid
     p = subprocess.run([conftest.ASYNCMON, "attach", str(t.pid), "-e", "stacktrace --native",
@@ -426,7 +426,7 @@ def test_libraries_loaded_since(target):
     assert re.search(r"sqlite3_step in libsqlite3", out), out
 
 
-@pytest.mark.parametrize("name", ["debian-3.11"])
+@pytest.mark.parametrize("name", [OWN])
 def test_threads_that_come_and_go(asyncmon, target, name):
     """Threads are met before their first instruction, with stacks that no map showed a
     moment ago."""
@@ -451,7 +451,7 @@ def test_in_vfork(asyncmon, target, python):
     t.dead = True
 
 
-@pytest.mark.parametrize("name", ["debian-3.11", "sid-3.14"])
+@pytest.mark.parametrize("name", [OWN, "sid-3.14"])
 def test_greenlet(asyncmon, target, name):
     """The frames of the one that runs, in their places, and of no other."""
     interp = usable(INTERPS[name])
@@ -518,7 +518,7 @@ def test_jit(asyncmon, target, name):
     assert asyncmon.json("ps", t.pid)["tasks"][0]["stack"][-1]["function"] == "hot"
 
 
-@pytest.mark.parametrize("name", some("debian-3.11", "pyenv-3.9", "pyenv-3.13",
+@pytest.mark.parametrize("name", some(OWN, "pyenv-3.9", "pyenv-3.13",
                                       "sid-3.14"))
 @needs_gdb
 def test_core_same_as_live(asyncmon, target, tmp_path, name):

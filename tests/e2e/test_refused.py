@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from compare import by_id, differences
-from conftest import ASYNCMON, REPO, pick, usable
+from conftest import ASYNCMON, OWN, REPO, pick, usable
 
 READING = ["process_vm_readv", "process_vm_writev"]
 OLD = ["ENOSYS", *READING, "pidfd_open", "pidfd_getfd", "openat2"]
@@ -25,7 +25,7 @@ def refuse():
     return run
 
 
-@pytest.fixture(params=["debian-3.11", "sid-3.14"])
+@pytest.fixture(params=[OWN, "sid-3.14"])
 def some(request):
     return usable(pick(request.param) or pytest.skip("not here"))
 
