@@ -22,6 +22,8 @@ const struct code *code_at(struct reader *r, uint64_t addr)
 			c->qualname = c->name;
 		image_i32(r->img, addr + (uint64_t)l->code_firstlineno, &c->firstlineno);
 		image_i32(r->img, addr + (uint64_t)l->code_flags, &c->flags);
+		if (l->code_nlocalsplus >= 0)
+			image_i32(r->img, addr + (uint64_t)l->code_nlocalsplus, &c->nlocalsplus);
 		c->table = bytes_at(r, field_at(r, addr, l->code_linetable), &c->table_len);
 	}
 	if (addr)
@@ -29,9 +31,7 @@ const struct code *code_at(struct reader *r, uint64_t addr)
 	return c;
 }
 
-/* The first instruction of the code a frame runs: inside the code object, or, in
- * free-threaded builds of 3.14 and later, its copy for one thread. */
-static uint64_t first_instruction(struct reader *r, const struct pyframe *f)
+uint64_t frame_instructions(struct reader *r, const struct pyframe *f)
 {
 	const struct py_layout *l = r->l;
 	int32_t index;
@@ -83,7 +83,7 @@ bool frame_read(struct reader *r, uint64_t addr, struct pyframe *f)
 		return true;
 	f->code = code_at(r, f->code_addr);
 	if (f->code) {
-		int64_t at = (int64_t)(instr - first_instruction(r, f));
+		int64_t at = (int64_t)(instr - frame_instructions(r, f));
 		f->lasti = at >= 0 && at < 1ll << 31 ? at : -1;
 	}
 	return true;
@@ -117,6 +117,21 @@ uint64_t frame_stack_peek(struct reader *r, uint64_t addr, int depth)
 	return stack ? field_at(r, stack + 8 * (uint64_t)(n - depth), 0) : 0;
 }
 
+uint64_t frame_stack_slot(struct reader *r, const struct pyframe *f, size_t index)
+{
+	const struct py_layout *l = r->l;
+	uint64_t base;
+	if (index > STACK_MAX || !f->code)
+		return 0;
+	if (l->frame_valuestack >= 0)
+		base = field_at(r, f->addr, l->frame_valuestack);
+	else if (f->code->nlocalsplus >= 0 && f->code->nlocalsplus < STACK_MAX)
+		base = f->addr + (uint64_t)l->iframe_localsplus + 8 * (uint64_t)f->code->nlocalsplus;
+	else
+		return 0;
+	return base ? stackref_ptr(r, field_at(r, base + 8 * index, 0)) : 0;
+}
+
 bool frame_in_await(struct reader *r, const struct pyframe *f)
 {
 	const struct py_layout *l = r->l;
@@ -128,7 +143,7 @@ bool frame_in_await(struct reader *r, const struct pyframe *f)
 		const uint8_t *code = bytes_at(r, field_at(r, f->code_addr, l->code_code), &n);
 		return code && (size_t)f->lasti + 2 < n && code[f->lasti + 2] == l->op_yield_from;
 	}
-	if (!image_read(r->img, first_instruction(r, f) + (uint64_t)f->lasti + 2, next, sizeof next))
+	if (!image_read(r->img, frame_instructions(r, f) + (uint64_t)f->lasti + 2, next, sizeof next))
 		return false;
 	bool resume = next[0] == l->op_resume || next[0] == l->op_resume_alt;
 	return resume && next[1] >= 2;

@@ -12,7 +12,9 @@ struct code {
 	int32_t firstlineno, flags;
 	const uint8_t *table;    /* lnotab, linetable or location table; in the image */
 	size_t table_len;
+	int32_t nlocalsplus;     /* 3.11+: slots of a frame before its value stack */
 	struct map frames;       /* for users: instruction + 1 → what they made of it */
+	struct map blocks;       /* instruction + 1 → what objects/contexts.c made of it */
 };
 
 #define CODE_GENERATOR 0x20
@@ -44,6 +46,12 @@ struct pyframe {
 bool frame_read(struct reader *r, uint64_t addr, struct pyframe *f);
 /* The depth-th value from the top of a suspended frame's stack (1 = top), 0 unknown. */
 uint64_t frame_stack_peek(struct reader *r, uint64_t addr, int depth);
+/* The value in the index-th slot of a frame's value stack (0: the lowest), 0 unknown or
+ * null. Slots above the frame's depth hold what was there before. */
+uint64_t frame_stack_slot(struct reader *r, const struct pyframe *f, size_t index);
+/* The first instruction of the code a frame runs: inside the code object or, in
+ * free-threaded builds of 3.14 and later, in its copy for one thread. 3.11+. */
+uint64_t frame_instructions(struct reader *r, const struct pyframe *f);
 /* True when the frame of a suspended generator waits in an await or yield from
  * (before 3.13 only its code says so). */
 bool frame_in_await(struct reader *r, const struct pyframe *f);

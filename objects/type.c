@@ -19,8 +19,10 @@ void reader_free(struct reader *r)
 {
 	for (size_t i = 0; r->codes.slots && i <= r->codes.mask; i++) {
 		struct code *c = (struct code *)(uintptr_t)r->codes.slots[2 * i + 1];
-		if (r->codes.slots[2 * i] && c)
+		if (r->codes.slots[2 * i] && c) {
 			map_free(&c->frames);
+			map_free(&c->blocks);
+		}
 	}
 	map_free(&r->types);
 	map_free(&r->strings);

@@ -86,8 +86,34 @@ static void locals(struct json *j, const struct frame *f)
 	json_array_end(j);
 }
 
+/* Those of the i-th frame; *next is the first that may be one. */
+static void contexts(struct json *j, const struct stack *st, size_t i, size_t *next)
+{
+	if (!st->contexts) {
+		json_null(j);
+		return;
+	}
+	json_array(j);
+	for (; *next < st->ncontexts && st->contexts[*next].frame == i; ++*next) {
+		const struct context *c = &st->contexts[*next];
+		json_object(j);
+		kid(j, "id", c->id);
+		kstr(j, "type", c->type);
+		kstr(j, "mode", c->entering ? "entering" : "inside");
+		kbool(j, "sync", c->sync);
+		json_key(j, "line");
+		if (c->line > 0)
+			json_int(j, c->line);
+		else
+			json_null(j);
+		json_object_end(j);
+	}
+	json_array_end(j);
+}
+
 void json_stack(struct json *j, const struct stack *st)
 {
+	size_t context = 0;
 	json_array(j);
 	for (size_t i = 0; i < st->n; i++) {
 		const struct frame *f = st->frames[i];
@@ -99,6 +125,8 @@ void json_stack(struct json *j, const struct stack *st)
 			json_int(j, f->line);
 		else
 			json_null(j);
+		json_key(j, "contexts");
+		contexts(j, st, i, &context);
 		if (f->nlocals)
 			locals(j, f);
 		json_object_end(j);

@@ -43,9 +43,22 @@ struct frame {
 /* Is it the function of that (plain) name, in a file whose path ends so? */
 bool frame_is(const struct frame *f, const char *file_end, const char *function);
 
+struct context {             /* a context manager that a frame is inside of */
+	size_t frame;            /* index in the stack's frames */
+	uint64_t id;             /* the manager's */
+	const char *type;        /* qualified */
+	bool entering;           /* its __aenter__ has not returned yet */
+	bool sync;               /* `with`, not `async with` */
+	int line;                /* of the statement; 0: unknown */
+};
+
 struct stack {
 	const struct frame *const *frames; /* outermost first, most recent call last */
 	size_t n;
+	/* In order of frames, those of one frame outermost first; NULL: not known, as of
+	 * stacks that are past. */
+	const struct context *contexts;
+	size_t ncontexts;
 	const char *broken;      /* why it ends early, or NULL */
 	const char *beyond;      /* of what type the object is that its last frame awaits, where that
 				  * has frames of its own that are not CPython's; or NULL */
@@ -67,6 +80,14 @@ struct task_ref {            /* a task by name, which may be gone */
 	int64_t serial;          /* -1: unknown */
 	const char *name;
 	bool forgotten;          /* the agent has no more than this of it */
+};
+
+/* Who has what others wait for: a task, a thread, or a generator that nobody runs. */
+struct holder {
+	uint64_t task;           /* 0: none */
+	pid_t thread;            /* 0: none */
+	uint64_t generator;      /* whose frame keeps it; 0: a coroutine's or a function's */
+	const struct frame *place; /* the frame that is inside; NULL: unknown */
 };
 
 enum wait_kind {
@@ -94,6 +115,8 @@ struct wait {
 	int fd;                  /* -1: none */
 	const char *peer;
 	bool listening;          /* fd is a listening socket */
+	const struct holder *holders; /* NULL: it cannot be told who has it */
+	size_t nholders;
 	/* Locks that say who holds them: that task, and whether it has ended. */
 	uint64_t holder;
 	const char *holder_name;

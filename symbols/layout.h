@@ -78,6 +78,7 @@
 	/* PyCodeObject */ \
 	X(code_filename) X(code_name) X(code_qualname) X(code_firstlineno) \
 	X(code_linetable)             /* co_lnotab <= 3.9, co_linetable 3.10+ */ \
+	X(code_exceptiontable)        /* 3.11+ */ \
 	X(code_code)                  /* co_code (bytes object) <= 3.10 */ \
 	X(code_adaptive)              /* co_code_adaptive[] 3.11+ */ \
 	X(code_tlbc)                  /* free-threaded 3.14+: pointer to { size, entries[] } */ \
@@ -89,6 +90,7 @@
 	X(frame_back) X(frame_code) X(frame_lasti) X(frame_valuestack) \
 	X(frame_stacktop)             /* <= 3.9 */ \
 	X(frame_stackdepth) X(frame_state) /* 3.10 */ \
+	X(frame_iblock) X(frame_blockstack) /* how many, and an array of PyTryBlock */ \
 	X(frame_localsplus) \
 	/* PyFrameObject, 3.11+ */ \
 	X(frame_iframe)               /* f_frame */ \
@@ -135,6 +137,10 @@
 	X(op_yield_from)          /* opcode YIELD_FROM, <= 3.10 */ \
 	X(op_resume) X(op_send)   /* opcodes, 3.11 and 3.12 */ \
 	X(op_resume_alt)          /* RESUME_QUICK 3.11, INSTRUMENTED_RESUME 3.12 */ \
+	X(op_get_awaitable) X(op_setup_with) X(op_setup_async_with) /* the last two <= 3.10 */ \
+	X(jump_unit)              /* bytes that jumps and handlers count in, <= 3.10 */ \
+	X(get_awaitable_back)     /* how many instructions of two bytes before the one that a frame \
+				   * is suspended at its await's GET_AWAITABLE lies, 3.11+ */ \
 	X(pending_call_size) X(pending_ncalls) /* of struct _pending_calls.calls */ \
 	X(debugger_script_path_size)
 

@@ -18,6 +18,8 @@ static const struct layout_item items_3_10[] = {
 	{ LF_frame_stacktop, -1 },
 	{ LF_frame_stackdepth, 80 },
 	{ LF_frame_state, 108 },
+	{ LF_frame_iblock, 104 },
+	{ LF_frame_blockstack, 112 },
 	{ LF_frame_localsplus, 352 },
 	{ LF_gen_code, 24 },
 	{ LF_gen_running, -1 },
@@ -44,6 +46,8 @@ static const struct layout_item items_3_10[] = {
 	{ LF_genstate_created, -2 },
 	{ LF_genstate_executing, 0 },
 	{ LF_genstate_cleared, 4 },
+	/* by hand: INSTR_OFFSET() of Python/ceval.c counts instructions */
+	{ LF_jump_unit, 2 },
 };
 
 const struct layout_table table_3_10 = {

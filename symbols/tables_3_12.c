@@ -58,6 +58,7 @@ static const struct layout_item items_3_12[] = {
 	{ LF_owner_cstack, 3 },
 	/* by hand: INSTRUMENTED_RESUME of Include/opcode.h */
 	{ LF_op_resume_alt, 240 },
+	{ LF_get_awaitable_back, 4 },
 };
 
 const struct layout_table table_3_12 = {

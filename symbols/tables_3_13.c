@@ -57,6 +57,8 @@ static const struct layout_item items_3_13[] = {
 	{ LF_pending_call_size, 24 },
 	{ LF_pending_ncalls, 300 },
 	/* by hand: the state of a generator says what opcodes had to */
+	{ LF_op_get_awaitable, 73 },
+	{ LF_get_awaitable_back, 5 },
 	{ LF_op_resume, -1 },
 	{ LF_op_send, -1 },
 	{ LF_op_resume_alt, -1 },

@@ -62,6 +62,7 @@ static const struct layout_item items_3_13t[] = {
 	{ LF_code_qualname, 144 },
 	{ LF_code_firstlineno, 84 },
 	{ LF_code_linetable, 152 },
+	{ LF_code_exceptiontable, 56 },
 	{ LF_code_adaptive, 216 },
 	{ LF_code_argcount, 68 },
 	{ LF_code_kwonlyargcount, 76 },

@@ -54,8 +54,9 @@ static const struct layout_item items_3_14[] = {
 	{ LF_owner_cstack, 4 },
 	{ LF_owner_interpreter, 3 },
 	{ LF_debugger_script_path_size, 512 },
-	/* by hand: Py_TAG_BITS of Include/internal/pycore_stackref.h */
+	/* by hand: Py_TAG_BITS of Include/internal/pycore_stackref.h; GET_AWAITABLE */
 	{ LF_stackref_mask, 3 },
+	{ LF_op_get_awaitable, 71 },
 };
 
 const struct layout_table table_3_14 = {

@@ -66,6 +66,7 @@ static const struct layout_item items_3_14t[] = {
 	{ LF_code_qualname, 144 },
 	{ LF_code_firstlineno, 84 },
 	{ LF_code_linetable, 152 },
+	{ LF_code_exceptiontable, 56 },
 	{ LF_code_adaptive, 232 },
 	{ LF_code_tlbc, 224 },
 	{ LF_code_argcount, 68 },

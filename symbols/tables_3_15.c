@@ -42,6 +42,8 @@ static const struct layout_item items_3_15[] = {
 	{ LF_owner_cstack, -1 },
 	/* by hand: a null reference lies above what is awaited */
 	{ LF_yf_depth, 2 },
+	{ LF_op_get_awaitable, 69 },
+	{ LF_get_awaitable_back, 6 },
 };
 
 const struct layout_table table_3_15 = {

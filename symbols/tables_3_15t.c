@@ -41,6 +41,8 @@ static const struct layout_item items_3_15t[] = {
 	{ LF_owner_cstack, -1 },
 	/* by hand: as 3.15 */
 	{ LF_yf_depth, 2 },
+	{ LF_op_get_awaitable, 69 },
+	{ LF_get_awaitable_back, 6 },
 };
 
 const struct layout_table table_3_15t = {

@@ -98,6 +98,8 @@ static const struct layout_item items_3_8[] = {
 	{ LF_frame_code, 32 },
 	{ LF_frame_lasti, 104 },
 	{ LF_frame_valuestack, 64 },
+	{ LF_frame_iblock, 112 },
+	{ LF_frame_blockstack, 120 },
 	{ LF_frame_stacktop, 72 },
 	{ LF_frame_localsplus, 360 },
 	{ LF_gen_frame, 16 },
@@ -144,6 +146,10 @@ static const struct layout_item items_3_8[] = {
 	{ LF_stackref_mask, 0 },
 	{ LF_yf_depth, 1 },
 	{ LF_op_yield_from, 72 },
+	{ LF_op_get_awaitable, 73 },
+	{ LF_op_setup_with, 143 },
+	{ LF_jump_unit, 1 },
+	{ LF_op_setup_async_with, 154 },
 };
 
 const struct layout_table table_3_8 = {

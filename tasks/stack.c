@@ -75,7 +75,9 @@ static void chain_push(struct walk *w, const struct pyframe *f)
 
 static struct stack keep(struct walk *w, struct frames *fs, const char *broken)
 {
-	struct stack s = { arena_dup(w->arena, fs->v, fs->n * sizeof *fs->v), fs->n, broken, NULL };
+	struct stack s = { .frames = arena_dup(w->arena, fs->v, fs->n * sizeof *fs->v), .n = fs->n,
+			   .broken = broken };
+	walk_contexts_keep(w, &s);
 	vec_free(fs);
 	if (!s.frames) {
 		w->nomem = true;
@@ -195,6 +197,8 @@ struct stack walk_coroutine(struct walk *w, uint64_t coro, struct stack_end *end
 		}
 		chain_push(w, &f);
 		push(w, &fs, frame_of(w, &f, state == GEN_CREATED ? -1 : f.lasti));
+		if (state != GEN_CREATED && fs.n)
+			walk_contexts(w, &f, state == GEN_AWAITING, fs.n - 1, fs.v[fs.n - 1]);
 		if (state == GEN_EXECUTING)
 			end->running = true;
 		if (state != GEN_AWAITING)
@@ -209,6 +213,13 @@ struct stack walk_coroutine(struct walk *w, uint64_t coro, struct stack_end *end
 	struct stack s = keep(w, &fs, broken);
 	s.beyond = beyond;
 	return s;
+}
+
+bool walk_suspended(struct walk *w, uint64_t gen, struct pyframe *f)
+{
+	uint64_t at;
+	enum gen_state state = gen_state(w, gen, &at);
+	return (state == GEN_SUSPENDED || state == GEN_AWAITING) && frame_read(&w->r, at, f) && f->code;
 }
 
 uint64_t walk_root_frame(struct walk *w, uint64_t coro)
@@ -247,7 +258,10 @@ struct stack walk_running(struct walk *w, struct pythread *t, uint64_t coro)
 	if (last == ps.n) /* between two steps, or a coroutine that is not CPython's */
 		return (struct stack){ 0 };
 	for (size_t i = last + 1; i-- > 0;)
-		if (ps.frames[i].code)
+		if (ps.frames[i].code) {
 			push(w, &fs, frame_of(w, &ps.frames[i], ps.frames[i].lasti));
+			if (fs.n)
+				walk_contexts(w, &ps.frames[i], false, fs.n - 1, fs.v[fs.n - 1]);
+		}
 	return keep(w, &fs, ps.broken);
 }

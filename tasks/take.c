@@ -62,6 +62,10 @@ static void walk_free(struct walk *w)
 	map_free(&w->group_index);
 	map_free(&w->deadlines);
 	map_free(&w->rules);
+	map_free(&w->keeps);
+	map_free(&w->holds.first);
+	free(w->holds.v);
+	free(w->contexts.v);
 	map_free(&w->job_index);
 	vec_free(&w->jobs);
 	vec_free(&w->chain);
@@ -113,6 +117,7 @@ static struct snapshot *walk_once(struct python *py, struct walk *w, unsigned wh
 	free(tasks.v);
 	if (!(what & SNAPSHOT_NO_TASKS) && !walk_stop(w)) {
 		walk_awaits(w);
+		walk_holders(w);
 		walk_waits_finish(w);
 		walk_loops_finish(w);
 		walk_groups_finish(w);

@@ -138,6 +138,7 @@ void walk_task(struct walk *w, uint64_t addr)
 	task_cancelling(w, t, in_c);
 	t->fut_waiter = task_field(w, addr, l->task_fut_waiter, "_fut_waiter");
 
+	w->holds.who = (struct holder){ .task = addr };
 	struct loop *loop = t->loop ? walk_loop(w, t->loop) : NULL;
 	t->thread = loop ? loop->thread : 0;
 	uint64_t current;

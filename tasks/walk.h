@@ -35,6 +35,16 @@ struct interp { uint64_t addr; int64_t id; uint64_t modules; }; /* one PyInterpr
  * 0: no limit. */
 struct walk_limit { uint64_t bytes; size_t tasks; };
 
+/* Who is inside of which context managers, as the stacks met say. */
+struct hold { uint64_t object; struct holder by; size_t next; }; /* next: index + 1 of another of object's */
+struct holds {
+	struct hold *v;
+	size_t n, cap;
+	struct map first;        /* object → index + 1 of its last in v */
+	struct holder who;       /* whose stack is being read */
+};
+struct contexts { struct context *v; size_t n, cap; };
+
 struct walk {
 	struct reader r;
 	struct snapshot *s;
@@ -54,6 +64,9 @@ struct walk {
 	struct map current;      /* task → index + 1 in threads, or threads + 1: thread unknown */
 	struct map group_index;  /* group → index + 1 in s->groups */
 	struct map deadlines;    /* future, task, … → its loop's time, a double's bits */
+	struct contexts contexts; /* of the stack that is being read */
+	struct holds holds;
+	struct map keeps;        /* type of a context manager → what it holds beside itself (contexts.c) */
 	struct map rules;        /* code → index + 1 of the wait's rule, 0 none (waits.c) */
 	struct map job_index;    /* concurrent future → index + 1 in jobs */
 	struct VEC(struct job) jobs;
@@ -159,6 +172,18 @@ bool walk_thread_frames(struct walk *w, struct pythread *t, struct pystack *out)
 /* The address of a coroutine's frame while it runs, 0 unknown. */
 uint64_t walk_root_frame(struct walk *w, uint64_t coro);
 const struct frame *walk_frame(struct walk *w, const struct code *c, int64_t lasti);
+
+/* contexts.c */
+/* Adds the context managers of a frame, the index-th of its stack and shown as `place`, to
+ * w->contexts, and what they hold to w->holds as w->holds.who's. */
+void walk_contexts(struct walk *w, const struct pyframe *f, bool suspended, size_t index,
+		   const struct frame *place);
+/* Gives what was added since the last call to a stack. */
+void walk_contexts_keep(struct walk *w, struct stack *s);
+/* holders.c: once all stacks were read, who has what tasks wait for. */
+void walk_holders(struct walk *w);
+/* stack.c: the frame of a generator, async generator or coroutine that is suspended. */
+bool walk_suspended(struct walk *w, uint64_t gen, struct pyframe *f);
 
 /* future.c: futures and tasks of any implementation. */
 enum future_state { FUTURE_PENDING, FUTURE_CANCELLED, FUTURE_FINISHED, FUTURE_UNKNOWN };

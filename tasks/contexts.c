@@ -1,0 +1,157 @@
+/* Context managers along a stack, and what is held by being inside of them.
+ *
+ * A manager holds more than itself: a Condition its lock; one made by
+ * contextlib.asynccontextmanager what its generator is inside of; an exit stack all that
+ * was entered through it (Lib/contextlib.py, Lib/asyncio/locks.py). */
+#include "objects/contexts.h"
+#include "tasks/walk.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define NEST_MAX 8               /* generators inside of generators */
+#define EXITS_MAX 4096           /* entries of an exit stack that are looked at */
+#define BASES_MAX 16
+
+static bool hold_add(struct walk *w, uint64_t object, const struct frame *place, uint64_t generator)
+{
+	struct holds *h = &w->holds;
+	if (h->n == h->cap) {
+		size_t cap = h->cap ? h->cap * 2 : 64;
+		struct hold *v = realloc(h->v, cap * sizeof *v);
+		if (!v) {
+			w->nomem = true;
+			return false;
+		}
+		h->v = v;
+		h->cap = cap;
+	}
+	uint64_t first = 0;
+	map_get(&h->first, object, &first);
+	h->v[h->n++] = (struct hold){ object, { h->who.task, h->who.thread, generator, place }, (size_t)first };
+	if (!map_set(&h->first, object, h->n))
+		w->nomem = true;
+	return !w->nomem;
+}
+
+static void hold_manager(struct walk *w, uint64_t manager, const struct frame *place, uint64_t generator, int depth);
+
+/* What a generator that runs a context manager is inside of at its `yield`. */
+static void hold_generator(struct walk *w, uint64_t gen, int depth)
+{
+	struct pyframe f;
+	struct frame_context found[FRAME_CONTEXTS_MAX];
+	if (!walk_suspended(w, gen, &f))
+		return;
+	size_t n = frame_contexts(&w->r, &f, false, found);
+	const struct frame *place = n ? walk_frame(w, f.code, f.lasti) : NULL;
+	for (size_t i = 0; i < n; i++)
+		hold_manager(w, found[i].manager, place, gen, depth + 1);
+}
+
+/* contextlib's exit stacks: a deque of (is_sync, exit method). */
+static void hold_exits(struct walk *w, uint64_t exits, const struct frame *place, uint64_t generator, int depth)
+{
+	struct deque_iter it;
+	uint64_t item;
+	if (!deque_begin(&w->r, exits, &it))
+		return;
+	for (int i = 0; i < EXITS_MAX && deque_next(&w->r, &it, &item); i++) {
+		uint64_t method = seq_item(&w->r, item, 1);
+		if (object_kind(&w->r, method) == KIND_METHOD)
+			hold_manager(w, field_at(&w->r, method, w->r.l->method_self), place, generator, depth + 1);
+	}
+}
+
+/* What a class of managers keeps what it holds in. */
+enum keeps { KEEPS_ITSELF = 1, KEEPS_LOCK, KEEPS_GENERATOR, KEEPS_EXITS };
+
+static enum keeps keeps(struct walk *w, uint64_t manager)
+{
+	static const struct { const char *class; enum keeps keeps; } classes[] = {
+		{ "Condition", KEEPS_LOCK },
+		{ "_GeneratorContextManagerBase", KEEPS_GENERATOR },
+		{ "_BaseExitStack", KEEPS_EXITS },
+	};
+	const struct type_info *t = object_type(&w->r, manager);
+	enum keeps found = KEEPS_ITSELF;
+	uint64_t known;
+	if (!t)
+		return found;
+	if (map_get(&w->keeps, t->addr, &known))
+		return (enum keeps)known;
+	const struct type_info *b = t;
+	for (int depth = 0; b && depth < BASES_MAX && found == KEEPS_ITSELF; depth++) {
+		const char *name = type_short_name(&w->r, b);
+		for (size_t i = 0; name && i < sizeof classes / sizeof *classes; i++)
+			if (strcmp(name, classes[i].class) == 0)
+				found = classes[i].keeps;
+		b = b->base ? type_at(&w->r, b->base) : NULL;
+	}
+	if (!map_set(&w->keeps, t->addr, found))
+		w->nomem = true;
+	return found;
+}
+
+static void hold_manager(struct walk *w, uint64_t manager, const struct frame *place, uint64_t generator, int depth)
+{
+	struct reader *r = &w->r;
+	if (depth > NEST_MAX || walk_stop(w) || !hold_add(w, manager, place, generator))
+		return;
+	switch (keeps(w, manager)) {
+	case KEEPS_LOCK: {
+		uint64_t lock = attr_get(r, manager, "_lock");
+		if (!is_none(r, lock))
+			hold_add(w, lock, place, generator);
+		return;
+	}
+	case KEEPS_GENERATOR:
+		hold_generator(w, attr_get(r, manager, "gen"), depth);
+		return;
+	case KEEPS_EXITS:
+		hold_exits(w, attr_get(r, manager, "_exit_callbacks"), place, generator, depth);
+		return;
+	case KEEPS_ITSELF:
+		return;
+	}
+}
+
+static bool context_add(struct walk *w, const struct frame_context *c, size_t index)
+{
+	struct contexts *all = &w->contexts;
+	if (all->n == all->cap) {
+		size_t cap = all->cap ? all->cap * 2 : 16;
+		struct context *v = realloc(all->v, cap * sizeof *v);
+		if (!v) {
+			w->nomem = true;
+			return false;
+		}
+		all->v = v;
+		all->cap = cap;
+	}
+	const struct type_info *t = object_type(&w->r, c->manager);
+	all->v[all->n++] = (struct context){ .frame = index, .id = c->manager,
+		.type = t ? type_full_name(&w->r, t) : NULL, .entering = c->entering, .sync = c->sync,
+		.line = c->line };
+	return true;
+}
+
+void walk_contexts(struct walk *w, const struct pyframe *f, bool suspended, size_t index, const struct frame *place)
+{
+	struct frame_context found[FRAME_CONTEXTS_MAX];
+	size_t n = frame_contexts(&w->r, f, suspended, found);
+	for (size_t i = 0; i < n && context_add(w, &found[i], index); i++)
+		if (!found[i].entering)
+			hold_manager(w, found[i].manager, place, 0, 0);
+}
+
+void walk_contexts_keep(struct walk *w, struct stack *s)
+{
+	static const struct context none;
+	size_t n = w->contexts.n;
+	s->contexts = n ? arena_dup(w->arena, w->contexts.v, n * sizeof *w->contexts.v) : &none;
+	s->ncontexts = s->contexts ? n : 0;
+	if (!s->contexts)
+		w->nomem = true;
+	w->contexts.n = 0;
+}
