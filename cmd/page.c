@@ -118,11 +118,32 @@ static void locals_of(struct page *p, const struct frame *f, unsigned indent)
 	}
 }
 
+/* "inside Lock 0x7f… (line 41)" for each of a frame's; *next is the first that may be one. */
+static void contexts_of(struct page *p, const struct stack *st, size_t frame, size_t *next, unsigned indent)
+{
+	for (; *next < st->ncontexts && st->contexts[*next].frame == frame; ++*next) {
+		const struct context *c = &st->contexts[*next];
+		const char *dot = c->type ? strrchr(c->type, '.') : NULL;
+		blanks(p, indent + 4);
+		strbuf_str(&p->text, c->entering ? "entering " : "inside ");
+		strbuf_str(&p->text, dot ? dot + 1 : c->type ? c->type : "an object");
+		page_put(p, "36");
+		strbuf_char(&p->text, ' ');
+		strbuf_hex(&p->text, c->id);
+		if (c->line > 0)
+			strbuf_fmt(&p->text, " (line %d)", c->line);
+		page_put(p, NULL);
+		strbuf_char(&p->c->out->b, '\n');
+	}
+}
+
 void page_stack(struct page *p, const struct stack *st, unsigned indent, bool locals)
 {
+	size_t context = 0;
 	for (size_t i = 0; i < st->n; i++) {
 		const struct frame *f = st->frames[i];
 		page_frame(p, f->function, f->file, f->line, indent);
+		contexts_of(p, st, i, &context, indent);
 		if (locals)
 			locals_of(p, f, indent);
 	}

@@ -117,18 +117,36 @@ uint64_t frame_stack_peek(struct reader *r, uint64_t addr, int depth)
 	return stack ? field_at(r, stack + 8 * (uint64_t)(n - depth), 0) : 0;
 }
 
-uint64_t frame_stack_slot(struct reader *r, const struct pyframe *f, size_t index)
+/* Where a frame's value stack begins, 0 unknown. */
+static uint64_t stack_base(struct reader *r, const struct pyframe *f)
 {
 	const struct py_layout *l = r->l;
-	uint64_t base;
-	if (index > STACK_MAX || !f->code)
-		return 0;
 	if (l->frame_valuestack >= 0)
-		base = field_at(r, f->addr, l->frame_valuestack);
-	else if (f->code->nlocalsplus >= 0 && f->code->nlocalsplus < STACK_MAX)
-		base = f->addr + (uint64_t)l->iframe_localsplus + 8 * (uint64_t)f->code->nlocalsplus;
-	else
+		return field_at(r, f->addr, l->frame_valuestack);
+	if (!f->code || f->code->nlocalsplus < 0 || f->code->nlocalsplus > STACK_MAX)
 		return 0;
+	return f->addr + (uint64_t)l->iframe_localsplus + 8 * (uint64_t)f->code->nlocalsplus;
+}
+
+size_t frame_stack_depth(struct reader *r, const struct pyframe *f)
+{
+	const struct py_layout *l = r->l;
+	uint64_t base = stack_base(r, f), top = 0;
+	int32_t n = 0;
+	if (l->iframe_stackpointer >= 0)
+		top = field_at(r, f->addr, l->iframe_stackpointer);
+	else if (l->iframe_stacktop >= 0 && image_i32(r->img, f->addr + (uint64_t)l->iframe_stacktop, &n))
+		top = n > 0 ? f->addr + (uint64_t)l->iframe_localsplus + 8 * (uint64_t)n : 0;
+	else if (l->frame_stacktop >= 0)
+		top = field_at(r, f->addr, l->frame_stacktop);
+	else if (l->frame_stackdepth >= 0 && image_i32(r->img, f->addr + (uint64_t)l->frame_stackdepth, &n))
+		top = n > 0 ? base + 8 * (uint64_t)n : 0;
+	return base && top > base && top - base < 8ull * STACK_MAX ? (top - base) / 8 : 0;
+}
+
+uint64_t frame_stack_slot(struct reader *r, const struct pyframe *f, size_t index)
+{
+	uint64_t base = index > STACK_MAX ? 0 : stack_base(r, f);
 	return base ? stackref_ptr(r, field_at(r, base + 8 * index, 0)) : 0;
 }
 

@@ -49,6 +49,8 @@ uint64_t frame_stack_peek(struct reader *r, uint64_t addr, int depth);
 /* The value in the index-th slot of a frame's value stack (0: the lowest), 0 unknown or
  * null. Slots above the frame's depth hold what was there before. */
 uint64_t frame_stack_slot(struct reader *r, const struct pyframe *f, size_t index);
+/* How many values a suspended frame's stack holds; 0 also where that is unknown. */
+size_t frame_stack_depth(struct reader *r, const struct pyframe *f);
 /* The first instruction of the code a frame runs: inside the code object or, in
  * free-threaded builds of 3.14 and later, in its copy for one thread. 3.11+. */
 uint64_t frame_instructions(struct reader *r, const struct pyframe *f);

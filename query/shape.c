@@ -118,6 +118,28 @@ static void tasks_waited_for(struct strbuf *b, const struct snapshot *s, const s
 		strbuf_fmt(b, "%zu tasks", w->ntasks);
 }
 
+void shape_holder(struct strbuf *b, const struct snapshot *s, const struct holder *h)
+{
+	const struct task *t = h->task ? snapshot_task(s, h->task) : NULL;
+	if (h->task)
+		shape_name(b, t ? t->name : NULL, h->task);
+	else if (h->thread)
+		strbuf_fmt(b, "thread %d", (int)h->thread);
+	else
+		strbuf_fmt(b, "generator %s", h->place && h->place->function ? h->place->function : "?");
+}
+
+static void held_by(struct strbuf *b, const struct snapshot *s, const struct wait *w)
+{
+	/* What knows its owner says so in the detail. */
+	if (!w->nholders || w->holder_name)
+		return;
+	strbuf_str(b, ", held by ");
+	shape_holder(b, s, &w->holders[0]);
+	if (w->nholders > 1)
+		strbuf_fmt(b, " and %zu more", w->nholders - 1);
+}
+
 bool shape_wait(struct strbuf *b, const struct snapshot *s, const struct task *t)
 {
 	const struct wait *w = t->wait;
@@ -136,6 +158,7 @@ bool shape_wait(struct strbuf *b, const struct snapshot *s, const struct task *t
 	} else if (w->ntasks) {
 		tasks_waited_for(b, s, w);
 	}
+	held_by(b, s, w);
 	if (!isnan(w->deadline_in)) {
 		strbuf_str(b, w->deadline_in < 0 ? ", due for " : ", ");
 		shape_seconds(b, fabs(w->deadline_in));

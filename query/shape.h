@@ -17,6 +17,8 @@ void shape_place(struct strbuf *b, const char *function, const char *file, int l
 void shape_frame(struct strbuf *b, const struct frame *f);
 /* What the task waits for: "sleep, 3.2 s left", "queue-get: Queue (0)". False: nothing. */
 bool shape_wait(struct strbuf *b, const struct snapshot *s, const struct task *t);
+/* Who that is: a task's name, "thread 12", "generator rows". */
+void shape_holder(struct strbuf *b, const struct snapshot *s, const struct holder *h);
 /* The frame to show of a stack: the last one outside asyncio itself, else the last. */
 const struct frame *shape_last(const struct stack *st);
 /* A name, else "0x7f…". */

@@ -209,6 +209,35 @@ void json_exception(struct json *j, const struct exception *e)
 	json_object_end(j);
 }
 
+static void holders(struct json *j, const struct wait *w)
+{
+	if (!w->holders) {
+		json_null(j);
+		return;
+	}
+	json_array(j);
+	for (size_t i = 0; i < w->nholders; i++) {
+		const struct holder *h = &w->holders[i];
+		json_object(j);
+		kid(j, "task", h->task);
+		json_key(j, "thread");
+		if (h->thread)
+			json_int(j, h->thread);
+		else
+			json_null(j);
+		kid(j, "generator", h->generator);
+		kstr(j, "function", h->place ? h->place->function : NULL);
+		kstr(j, "file", h->place ? h->place->file : NULL);
+		json_key(j, "line");
+		if (h->place && h->place->line > 0)
+			json_int(j, h->place->line);
+		else
+			json_null(j);
+		json_object_end(j);
+	}
+	json_array_end(j);
+}
+
 static void wait_on(struct json *j, const struct wait *w)
 {
 	json_key(j, "waiting_on");
@@ -224,6 +253,8 @@ static void wait_on(struct json *j, const struct wait *w)
 	json_ids(j, w->tasks, w->ntasks);
 	kcount(j, "total", w->total);
 	kcount(j, "left", w->left);
+	json_key(j, "holders");
+	holders(j, w);
 	kdouble(j, "deadline_in", w->deadline_in);
 	kcount(j, "fd", w->fd);
 	kstr(j, "peer", w->peer);

@@ -2,6 +2,7 @@
 #include "show/list_look.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "show/json_types.h"
 #include "query/shape.h"
@@ -76,6 +77,20 @@ NUMBER(deadline_number) { TASK; return t->wait && is(v, !isnan(t->wait->deadline
 TEXT(fd_text) { TASK; return t->wait && num(b, t->wait->fd >= 0, t->wait->fd); }
 NUMBER(fd_number) { TASK; return t->wait && is(v, t->wait->fd >= 0, t->wait->fd); }
 TEXT(peer_text) { TASK; return t->wait && str(b, t->wait->peer); }
+/* The classes of the managers that it is inside of, outermost first. */
+TEXT(holds_text)
+{
+	TASK;
+	size_t before = b->len;
+	for (size_t i = 0; i < t->stack.ncontexts; i++) {
+		const struct context *c = &t->stack.contexts[i];
+		const char *dot = c->type ? strrchr(c->type, '.') : NULL;
+		if (c->entering || !c->type)
+			continue;
+		strbuf_fmt(b, "%s%s", b->len > before ? ", " : "", dot ? dot + 1 : c->type);
+	}
+	return b->len > before;
+}
 TEXT(group_text) { TASK; return hex(b, t->group); }
 /* The address first: names need not be told apart. */
 TEXT(group_named)
@@ -195,6 +210,7 @@ static const struct column columns[] = {
 	{ "WHERE", "function, file and line of the last frame outside asyncio itself", COL_DEFAULT, false, FIT_START(0.3),
 	  where_text, NULL },
 	{ "WAITING", "what it waits for", COL_DEFAULT, false, FIT_END(0.3), waiting_text, NULL },
+	{ "HOLDS", "the context managers that it is inside of", COL_ASKED, false, FIT_END(0.2), holds_text, NULL },
 	{ "AGE", "how long ago it was made", COL_KNOWN, true, FIT_WHOLE, age_text, age_number },
 	{ "BY", "the task that made it", COL_KNOWN, false, FIT_END(0.1), by_text, NULL },
 	{ "CREATED", "file and line where it was made", COL_KNOWN, false, FIT_START(0.2), created_text, NULL },

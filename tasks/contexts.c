@@ -28,7 +28,10 @@ static bool hold_add(struct walk *w, uint64_t object, const struct frame *place,
 	}
 	uint64_t first = 0;
 	map_get(&h->first, object, &first);
-	h->v[h->n++] = (struct hold){ object, { h->who.task, h->who.thread, generator, place }, (size_t)first };
+	h->v[h->n++] = (struct hold){
+		.object = object, .next = (size_t)first,
+		.by = { h->who.task, h->who.thread, generator ? generator : h->who.generator, place },
+	};
 	if (!map_set(&h->first, object, h->n))
 		w->nomem = true;
 	return !w->nomem;
@@ -44,6 +47,8 @@ static void hold_generator(struct walk *w, uint64_t gen, int depth)
 	if (!walk_suspended(w, gen, &f))
 		return;
 	size_t n = frame_contexts(&w->r, &f, false, found);
+	if (!map_set(&w->holds.generators, gen, 1))
+		w->nomem = true;
 	const struct frame *place = n ? walk_frame(w, f.code, f.lasti) : NULL;
 	for (size_t i = 0; i < n; i++)
 		hold_manager(w, found[i].manager, place, gen, depth + 1);
@@ -138,6 +143,8 @@ static bool context_add(struct walk *w, const struct frame_context *c, size_t in
 
 void walk_contexts(struct walk *w, const struct pyframe *f, bool suspended, size_t index, const struct frame *place)
 {
+	if (w->holds.off)
+		return;
 	struct frame_context found[FRAME_CONTEXTS_MAX];
 	size_t n = frame_contexts(&w->r, f, suspended, found);
 	for (size_t i = 0; i < n && context_add(w, &found[i], index); i++)

@@ -1,5 +1,174 @@
+/* Who has what tasks wait for: locks and semaphores, by who is inside of them.
+ *
+ * What was taken by a bare acquire() leaves no trace on a stack; then it is said that
+ * the holder is not known, never that there is none. */
+#include "objects/contexts.h"
+#include "objects/locals.h"
 #include "tasks/walk.h"
+
+#include <stdlib.h>
+
+#define HOLDERS_MAX 1024         /* of one object that are named */
+#define STACK_SCAN 32            /* values of a frame's stack that are looked at */
+#define GENERATORS_MAX (1 << 16)
+
+/* Async generators that stand at a `yield`: whoever iterates them is elsewhere now. A loop
+ * keeps a weak set of those that it has seen (BaseEventLoop._asyncgens). */
+static void generator_holds(struct walk *w, uint64_t gen)
+{
+	struct pyframe f;
+	uint64_t seen;
+	if (map_get(&w->holds.generators, gen, &seen) || !walk_suspended(w, gen, &f))
+		return;
+	if (!map_set(&w->holds.generators, gen, 1))
+		w->nomem = true;
+	w->holds.who = (struct holder){ .generator = gen };
+	walk_contexts(w, &f, false, 0, walk_frame(w, f.code, f.lasti));
+	w->contexts.n = 0;
+}
+
+static void loops_generators(struct walk *w, uint64_t loop)
+{
+	struct set_iter it;
+	uint64_t ref;
+	if (!set_begin(&w->r, weakset_data(&w->r, attr_get(&w->r, loop, "_asyncgens")), &it))
+		return;
+	for (int n = 0; n < GENERATORS_MAX && !walk_stop(w) && set_next(&w->r, &it, &ref); n++) {
+		uint64_t gen = weakref_get(&w->r, ref);
+		if (gen && object_kind(&w->r, gen) == KIND_ASYNCGEN)
+			generator_holds(w, gen);
+	}
+}
+
+/* The tasks in whose `async for` generators are, which lie on their frames' value stacks:
+ * generator → task. All stacks are read once more, for the few cases that need it. */
+static void find_consumers(struct walk *w, struct map *consumers)
+{
+	w->holds.off = true;
+	for (size_t i = 0; i < w->s->ntasks && !walk_stop(w); i++) {
+		struct stack_end end;
+		const struct task *t = &w->s->tasks[i];
+		if (t->state != TASK_WAITING && t->state != TASK_RUNNABLE)
+			continue;
+		walk_coroutine(w, t->coro_id, &end);
+		for (size_t k = 0; k < w->nchain; k++) {
+			size_t depth = frame_stack_depth(&w->r, &w->chain[k]);
+			for (size_t n = 0; n < depth && n < STACK_SCAN; n++) {
+				uint64_t v = frame_stack_slot(&w->r, &w->chain[k], n);
+				if (map_get(&w->holds.generators, v, NULL))
+					map_add(consumers, v, t->id);
+			}
+		}
+	}
+	w->holds.off = false;
+}
+
+/* Of a primitive of asyncio or anyio: nobody has it. Unknown classes are not free. */
+static bool is_free(struct walk *w, uint64_t obj)
+{
+	struct reader *r = &w->r;
+	int64_t v;
+	uint64_t owner = attr_get(r, obj, "_owner_task");
+	if (int_at(r, attr_get(r, obj, "_locked"), &v))
+		return v == 0;
+	if (owner)
+		return is_none(r, owner);
+	return false;
+}
+
+static bool has_permits(struct walk *w, uint64_t obj)
+{
+	int64_t v;
+	return int_at(&w->r, attr_get(&w->r, obj, "_value"), &v) && v > 0;
+}
+
+struct found { const struct holder *v; size_t n; };
+
+struct finding_holders {
+	struct map known;        /* object → index + 1 in all */
+	struct found *all;
+	size_t n, cap;
+	struct map consumers;    /* async generator → task that iterates it, once looked for */
+	bool looked;
+};
+
+/* Who is inside of an object. v NULL: it is held, and nobody is seen to hold it. */
+static struct found holders_of(struct walk *w, struct finding_holders *finding, uint64_t obj)
+{
+	static const struct holder nobody;
+	struct found none = { &nobody, 0 }, out = { NULL, 0 };
+	uint64_t first = 0;
+	size_t n = 0;
+	if (is_free(w, obj))
+		return none;
+	map_get(&w->holds.first, obj, &first);
+	for (size_t i = first; i && n < HOLDERS_MAX; i = w->holds.v[i - 1].next)
+		n++;
+	if (!n)
+		return has_permits(w, obj) ? none : out;
+	struct holder *v = arena_array(w->arena, n, sizeof *v);
+	if (!v) {
+		w->nomem = true;
+		return out;
+	}
+	/* The list begins with the last that was met. */
+	for (size_t i = first, k = n; k; i = w->holds.v[i - 1].next)
+		v[--k] = w->holds.v[i - 1].by;
+	for (size_t i = 0; i < n; i++) {
+		if (v[i].task || v[i].thread || !v[i].generator)
+			continue;
+		if (!finding->looked)
+			find_consumers(w, &finding->consumers);
+		finding->looked = true;
+		map_get(&finding->consumers, v[i].generator, &v[i].task);
+	}
+	return (struct found){ v, n };
+}
+
+static bool can_be_held(const struct wait *wait)
+{
+	return wait->id && (wait->kind == WAIT_LOCK || wait->kind == WAIT_SEMAPHORE);
+}
+
+static const struct found *found_for(struct walk *w, struct finding_holders *finding, uint64_t obj)
+{
+	uint64_t at;
+	if (map_get(&finding->known, obj, &at))
+		return &finding->all[at - 1];
+	if (finding->n == finding->cap) {
+		size_t cap = finding->cap ? finding->cap * 2 : 16;
+		struct found *more = realloc(finding->all, cap * sizeof *more);
+		if (!more) {
+			w->nomem = true;
+			return NULL;
+		}
+		finding->all = more;
+		finding->cap = cap;
+	}
+	finding->all[finding->n] = holders_of(w, finding, obj);
+	if (!map_set(&finding->known, obj, ++finding->n))
+		w->nomem = true;
+	return &finding->all[finding->n - 1];
+}
+
 void walk_holders(struct walk *w)
 {
-	(void)w;
+	struct snapshot *s = w->s;
+	struct finding_holders finding = { 0 };
+	bool waited = false;
+	for (size_t i = 0; i < s->ntasks && !waited; i++)
+		waited = s->tasks[i].wait && can_be_held(s->tasks[i].wait);
+	for (size_t i = 0; waited && i < s->nloops; i++)
+		loops_generators(w, s->loops[i].id);
+	for (size_t i = 0; waited && i < s->ntasks && !walk_stop(w); i++) {
+		struct wait *wait = (struct wait *)(uintptr_t)s->tasks[i].wait;
+		const struct found *f = wait && can_be_held(wait) ? found_for(w, &finding, wait->id) : NULL;
+		if (f) {
+			wait->holders = f->v;
+			wait->nholders = f->n;
+		}
+	}
+	map_free(&finding.known);
+	map_free(&finding.consumers);
+	free(finding.all);
 }

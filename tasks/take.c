@@ -64,6 +64,7 @@ static void walk_free(struct walk *w)
 	map_free(&w->rules);
 	map_free(&w->keeps);
 	map_free(&w->holds.first);
+	map_free(&w->holds.generators);
 	free(w->holds.v);
 	free(w->contexts.v);
 	map_free(&w->job_index);

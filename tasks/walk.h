@@ -41,7 +41,9 @@ struct holds {
 	struct hold *v;
 	size_t n, cap;
 	struct map first;        /* object → index + 1 of its last in v */
+	struct map generators;   /* those whose blocks are in v already */
 	struct holder who;       /* whose stack is being read */
+	bool off;                /* stacks are read again: nothing is added */
 };
 struct contexts { struct context *v; size_t n, cap; };
 

@@ -5,7 +5,6 @@ import asyncio
 import contextlib
 import json
 import os
-import threading
 
 account = {}            # task name -> [[id, mode, sync, line] ...] over all its frames
 
@@ -163,7 +162,7 @@ async def main():
     for _ in range(50):
         await asyncio.sleep(0)
     assert not any(t.done() for t in tasks), [t for t in tasks if t.done()]
-    print("ready", os.getpid(), json.dumps(account), flush=True)
+    print(json.dumps({"pid": os.getpid(), "contexts": account}), flush=True)
     await never.wait()
 
 
