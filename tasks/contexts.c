@@ -16,23 +16,12 @@
 static bool hold_add(struct walk *w, uint64_t object, const struct frame *place, uint64_t generator)
 {
 	struct holds *h = &w->holds;
-	if (h->n == h->cap) {
-		size_t cap = h->cap ? h->cap * 2 : 64;
-		struct hold *v = realloc(h->v, cap * sizeof *v);
-		if (!v) {
-			w->nomem = true;
-			return false;
-		}
-		h->v = v;
-		h->cap = cap;
-	}
 	uint64_t first = 0;
 	map_get(&h->first, object, &first);
-	h->v[h->n++] = (struct hold){
-		.object = object, .next = (size_t)first,
-		.by = { h->who.task, h->who.thread, generator ? generator : h->who.generator, place },
-	};
-	if (!map_set(&h->first, object, h->n))
+	if (!vec_push(h, (struct hold){
+			.object = object, .next = (size_t)first,
+			.by = { h->who.task, h->who.thread, generator ? generator : h->who.generator, place } }) ||
+	    !map_set(&h->first, object, h->n))
 		w->nomem = true;
 	return !w->nomem;
 }
@@ -123,22 +112,12 @@ static void hold_manager(struct walk *w, uint64_t manager, const struct frame *p
 
 static bool context_add(struct walk *w, const struct frame_context *c, size_t index)
 {
-	struct contexts *all = &w->contexts;
-	if (all->n == all->cap) {
-		size_t cap = all->cap ? all->cap * 2 : 16;
-		struct context *v = realloc(all->v, cap * sizeof *v);
-		if (!v) {
-			w->nomem = true;
-			return false;
-		}
-		all->v = v;
-		all->cap = cap;
-	}
 	const struct type_info *t = object_type(&w->r, c->manager);
-	all->v[all->n++] = (struct context){ .frame = index, .id = c->manager,
-		.type = t ? type_full_name(&w->r, t) : NULL, .entering = c->entering, .sync = c->sync,
-		.line = c->line };
-	return true;
+	if (!vec_push(&w->contexts, (struct context){ .frame = index, .id = c->manager,
+			.type = t ? type_full_name(&w->r, t) : NULL, .entering = c->entering,
+			.sync = c->sync, .line = c->line }))
+		w->nomem = true;
+	return !w->nomem;
 }
 
 void walk_contexts(struct walk *w, const struct pyframe *f, bool suspended, size_t index, const struct frame *place)

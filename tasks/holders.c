@@ -51,10 +51,10 @@ static void find_consumers(struct walk *w, struct map *consumers)
 		if (t->state != TASK_WAITING && t->state != TASK_RUNNABLE)
 			continue;
 		walk_coroutine(w, t->coro_id, &end);
-		for (size_t k = 0; k < w->nchain; k++) {
-			size_t depth = frame_stack_depth(&w->r, &w->chain[k]);
+		for (size_t k = 0; k < w->chain.n; k++) {
+			size_t depth = frame_stack_depth(&w->r, &w->chain.v[k]);
 			for (size_t n = 0; n < depth && n < STACK_SCAN; n++) {
-				uint64_t v = frame_stack_slot(&w->r, &w->chain[k], n);
+				uint64_t v = frame_stack_slot(&w->r, &w->chain.v[k], n);
 				if (map_get(&w->holds.generators, v, NULL))
 					map_add(consumers, v, t->id);
 			}
@@ -86,8 +86,7 @@ struct found { const struct holder *v; size_t n; };
 
 struct finding_holders {
 	struct map known;        /* object → index + 1 in all */
-	struct found *all;
-	size_t n, cap;
+	struct VEC(struct found) all;
 	struct map consumers;    /* async generator → task that iterates it, once looked for */
 	bool looked;
 };
@@ -134,21 +133,12 @@ static const struct found *found_for(struct walk *w, struct finding_holders *fin
 {
 	uint64_t at;
 	if (map_get(&finding->known, obj, &at))
-		return &finding->all[at - 1];
-	if (finding->n == finding->cap) {
-		size_t cap = finding->cap ? finding->cap * 2 : 16;
-		struct found *more = realloc(finding->all, cap * sizeof *more);
-		if (!more) {
-			w->nomem = true;
-			return NULL;
-		}
-		finding->all = more;
-		finding->cap = cap;
-	}
-	finding->all[finding->n] = holders_of(w, finding, obj);
-	if (!map_set(&finding->known, obj, ++finding->n))
+		return &finding->all.v[at - 1];
+	if (!vec_push(&finding->all, holders_of(w, finding, obj)) || !map_set(&finding->known, obj, finding->all.n)) {
 		w->nomem = true;
-	return &finding->all[finding->n - 1];
+		return NULL;
+	}
+	return &finding->all.v[finding->all.n - 1];
 }
 
 void walk_holders(struct walk *w)
@@ -170,5 +160,5 @@ void walk_holders(struct walk *w)
 	}
 	map_free(&finding.known);
 	map_free(&finding.consumers);
-	free(finding.all);
+	vec_free(&finding.all);
 }

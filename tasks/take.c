@@ -65,8 +65,8 @@ static void walk_free(struct walk *w)
 	map_free(&w->keeps);
 	map_free(&w->holds.first);
 	map_free(&w->holds.generators);
-	free(w->holds.v);
-	free(w->contexts.v);
+	vec_free(&w->holds);
+	vec_free(&w->contexts);
 	map_free(&w->job_index);
 	vec_free(&w->jobs);
 	vec_free(&w->chain);

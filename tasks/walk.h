@@ -38,14 +38,14 @@ struct walk_limit { uint64_t bytes; size_t tasks; };
 /* Who is inside of which context managers, as the stacks met say. */
 struct hold { uint64_t object; struct holder by; size_t next; }; /* next: index + 1 of another of object's */
 struct holds {
-	struct hold *v;
+	struct hold *v;          /* grows as a VEC */
 	size_t n, cap;
 	struct map first;        /* object → index + 1 of its last in v */
 	struct map generators;   /* those whose blocks are in v already */
 	struct holder who;       /* whose stack is being read */
 	bool off;                /* stacks are read again: nothing is added */
 };
-struct contexts { struct context *v; size_t n, cap; };
+struct contexts VEC(struct context);
 
 struct walk {
 	struct reader r;
