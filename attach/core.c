@@ -11,9 +11,9 @@
 #include <unistd.h>
 
 #include "attach/openfile.h"
+#include "attach/opener.h"
 #include "attach/unpack.h"
 
-#define NOTES_SAID_MAX 100
 /* Segments that hold nothing and are larger than this have no place in the image:
  * reserved address space, shadow memory. */
 #define EMPTY_MAX (64ull << 30)
@@ -37,19 +37,10 @@ bool read_at(int fd, uint64_t offset, void *buf, size_t len)
 
 void core_note(struct core *c, const char *fmt, ...)
 {
-	char text[1024];
 	va_list ap;
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof text, fmt, ap);
+	target_note(&c->t, c->arena, fmt, ap);
 	va_end(ap);
-	for (size_t i = 0; i < c->t.nnotes; i++)
-		if (strcmp(c->t.notes[i], text) == 0)
-			return;
-	if (!c->t.notes)
-		c->t.notes = arena_array(c->arena, NOTES_SAID_MAX, sizeof *c->t.notes);
-	char *kept = arena_str(c->arena, text);
-	if (c->t.notes && kept && c->t.nnotes < NOTES_SAID_MAX)
-		c->t.notes[c->t.nnotes++] = kept;
 }
 
 static size_t fill_dumped(struct core *c, const struct core_segment *s, struct image_range *r,
@@ -255,6 +246,7 @@ static void core_close(struct target *t)
 	}
 	image_free(&c->img);
 	vec_free(&c->threads);
+	opener_free(c->opener);
 	arena_free(c->arena);
 	if (c->fd >= 0)
 		close(c->fd);
@@ -273,6 +265,9 @@ static err_t open_core_fd(struct core *c, const char *path)
 		close(fd);
 		return err_new(E_UNSUPPORTED, "%s is not a regular file", path);
 	}
+	c->owner = sb.st_uid;
+	c->group = sb.st_gid;
+	c->t.since = sb.st_mtim;
 	TRY(open_regular(fd, path, &c->fd));
 	TRY(unpack(&c->fd, path));
 	if (fstat(c->fd, &sb) < 0)

@@ -52,6 +52,9 @@ struct core {
 	const char *opt_exe, *opt_debug_dir;
 	int root_fd;              /* --sysroot, else "/" */
 	bool sysroot;
+	uid_t owner;              /* of the core file */
+	gid_t group;
+	struct opener *opener;    /* of files that the core names; NULL before the first */
 };
 
 static inline struct core *core_of(struct target *t) { return (struct core *)t; }
@@ -84,7 +87,7 @@ uint32_t core_file_access(struct core *c, struct core_file *f, uint64_t offset);
 bool core_file_constant(const struct core_file *f, uint64_t addr, uint64_t offset);
 
 err_t core_open_file(struct target *t, const struct mapping *m, int *fd);
-err_t core_open_path(struct target *t, const char *path, int *fd);
+err_t core_open_path(struct target *t, const char *path, uint64_t copy_up_to, int *fd, struct stat *st);
 /* A sentence for the user, once. */
 void core_note(struct core *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

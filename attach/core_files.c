@@ -1,6 +1,7 @@
 /* The files behind a core: found by name, believed by build-id. */
 #include "attach/core.h"
 #include "attach/openfile.h"
+#include "attach/opener.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -92,13 +93,37 @@ static bool matches(struct core *c, struct core_file *f, const struct expected *
 	return true;
 }
 
-/* Tries the file `path` below root_fd (or, when root_fd is -1, as it stands). */
-static bool try_file(struct core *c, struct core_file *f, const struct expected *want,
+/* Who left the core may have written into it what paths he likes: root opens them with the
+ * rights of the core's owner. Anybody else opens what he could look at anyway. */
+static struct opener *opener_for(struct core *c)
+{
+	struct rights r;
+	if (!c->opener) {
+		bool limited = geteuid() == 0 && c->owner != 0;
+		rights_of_user(c->owner, c->group, &r);
+		c->opener = opener_new(limited ? &r : NULL);
+	}
+	return c->opener;
+}
+
+static err_t open_named(struct core *c, int root_fd, const char *path, uint64_t copy_up_to, int *fd, struct stat *st)
+{
+	struct opener *o = opener_for(c);
+	struct opener_ask ask = { root_fd, path, copy_up_to };
+	err_t e = o ? opener_open(o, &ask, fd, st) : ERR_NOMEM;
+	if (err_code(e) == E_BUSY)
+		core_note(c, "%s, and was left out.", e->msg);
+	return e;
+}
+
+/* Tries the file `path` below root_fd (-1: as it stands); `ours`: the user's own choice. */
+static bool try_file(struct core *c, struct core_file *f, const struct expected *want, bool ours,
 		     int root_fd, const char *path)
 {
 	int fd;
-	err_t e = root_fd >= 0 ? open_below(root_fd, path, &fd)
-			       : open_regular(open(path, O_PATH | O_CLOEXEC), path, &fd);
+	struct stat st;
+	err_t e = ours ? open_regular(open(path, O_PATH | O_CLOEXEC), path, &fd)
+		       : open_named(c, root_fd, path, 0, &fd, &st);
 	if (e) {
 		err_free(e);
 		return false;
@@ -120,7 +145,7 @@ static bool try_debug_dir(struct core *c, struct core_file *f, const struct expe
 		return false;
 	build_id_text(&want->id, hex);
 	int n = snprintf(path, sizeof path, "%s/.build-id/%.2s/%s", dir, hex, hex + 2);
-	return n < (int)sizeof path && try_file(c, f, want, -1, path);
+	return n < (int)sizeof path && try_file(c, f, want, true, -1, path);
 }
 
 static void find_file(struct core *c, struct core_file *f)
@@ -128,13 +153,13 @@ static void find_file(struct core *c, struct core_file *f)
 	struct expected want;
 	f->state = FILE_MISSING;
 	expect(c, f, &want);
-	if (c->opt_exe && strcmp(f->path, c->t.exe) == 0 && try_file(c, f, &want, -1, c->opt_exe))
+	if (c->opt_exe && strcmp(f->path, c->t.exe) == 0 && try_file(c, f, &want, true, -1, c->opt_exe))
 		return;
-	if (f->path[0] == '/' && try_file(c, f, &want, c->root_fd, f->path))
+	if (f->path[0] == '/' && try_file(c, f, &want, false, c->root_fd, f->path))
 		return;
 	/* With a sysroot the machine's own files are tried as well, but only where a
 	 * build-id can tell. */
-	if (c->sysroot && want.id.n && f->path[0] == '/' && try_file(c, f, &want, -1, f->path))
+	if (c->sysroot && want.id.n && f->path[0] == '/' && try_file(c, f, &want, false, -1, f->path))
 		return;
 	if (c->opt_debug_dir && try_debug_dir(c, f, &want, c->opt_debug_dir))
 		return;
@@ -210,7 +235,7 @@ err_t core_open_file(struct target *t, const struct mapping *m, int *fd)
 	return *fd < 0 ? err_errno(E_IO, errno, m->path) : NULL;
 }
 
-err_t core_open_path(struct target *t, const char *path, int *fd)
+err_t core_open_path(struct target *t, const char *path, uint64_t copy_up_to, int *fd, struct stat *st)
 {
 	struct core *c = core_of(t);
 	size_t n = strlen(DEBUG_ROOT);
@@ -219,16 +244,16 @@ err_t core_open_path(struct target *t, const char *path, int *fd)
 	if (c->opt_debug_dir && strncmp(path, DEBUG_ROOT "/", n + 1) == 0) {
 		char there[4096];
 		if (snprintf(there, sizeof there, "%s%s", c->opt_debug_dir, path + n) < (int)sizeof there) {
-			err_t e = open_regular(open(there, O_PATH | O_CLOEXEC), there, fd);
+			err_t e = open_named(c, -1, there, copy_up_to, fd, st);
 			if (!e)
 				return NULL;
 			err_free(e);
 		}
 	}
-	err_t e = open_below(c->root_fd, path, fd);
+	err_t e = open_named(c, c->root_fd, path, copy_up_to, fd, st);
 	if (!e || !c->sysroot || strncmp(path, DEBUG_ROOT "/", n + 1) != 0)
 		return e;
 	/* Debug files go by build-id; the machine's own will do. */
 	err_free(e);
-	return open_regular(open(path, O_PATH | O_CLOEXEC), path, fd);
+	return open_named(c, -1, path, copy_up_to, fd, st);
 }

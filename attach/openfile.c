@@ -11,20 +11,23 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+int reopen(int path_fd)
+{
+	char self[32];
+	snprintf(self, sizeof self, "/proc/self/fd/%d", path_fd);
+	return open(self, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+}
+
 err_t open_regular(int path_fd, const char *name, int *fd)
 {
-	/* O_PATH opens nothing but the name: no FIFO waits, no device acts. Only what
-	 * has shown itself to be a regular file is opened in earnest. */
 	struct stat sb;
-	char self[32];
 	if (path_fd < 0)
 		return errno == ENOENT || errno == ENOTDIR ? ERR_NOTFOUND : err_errno(E_IO, errno, name);
 	if (fstat(path_fd, &sb) < 0 || !S_ISREG(sb.st_mode)) {
 		close(path_fd);
 		return err_new(E_IO, "%s: not a regular file", name);
 	}
-	snprintf(self, sizeof self, "/proc/self/fd/%d", path_fd);
-	*fd = open(self, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	*fd = reopen(path_fd);
 	int err = errno;
 	close(path_fd);
 	return *fd < 0 ? err_errno(E_IO, err, name) : NULL;
@@ -108,7 +111,7 @@ static int walk_below(int root_fd, const char *path)
 	return fd;
 }
 
-err_t open_below(int root_fd, const char *path, int *fd)
+int path_below(int root_fd, const char *path)
 {
 	struct open_how how = {
 		.flags = O_PATH | O_CLOEXEC,
@@ -117,5 +120,5 @@ err_t open_below(int root_fd, const char *path, int *fd)
 	int found = (int)syscall(SYS_openat2, root_fd, path, &how, sizeof how);
 	if (found < 0 && (errno == ENOSYS || errno == EPERM || errno == EAGAIN))
 		found = walk_below(root_fd, path);
-	return open_regular(found, path, fd);
+	return found;
 }

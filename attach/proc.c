@@ -58,8 +58,7 @@ bool proc_link(pid_t tid, const char *name, char *buf, size_t size)
 	return true;
 }
 
-/* The text after "KEY:" and its blanks, on a line of its own, or NULL. */
-static const char *field(const char *text, const char *key)
+const char *proc_field(const char *text, const char *key)
 {
 	size_t n = strlen(key);
 	for (const char *p = text; p; p = strchr(p, '\n')) {
@@ -72,19 +71,19 @@ static const char *field(const char *text, const char *key)
 
 static long field_long(const char *text, const char *key)
 {
-	const char *p = field(text, key);
+	const char *p = proc_field(text, key);
 	return p ? strtol(p, NULL, 10) : 0;
 }
 
 static uint64_t field_hex(const char *text, const char *key)
 {
-	const char *p = field(text, key);
+	const char *p = proc_field(text, key);
 	return p ? strtoull(p, NULL, 16) : 0;
 }
 
 static void field_ids(const char *text, const char *key, unsigned *ids)
 {
-	const char *p = field(text, key);
+	const char *p = proc_field(text, key);
 	for (int i = 0; i < 3 && p; i++) {
 		char *end;
 		ids[i] = (unsigned)strtoul(p, &end, 10);
@@ -95,7 +94,7 @@ static void field_ids(const char *text, const char *key, unsigned *ids)
 /* The kernel escapes newline and backslash in Name. */
 static void field_name(const char *text, char name[16])
 {
-	const char *p = field(text, "Name");
+	const char *p = proc_field(text, "Name");
 	size_t n = 0;
 	for (; p && *p && *p != '\n' && n < 15; p++) {
 		if (*p == '\\' && (p[1] == '\\' || p[1] == 'n'))
@@ -120,7 +119,7 @@ bool proc_status_read(pid_t tid, struct proc_status *out)
 	text[len] = '\0';
 	out->exists = true;
 	field_name(text, out->name);
-	const char *state = field(text, "State");
+	const char *state = proc_field(text, "State");
 	out->state = state ? *state : 0;
 	out->tgid = (pid_t)field_long(text, "Tgid");
 	out->tracer = (pid_t)field_long(text, "TracerPid");
@@ -131,11 +130,11 @@ bool proc_status_read(pid_t tid, struct proc_status *out)
 	out->seccomp = (int)field_long(text, "Seccomp");
 	/* "Kthread" since Linux 6.8; before it a process without a VmSize is either a
 	 * kernel thread or a zombie. */
-	const char *kthread = field(text, "Kthread");
+	const char *kthread = proc_field(text, "Kthread");
 	out->kthread = kthread ? *kthread == '1'
-			       : !field(text, "VmSize") && out->state != 'Z' && out->state != 'X';
+			       : !proc_field(text, "VmSize") && out->state != 'Z' && out->state != 'X';
 	/* NSpid lists the id in every namespace, the innermost last. */
-	const char *ns = field(text, "NSpid");
+	const char *ns = proc_field(text, "NSpid");
 	out->ns_tid = tid;
 	while (ns && *ns >= '0' && *ns <= '9') {
 		char *end;
@@ -162,6 +161,42 @@ uint64_t proc_stack_pointer(pid_t tid)
 	*pc = '\0';
 	char *sp = strrchr(text, ' ');
 	return sp ? strtoull(sp, NULL, 16) : 0;
+}
+
+/* What proc_since() reads of /proc/PID/stat (proc(5)). */
+struct origin {
+	pid_t parent;
+	unsigned long long start;          /* clock ticks since boot */
+	unsigned long long code, stack;    /* addresses that a fork keeps and an exec chooses */
+};
+
+static bool origin_read(pid_t pid, struct origin *o)
+{
+	char text[1024];
+	int fd = proc_open(pid, "stat");
+	ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+	if (fd >= 0)
+		close(fd);
+	text[len < 0 ? 0 : len] = '\0';
+	const char *p = strrchr(text, ')');
+	return p && sscanf(p, ") %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d "
+			   "%llu %*u %*d %*u %llu %*u %llu", &o->parent, &o->start, &o->code, &o->stack) == 4;
+}
+
+struct timespec proc_since(pid_t pid)
+{
+	struct origin o, up;
+	struct timespec boot, day;
+	const int64_t second = 1000000000;
+	if (!origin_read(pid, &o) || clock_gettime(CLOCK_BOOTTIME, &boot) || clock_gettime(CLOCK_REALTIME, &day))
+		return (struct timespec){ 0 };
+	for (int i = 0; i < 64 && o.stack > 1 && origin_read(o.parent, &up) && up.code == o.code &&
+	     up.stack == o.stack; i++)
+		o = up;
+	int64_t tick = second / sysconf(_SC_CLK_TCK);
+	int64_t ago = boot.tv_sec * second + boot.tv_nsec - (int64_t)o.start * tick;
+	int64_t at = day.tv_sec * second + day.tv_nsec - ago;
+	return (struct timespec){ at / second, at % second };
 }
 
 char proc_state(pid_t pid, pid_t tid)

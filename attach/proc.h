@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "attach/target.h"
 #include "base/arena.h"
@@ -29,12 +30,20 @@ struct proc_status {
 
 /* /proc/TID/status; out->exists is false when there is none. */
 bool proc_status_read(pid_t tid, struct proc_status *out);
+/* In the text of such a file, what is behind "KEY:" and its blanks on a line of its own;
+ * or NULL. */
+const char *proc_field(const char *text, const char *key);
 /* State letter of a thread of pid, 0 when it is gone. Cheaper than its status. */
 char proc_state(pid_t pid, pid_t tid);
 
 /* Where the stack of a thread ends that waits in the kernel, by /proc/TID/syscall; 0 when
  * it runs, or the kernel does not say. */
 uint64_t proc_stack_pointer(pid_t tid);
+
+/* By the clock of the day, when the program of the process began to run, a hundredth of a
+ * second early at most: its start, or that of the ancestor whose program it runs on after
+ * fork(). 0: unknown. */
+struct timespec proc_since(pid_t pid);
 
 /* The bytes of /proc/TID/NAME with a NUL after them, in a buffer that is kept from
  * call to call and grows. False with errno set. */

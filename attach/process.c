@@ -358,10 +358,12 @@ static void process_close(struct target *t)
 	tracer_end(p->tracer);
 	stop_free(&p->stop);
 	image_free(&p->img);
+	opener_free(p->opener);
 	arena_free(p->strings);
 	arena_free(p->maps_arena);
 	free(p->maps.s);
 	free(p->maps_next.s);
+	strbuf_free(&p->mounts);
 	free(p->root);
 	free(p->t.threads);
 	map_free(&p->wanted);
@@ -402,6 +404,7 @@ static err_t process_look(struct process *p)
 	if (!proc_status_read(pid, &st))
 		return refusal(pid, ESRCH);
 	p->t.ns_pid = st.ns_tid;
+	p->t.since = proc_since(pid);
 	p->mem_fd = open_proc(p->mem_tid, "mem", O_RDONLY);
 	if (p->mem_fd < 0)
 		return refusal(pid, errno);

@@ -9,6 +9,7 @@
 #include <signal.h>
 
 #include "attach/copy.h"
+#include "attach/opener.h"
 #include "attach/proc.h"
 #include "attach/stop.h"
 #include "attach/target.h"
@@ -18,9 +19,11 @@
 struct process {
 	struct target t;          /* first: a struct target * is a struct process * */
 	struct image img;
-	struct arena *strings;    /* exe */
+	struct arena *strings;    /* exe, notes */
+	struct opener *opener;    /* of files by the target's rights; NULL before the first */
 	struct arena *maps_arena; /* t.mappings and their paths */
 	struct strbuf maps, maps_next; /* text behind t.mappings; the one being read */
+	struct strbuf mounts;     /* mountinfo, read when it is first needed */
 	char *root;               /* the target's root as we see it, "/" mostly */
 	pid_t mem_tid;            /* a live thread: /proc and process_vm_readv go by it */
 	int task_dir, mem_fd, pagemap_fd, root_fd, pidfd;
@@ -81,6 +84,6 @@ err_t process_freeze(struct target *t, const struct freeze_opts *o, struct freez
 uint64_t process_whole_size(struct target *t);
 err_t process_thaw(struct target *t);
 err_t process_open_file(struct target *t, const struct mapping *m, int *fd);
-err_t process_open_path(struct target *t, const char *path, int *fd);
+err_t process_open_path(struct target *t, const char *path, uint64_t copy_up_to, int *fd, struct stat *st);
 
 #endif

@@ -1,7 +1,11 @@
 #include "attach/target.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+#define NOTES_MAX 100
 
 err_t target_open(const char *what, const struct target_opts *o, struct target **out)
 {
@@ -20,4 +24,18 @@ void target_close(struct target *t)
 {
 	if (t)
 		t->ops->close(t);
+}
+
+void target_note(struct target *t, struct arena *a, const char *fmt, va_list ap)
+{
+	char text[1024];
+	vsnprintf(text, sizeof text, fmt, ap);
+	for (size_t i = 0; i < t->nnotes; i++)
+		if (strcmp(t->notes[i], text) == 0)
+			return;
+	if (!t->notes)
+		t->notes = arena_array(a, NOTES_MAX, sizeof *t->notes);
+	char *kept = arena_str(a, text);
+	if (t->notes && kept && t->nnotes < NOTES_MAX)
+		t->notes[t->nnotes++] = kept;
 }

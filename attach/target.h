@@ -16,13 +16,17 @@
 #ifndef ASYNCMON_ATTACH_TARGET_H
 #define ASYNCMON_ATTACH_TARGET_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/user.h>
+#include <time.h>
 
 #include "attach/image.h"
+#include "base/arena.h"
 #include "base/err.h"
 
 enum target_kind { TARGET_PROCESS, TARGET_CORE };
@@ -82,6 +86,9 @@ struct target {
 	size_t nthreads;
 	struct image *image;
 	int signal;               /* cores: the signal that ended it, else 0 */
+	/* By the clock of the day: nothing that it runs was loaded before that. Cores, whose
+	 * start is not known: when the core was written. 0: unknown. */
+	struct timespec since;
 	pid_t current;            /* cores: the thread that met it (dumped first), else 0 */
 	const char **notes;       /* sentences on what could not be had; grows while reading */
 	size_t nnotes;
@@ -94,8 +101,11 @@ struct target_ops {
 	 * /proc/PID/map_files, /proc/PID/exe or /proc/PID/root; cores: --exe, --sysroot),
 	 * which the caller closes. E_NOTFOUND when there is no such file any more. */
 	err_t (*open_file)(struct target *t, const struct mapping *m, int *fd);
-	/* A file of that path in the target's root (source files). Regular files only. */
-	err_t (*open_path)(struct target *t, const char *path, int *fd);
+	/* A file of that path in the target's root (source files, debug files) if it is a
+	 * regular one that the target could open itself, and what fstat() says of it.
+	 * copy_up_to: not 0 where all its bytes are wanted, which are so many at most; then
+	 * *fd is a copy of them. E_BUSY: its file system does not answer. */
+	err_t (*open_path)(struct target *t, const char *path, uint64_t copy_up_to, int *fd, struct stat *st);
 	err_t (*freeze)(struct target *t, const struct freeze_opts *o, struct freeze_stats *st);
 	/* Back to looking at the running process; NULL for cores. */
 	err_t (*thaw)(struct target *t);
@@ -128,6 +138,8 @@ static inline err_t target_thaw(struct target *t)
 {
 	return t->ops->thaw ? t->ops->thaw(t) : NULL;
 }
+/* A sentence for the user, once; in the arena. For the targets' own files. */
+void target_note(struct target *t, struct arena *a, const char *fmt, va_list ap);
 /* The mapping that holds addr, or NULL. */
 const struct mapping *target_mapping(const struct target *t, uint64_t addr);
 

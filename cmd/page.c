@@ -8,6 +8,11 @@
 
 void page_free(struct page *p)
 {
+	for (size_t i = 0; i < p->source.nfiles; i++) {
+		strbuf_clear(&p->text);
+		if (source_said(&p->source, i, &p->text))
+			call_note(p->c, "%s", p->text.s ? p->text.s : "");
+	}
 	source_free(&p->source);
 	strbuf_free(&p->text);
 	strbuf_free(&p->line);

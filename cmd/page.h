@@ -12,6 +12,7 @@ struct page {
 	struct strbuf line;
 };
 
+/* Says which files' lines were left out and why, and frees. */
 void page_free(struct page *p);
 /* Puts p->text, escaped, in that colour (NULL: none), and clears it. */
 void page_put(struct page *p, const char *sgr);

@@ -1,5 +1,7 @@
 #include "cmd/source.h"
 
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -9,28 +11,36 @@
 #define LINE_MAX_SHOWN 400
 #define FILES_MAX 512
 
+/* Two clock ticks of the kernel: starts of processes and times of files are cut to them. */
+#define GRAIN_NS 20000000
+
+enum source_state {
+	SOURCE_NONE,         /* there is no such file, or none that the target could read */
+	SOURCE_READ,
+	SOURCE_CHANGED,      /* it is not the text that the target runs */
+	SOURCE_SILENT,       /* its file system does not answer */
+};
+
 struct source_file {
 	const char *path;    /* the snapshot's */
+	enum source_state state;
 	char *text;          /* NULL: cannot be read */
 	size_t size;
 	uint32_t *lines;     /* where each starts */
 	size_t nlines;
 };
 
-static char *read_all(int fd, size_t *size)
+static char *read_all(int fd, uint64_t size)
 {
-	struct stat st;
-	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_size <= 0 || st.st_size > FILE_MAX)
-		return NULL;
-	char *text = malloc((size_t)st.st_size);
-	size_t n = 0;
-	while (text && n < (size_t)st.st_size) {
-		ssize_t got = read(fd, text + n, (size_t)st.st_size - n);
-		if (got <= 0)
-			break;
+	char *text = malloc(size ? size : 1);
+	for (size_t n = 0; text && n < size;) {
+		ssize_t got = pread(fd, text + n, size - n, (off_t)n);
+		if (got <= 0) {
+			free(text);
+			return NULL;
+		}
 		n += (size_t)got;
 	}
-	*size = n;
 	return text;
 }
 
@@ -48,17 +58,80 @@ static void index_lines(struct source_file *f)
 			f->lines[f->nlines++] = (uint32_t)i + 1;
 }
 
-static void load(struct source *s, struct source_file *f)
+/* A copy of the file as it was in one moment, more or less: *st is from before it. */
+static err_t read_file(const struct target *t, const char *path, uint64_t most, char **text, size_t *size,
+		       struct stat *st)
 {
-	int fd = -1;
-	err_t e = s->target->ops->open_path ? s->target->ops->open_path(s->target, f->path, &fd) : ERR_NOTFOUND;
+	int fd;
+	struct stat copy;
+	*text = NULL;
+	if (!t->ops->open_path)
+		return ERR_NOTFOUND;
+	TRY(t->ops->open_path((struct target *)(uintptr_t)t, path, most, &fd, st));
+	if (fstat(fd, &copy) == 0 && (uint64_t)copy.st_size <= most) {
+		*size = (size_t)copy.st_size;
+		*text = read_all(fd, *size);
+	}
+	close(fd);
+	return *text ? NULL : ERR_NOMEM;
+}
+
+static bool is_later(const struct timespec *a, const struct timespec *b)
+{
+	int64_t by = (a->tv_sec - b->tv_sec) * 1000000000ll + a->tv_nsec - b->tv_nsec;
+	return by > GRAIN_NS;
+}
+
+/* "/srv/app.py" is compiled into "/srv/__pycache__/app.cpython-311.pyc"; that says of which
+ * text (PEP 552): a magic number, flags, and without flags the time and size of it. Where
+ * it was there when the target began and is of the text of today, that text is the one. */
+static bool compiled_before(const struct source *s, const char *path, const struct stat *now)
+{
+	const struct target *t = s->target;
+	char there[4096];
+	const char *slash = strrchr(path, '/');
+	struct stat st;
+	size_t size;
+	char *pyc;
+	uint32_t head[4];
+	unsigned minor;
+	if (!s->python || sscanf(s->python, "3.%u", &minor) != 1 || strlen(slash) < 5 || strcmp(path + strlen(path) - 3, ".py") != 0 ||
+	    snprintf(there, sizeof there, "%.*s__pycache__/%.*s.cpython-3%u.pyc", (int)(slash + 1 - path), path,
+		     (int)strlen(slash) - 4, slash + 1, minor) >= (int)sizeof there)
+		return false;
+	err_t e = read_file(t, there, FILE_MAX, &pyc, &size, &st);
 	err_free(e);
 	if (e)
-		return;
-	f->text = read_all(fd, &f->size);
-	close(fd);
+		return false;
+	bool same = size > sizeof head && !is_later(&st.st_ctim, &t->since);
+	if (same) {
+		memcpy(head, pyc, sizeof head);
+		same = head[1] == 0 && head[2] == (uint32_t)now->st_mtim.tv_sec && head[3] == (uint32_t)now->st_size;
+	}
+	free(pyc);
+	return same;
+}
+/* Was the file changed after the target may have read it? The time of its text can be set
+ * to any (rsync and tar do), that of its inode cannot, but says as much of a chmod. */
+static bool changed(const struct source *s, const char *path, const struct stat *st)
+{
+	const struct timespec *since = &s->target->since;
+	if (!since->tv_sec)
+		return false;
+	return is_later(&st->st_mtim, since) ||
+	       (is_later(&st->st_ctim, since) && !compiled_before(s, path, st));
+}
+
+static void load(struct source *s, struct source_file *f)
+{
+	struct stat st;
+	err_t e = read_file(s->target, f->path, FILE_MAX, &f->text, &f->size, &st);
+	f->state = !e ? SOURCE_READ : err_code(e) == E_BUSY ? SOURCE_SILENT : SOURCE_NONE;
+	err_free(e);
 	if (f->text)
 		index_lines(f);
+	if (f->text && changed(s, f->path, &st))
+		f->state = SOURCE_CHANGED;
 }
 
 static struct source_file *file_of(struct source *s, const char *path)
@@ -82,9 +155,14 @@ bool source_line(struct source *s, const char *path, int line, struct strbuf *b)
 	/* "<string>", "<frozen …>": no file has that name. */
 	if (!s->target || !path || *path != '/' || line < 1)
 		return false;
-	const struct source_file *f = file_of(s, path);
-	if (!f || !f->text || (size_t)line > f->nlines)
+	struct source_file *f = file_of(s, path);
+	if (!f || f->state != SOURCE_READ)
 		return false;
+	if ((size_t)line > f->nlines) {
+		/* Code that has more lines than the file is not that file's. */
+		f->state = SOURCE_CHANGED;
+		return false;
+	}
 	const char *p = f->text + f->lines[line - 1], *end = f->text + f->size;
 	while (p < end && (*p == ' ' || *p == '\t' || *p == '\f'))
 		p++;
@@ -97,6 +175,18 @@ bool source_line(struct source *s, const char *path, int line, struct strbuf *b)
 		return false;
 	strbuf_add(b, from, (size_t)(p - from));
 	return true;
+}
+
+bool source_said(const struct source *s, size_t i, struct strbuf *b)
+{
+	const struct source_file *f = &s->files[i];
+	if (f->state == SOURCE_SILENT)
+		strbuf_fmt(b, "%s is on a file system that does not answer; its lines are left out.", f->path);
+	else if (f->state == SOURCE_CHANGED && s->target->kind == TARGET_CORE)
+		strbuf_fmt(b, "%s was changed after the core was written; its lines are left out.", f->path);
+	else if (f->state == SOURCE_CHANGED)
+		strbuf_fmt(b, "%s was changed after the process started; its lines are left out.", f->path);
+	return f->state == SOURCE_SILENT || f->state == SOURCE_CHANGED;
 }
 
 void source_free(struct source *s)

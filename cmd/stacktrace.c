@@ -63,7 +63,7 @@ static void thread_text(struct page *p, const struct snapshot *s, const struct t
 
 static void answer(struct call *c, const struct snapshot *s)
 {
-	struct page p = { .c = c, .source.target = call_target(c) };
+	struct page p = { .c = c, .source = { .target = call_target(c), .python = s->python } };
 	call_answer(c, s);
 	if (c->as_json) {
 		json_key(&c->json, "threads");

@@ -184,7 +184,7 @@ static void answer_json(struct call *c, const struct list *l)
 
 static void answer_text(struct call *c, const struct list *l)
 {
-	struct page p = { .c = c, .source.target = call_target(c) };
+	struct page p = { .c = c, .source = { .target = call_target(c), .python = l->snap->python } };
 	for (size_t i = 0; i < l->n; i++) {
 		if (i)
 			strbuf_char(&c->out->b, '\n');

@@ -122,7 +122,7 @@ static void json_page(struct json *j, const struct ended *t)
 /* NULL ends v. */
 static void answer(struct call *c, const struct snapshot *s, const struct ended *const *v)
 {
-	struct page p = { .c = c, .source.target = call_target(c) };
+	struct page p = { .c = c, .source = { .target = call_target(c), .python = s->python } };
 	call_answer(c, s);
 	if (c->as_json) {
 		json_key(&c->json, "terminated");

@@ -10,8 +10,9 @@
 static struct elf *open_debug(struct target *t, const char *path)
 {
 	int fd;
+	struct stat st;
 	struct elf *e = NULL;
-	err_t err = t->ops->open_path(t, path, &fd);
+	err_t err = t->ops->open_path(t, path, 0, &fd, &st);
 	if (!err)
 		err = elf_open_file(fd, &e);
 	err_free(err);

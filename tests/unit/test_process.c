@@ -330,19 +330,21 @@ static void files_are_found_and_harmless(void **state)
 	assert_int_equal(ours.st_ino, theirs.st_ino);
 	snprintf(path, sizeof path, "%s/file", dir);
 	close(open(path, O_CREAT | O_WRONLY, 0600));
-	ok(t->ops->open_path(t, path, &fd));
+	ok(t->ops->open_path(t, path, 0, &fd, &theirs));
 	close(fd);
 	snprintf(link, sizeof link, "%s/link", dir);
 	assert_int_equal(symlink(path, link), 0);
-	ok(t->ops->open_path(t, link, &fd));
+	ok(t->ops->open_path(t, link, 0, &fd, &theirs));
 	close(fd);
 	unlink(path);
-	assert_int_equal(err_code(t->ops->open_path(t, link, &fd)), E_NOTFOUND);
-	assert_int_equal(err_code(t->ops->open_path(t, "relative", &fd)), E_NOTFOUND);
+	assert_int_equal(err_code(t->ops->open_path(t, link, 0, &fd, &theirs)), E_NOTFOUND);
+	assert_int_equal(err_code(t->ops->open_path(t, "relative", 0, &fd, &theirs)), E_NOTFOUND);
 	mkfifo(path, 0600);
-	is_error(t->ops->open_path(t, link, &fd), E_IO, "not a regular file");
-	is_error(t->ops->open_path(t, "/dev/null", &fd), E_IO, "not a regular file");
-	is_error(t->ops->open_path(t, "/proc/self", &fd), E_IO, "not a regular file");
+	is_error(t->ops->open_path(t, link, 0, &fd, &theirs), E_IO, "not a regular file");
+	is_error(t->ops->open_path(t, "/dev/null", 0, &fd, &theirs), E_IO, "not a regular file");
+	is_error(t->ops->open_path(t, "/proc/self", 0, &fd, &theirs), E_IO, "not a regular file");
+	/* Whose environment would that be? */
+	is_error(t->ops->open_path(t, "/proc/self/environ", 0, &fd, &theirs), E_IO, "not a regular file");
 	unlink(link);
 	unlink(path);
 	rmdir(dir);
