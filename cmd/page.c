@@ -129,7 +129,7 @@ static void contexts_of(struct page *p, const struct stack *st, size_t frame, si
 	for (; *next < st->ncontexts && st->contexts[*next].frame == frame; ++*next) {
 		const struct context *c = &st->contexts[*next];
 		const char *dot = c->type ? strrchr(c->type, '.') : NULL;
-		blanks(p, indent + 4);
+		size_t from = start_line(p, indent + 4);
 		strbuf_str(&p->text, c->entering ? "entering " : "inside ");
 		strbuf_str(&p->text, dot ? dot + 1 : c->type ? c->type : "an object");
 		page_put(p, "36");
@@ -138,7 +138,7 @@ static void contexts_of(struct page *p, const struct stack *st, size_t frame, si
 		if (c->line > 0)
 			strbuf_fmt(&p->text, " (line %d)", c->line);
 		page_put(p, NULL);
-		strbuf_char(&p->c->out->b, '\n');
+		page_end_line(p, from, indent + 8);
 	}
 }
 
