@@ -150,6 +150,7 @@ err_t target_stop(struct target *t)
 		return err_new(E_UNSUPPORTED, "a core dump cannot be acted on");
 	if (p->tracer)
 		return NULL;
+	guard_start();
 	TRY(process_hold(p, t->pause_ns, NULL, NULL));
 	tracer_alarm(p->tracer, p->deadline, held_too_long, &p->stop);
 	err_t e = find_thread(p);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "attach/process.h"
+#include "base/descriptors.h"
 #include "base/pages.h"
 
 #define HUGE (2u << 20)
@@ -159,7 +160,7 @@ void copy_hand(void *arg, size_t me)
 				got = IMAGE_PAGE;
 			} else if (got <= 0) {
 				int err = got < 0 ? errno : ESRCH;
-				run->e[me] = err == ESRCH
+				run->e[me] = errno_is_ours(err) ? err_ours(err, "reading the process") : err == ESRCH
 					? err_new(E_GONE, "the process ended while it was read")
 					: err_errno(E_PERM, err, "reading the process");
 				return;
@@ -333,7 +334,7 @@ static err_t scan_words(struct spans *s, int fd, uint64_t start, uint64_t end)
 		if (got == 0) /* nobody uses that address space any more */
 			return err_new(E_GONE, "the process has ended or became another program");
 		if (got < (ssize_t)sizeof *words)
-			return err_errno(E_PERM, errno, "pagemap");
+			return errno_is_ours(errno) ? err_ours(errno, "pagemap") : err_errno(E_PERM, errno, "pagemap");
 		size_t n = (size_t)got / sizeof *words;
 		for (size_t i = 0; i < n; i++, start += IMAGE_PAGE)
 			if (words[i] >> 62) /* bit 63: present, 62: swapped */

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "attach/guard.h"
 #include "base/clock.h"
 
 /* How far around a missed page the next attempt looks where nothing else is asked for:
@@ -379,6 +380,7 @@ err_t process_freeze(struct target *t, const struct freeze_opts *o, struct freez
 	struct process *p = process_of(t);
 	bool lost = false;
 	*st = (struct freeze_stats){ .paused_us = -1, .stop_us = -1 };
+	guard_start(); /* by a child of the one that opened it, again */
 	p->frozen = p->whole = false;
 	p->img.misses = 0;
 	map_free(&p->bad);

@@ -9,8 +9,8 @@
 #ifndef ASYNCMON_ATTACH_GUARD_H
 #define ASYNCMON_ATTACH_GUARD_H
 
-/* Before much memory is in use: starts that process, once. Where it cannot be had we do
- * without. */
+/* Starts that process, once for each process of ours; best before much memory is in use.
+ * Where it cannot be had we do without. */
 void guard_start(void);
 /* Around the time in which threads may be held. Both on the same thread. */
 void guard_hold(void);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "attach/hands.h"
+#include "base/descriptors.h"
 
 static int proc_open(pid_t tid, const char *name)
 {
@@ -113,7 +114,9 @@ bool proc_status_read(pid_t tid, struct proc_status *out)
 	if (fd < 0)
 		return false;
 	ssize_t len = read(fd, text, sizeof text - 1);
+	int err = len == 0 ? ESRCH : errno;
 	close(fd);
+	errno = err;
 	if (len <= 0)
 		return false;
 	text[len] = '\0';
@@ -205,11 +208,12 @@ char proc_state(pid_t pid, pid_t tid)
 	snprintf(path, sizeof path, "/proc/%d/task/%d/stat", (int)pid, (int)tid);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return 0;
+		return errno_is_ours(errno) ? '?' : 0;
 	ssize_t len = read(fd, text, sizeof text - 1);
+	int err = errno;
 	close(fd);
 	if (len <= 0)
-		return 0;
+		return len < 0 && errno_is_ours(err) ? '?' : 0;
 	text[len] = '\0';
 	/* The name between the parentheses may hold anything, ')' too. */
 	const char *p = strrchr(text, ')');
@@ -332,6 +336,8 @@ err_t proc_tids_read(pid_t pid, int task_dir, struct proc_tids *out)
 		long got = syscall(SYS_getdents64, task_dir, buf, sizeof buf);
 		if (got == 0)
 			break;
+		if (got < 0 && errno_is_ours(errno))
+			return err_ours(errno, "listing threads");
 		if (got < 0)
 			return err_new(E_GONE, "process %d has gone", (int)pid);
 		for (long at = 0; at < got;) {

@@ -13,6 +13,7 @@
 
 #include "attach/guard.h"
 #include "attach/refuse.h"
+#include "base/descriptors.h"
 #include "base/room.h"
 
 bool mapping_visible(const struct mapping *m)
@@ -94,7 +95,7 @@ err_t process_sync_maps(struct process *p, bool *changed)
 	if (changed)
 		*changed = false;
 	if (!proc_slurp(p->mem_tid, "maps", &p->maps_next))
-		return errno == ENOMEM ? ERR_NOMEM : refusal(p->t.pid, errno);
+		return refusal(p->t.pid, errno);
 	if (p->maps_next.len == 0)
 		return err_new(E_GONE, "process %d has ended", (int)p->t.pid);
 	if (p->maps_next.len == p->maps.len && p->maps.s &&
@@ -130,9 +131,12 @@ err_t process_sync_threads(struct process *p)
 	TRY(proc_tids_read(p->t.pid, p->task_dir, &tids));
 	struct thread *ts = calloc(tids.n, sizeof *ts);
 	size_t n = 0;
-	for (size_t i = 0; i < tids.n && ts; i++) {
+	err_t lack = NULL;
+	for (size_t i = 0; i < tids.n && ts && !lack; i++) {
 		struct proc_status st;
-		if (!proc_status_read(tids.v[i], &st) || st.tgid != p->t.pid ||
+		if (!proc_status_read(tids.v[i], &st) && errno_is_ours(errno))
+			lack = err_ours(errno, "listing threads");
+		if (!st.exists || st.tgid != p->t.pid ||
 		    st.state == 'Z' || st.state == 'X')
 			continue;
 		struct thread *th = &ts[n++];
@@ -144,8 +148,10 @@ err_t process_sync_threads(struct process *p)
 	vec_free(&tids);
 	if (!ts)
 		return ERR_NOMEM;
-	if (n == 0) {
+	if (lack || n == 0) {
 		free(ts);
+		if (lack)
+			return lack;
 		return err_new(E_GONE, "process %d has ended", (int)p->t.pid);
 	}
 	for (size_t i = 1; i < n; i++) {
@@ -402,14 +408,18 @@ static err_t process_look(struct process *p)
 		return refusal(pid, errno);
 	TRY(process_sync_threads(p));
 	if (!proc_status_read(pid, &st))
-		return refusal(pid, ESRCH);
+		return refusal(pid, errno_is_ours(errno) ? errno : ESRCH);
 	p->t.ns_pid = st.ns_tid;
 	p->t.since = proc_since(pid);
 	p->mem_fd = open_proc(p->mem_tid, "mem", O_RDONLY);
 	if (p->mem_fd < 0)
 		return refusal(pid, errno);
 	p->pagemap_fd = open_proc(p->mem_tid, "pagemap", O_RDONLY);
+	if (p->pagemap_fd < 0 && errno_is_ours(errno))
+		return refusal(pid, errno);
 	p->root_fd = open_proc(p->mem_tid, "root", O_PATH | O_DIRECTORY);
+	if (p->root_fd < 0 && errno_is_ours(errno))
+		return refusal(pid, errno);
 	if (!proc_link(p->mem_tid, "root", root, sizeof root))
 		strcpy(root, "/");
 	p->root = strdup(root);
@@ -451,6 +461,7 @@ err_t target_open_process(pid_t pid, const struct target_opts *o, struct target 
 	(void)o;
 	TRY(unfit(pid));
 	memory_yield();
+	descriptors_raise();
 	guard_start();
 	struct process *p = calloc(1, sizeof *p);
 	if (!p)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "attach/proc.h"
+#include "base/descriptors.h"
 
 #define CAP_SYS_PTRACE_BIT 19
 
@@ -38,7 +39,9 @@ err_t unfit(pid_t pid)
 	struct proc_status st;
 	if (access("/proc/self/status", R_OK) != 0)
 		return err_new(E_UNSUPPORTED, "/proc is not mounted here");
-	if (!proc_status_read(pid, &st))
+	if (!proc_status_read(pid, &st) && errno_is_ours(errno))
+		return err_ours(errno, "looking at a process");
+	if (!st.exists)
 		return err_new(E_NOPROC, "no process has the id %d", (int)pid);
 	if (st.tgid != pid)
 		return err_new(E_NOPROC, "%d is a thread of process %d; use that id",
@@ -140,6 +143,8 @@ static err_t by_yama(pid_t pid, int scope, bool able)
 err_t refusal(pid_t pid, int errnum)
 {
 	struct proc_status st, me;
+	if (errno_is_ours(errnum))
+		return err_ours(errnum, "looking at a process");
 	err_t e = unfit(pid);
 	if (e)
 		return e;

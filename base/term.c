@@ -1,5 +1,7 @@
 #include "base/term.h"
 
+#include "base/descriptors.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -91,8 +93,10 @@ int pager_start(const struct term *t, pid_t *pid)
 	if (!t->out || !*pager || !strcmp(pager, "cat") || pipe2(p, O_CLOEXEC))
 		return -1;
 	*pid = fork();
-	if (*pid == 0)
+	if (*pid == 0) {
+		descriptors_restore();
 		pager_exec(pager, p[0]);
+	}
 	close(p[0]);
 	if (*pid < 0) {
 		close(p[1]);

@@ -8,18 +8,21 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/descriptors.h"
+
 static bool add(struct pids *p, pid_t pid)
 {
 	return vec_push(p, pid);
 }
 
+/* 0: it has ended; -1: we could not look. */
 static pid_t parent_of(pid_t pid)
 {
 	char path[48], text[1024];
 	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
 	FILE *f = fopen(path, "re");
 	if (!f)
-		return 0;
+		return errno_is_ours(errno) ? -1 : 0;
 	size_t n = fread(text, 1, sizeof text - 1, f);
 	fclose(f);
 	text[n] = '\0';
@@ -37,13 +40,15 @@ static err_t all(struct pids *out)
 	bool fine = true;
 	if (!d)
 		return err_errno(E_IO, errno, "/proc");
-	while (fine && (e = readdir(d))) {
-		pid_t pid = (pid_t)atoi(e->d_name);
+	int lack = 0;
+	while (fine && !lack && (e = readdir(d))) {
+		pid_t pid = (pid_t)atoi(e->d_name), parent = pid > 0 ? parent_of(pid) : 0;
+		lack = parent < 0 ? errno : 0;
 		if (pid > 0)
-			fine = add(out, pid) && add(out, parent_of(pid));
+			fine = add(out, pid) && add(out, parent);
 	}
 	closedir(d);
-	return fine ? NULL : ERR_NOMEM;
+	return lack ? err_ours(lack, "looking for the processes of a tree") : fine ? NULL : ERR_NOMEM;
 }
 
 err_t pids_tree(const char *word, struct pids *out)

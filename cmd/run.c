@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/descriptors.h"
+
 /* Python's site imports sitecustomize from PYTHONPATH, whatever starts that Python and
  * however late; ours stands first there, and steps aside (agent/sitecustomize.py). */
 static err_t prepare(const char *dir, bool children)
@@ -82,6 +84,7 @@ static int run_run(struct call *c)
 			"the agent (inject can put it in later)\n", alone);
 	for (size_t i = 0; i < c->nwords; i++)
 		argv[i] = (char *)(uintptr_t)c->words[i];
+	descriptors_restore();
 	execvp(argv[0], argv);
 	/* As a shell and env(1) have it. */
 	int status = errno == ENOENT ? 127 : 126;

@@ -12,6 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/descriptors.h"
+
 static int fail(err_t e)
 {
 	struct strbuf b = { 0 };
@@ -41,6 +43,7 @@ static int wait_child(pid_t pid)
 static void shell(const char *command)
 {
 	signal(SIGPIPE, SIG_DFL);
+	descriptors_restore();
 	execl("/bin/sh", "sh", "-c", command, (char *)NULL);
 	_exit(127);
 }

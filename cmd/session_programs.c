@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/descriptors.h"
+
 #define PREFIX "asyncmon-"
 
 /* The next folder of PATH, or false. Empty ones mean the working folder, which is no
@@ -97,6 +99,7 @@ int program_exec(const struct held *h, const char *path, char **words)
 	/* A core has no PID to go by, but a name, which who opened the session set. */
 	if (t->kind == TARGET_PROCESS)
 		setenv("ASYNCMON_TARGET", target, 1);
+	descriptors_restore();
 	execv(path, words);
 	fprintf(stderr, "asyncmon: %s: %s\n", path, strerror(errno));
 	return STATUS_ATTACH;
