@@ -3,6 +3,7 @@
 
 PREFIX  ?= /usr/local
 DESTDIR ?=
+SHARE   := $(DESTDIR)$(PREFIX)/share
 CC      ?= cc
 B       ?= build
 
@@ -71,6 +72,22 @@ install: all
 		section="$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}"; \
 		install -d "$$section" && install -m 644 $$page "$$section"/ || exit 1; \
 	done
+	install -d "$(SHARE)/bash-completion/completions" "$(SHARE)/zsh/site-functions" "$(SHARE)/fish/vendor_completions.d"
+	install -m 644 completions/asyncmon.bash "$(SHARE)/bash-completion/completions/asyncmon"
+	install -m 644 completions/_asyncmon "$(SHARE)/zsh/site-functions/_asyncmon"
+	install -m 644 completions/asyncmon.fish "$(SHARE)/fish/vendor_completions.d/asyncmon.fish"
+
+# What install put there. Of a staging folder, no empty folders either; in a system they
+# may be somebody else's.
+.PHONY: uninstall
+uninstall:
+	rm -f "$(DESTDIR)$(PREFIX)/bin/asyncmon" \
+		"$(SHARE)/bash-completion/completions/asyncmon" \
+		"$(SHARE)/zsh/site-functions/_asyncmon" \
+		"$(SHARE)/fish/vendor_completions.d/asyncmon.fish"
+	for page in man/*.[0-9]; do rm -f "$(SHARE)/man/man$${page##*.}/$${page##*/}"; done
+	rm -rf "$(DESTDIR)$(PREFIX)/lib/asyncmon" "$(SHARE)/asyncmon"
+	$(if $(DESTDIR),find "$(DESTDIR)" -mindepth 1 -depth -type d -empty -delete)
 
 .PHONY: clean
 clean:

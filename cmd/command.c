@@ -48,7 +48,7 @@ static err_t unknown_command(const char *name, bool session)
 {
 	struct nearest near = { .word = name };
 	for (size_t i = 0; commands[i]; i++)
-		if (known(commands[i], session))
+		if (known(commands[i], session) && !(commands[i]->flags & CMD_HIDDEN))
 			nearest_try(&near, commands[i]->name);
 	if (near.best)
 		return err_new(E_USAGE, "there is no command %s; did you mean %s?", name, near.best);

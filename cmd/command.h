@@ -37,7 +37,8 @@ enum command_flags {
 	CMD_SESSION = 128,   /* known in the session only */
 	CMD_NO_SESSION = 256, /* not known in the session */
 	CMD_PAGER = 512,     /* its text goes to a pager on a terminal */
-	CMD_HERE = 1024      /* changes the session itself, so runs in its process */
+	CMD_HERE = 1024,     /* changes the session itself, so runs in its process */
+	CMD_HIDDEN = 4096    /* for programs: no help lists it */
 };
 
 struct call;

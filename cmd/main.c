@@ -37,6 +37,28 @@ static void version(struct strbuf *b)
 	strbuf_str(b, "asyncmon " ASYNCMON_VERSION "\n");
 }
 
+static bool is_pid(const char *word)
+{
+	return *word && !word[strspn(word, "0123456789")];
+}
+
+/* The words are the tail of argv, for parsing ends at the first. A PID where a command
+ * would stand is attached to. */
+static int run_words(const struct args *before, int argc, char **argv)
+{
+	static char attach[] = "attach";
+	int n = (int)before->nwords;
+	char **words = argv + argc - n;
+	if (!is_pid(words[0]))
+		return command_run(before, NULL, n, words);
+	if (n > 1 && command_find(words[1]))
+		return command_fail(err_new(E_USAGE, "the command comes first: asyncmon %s %s", words[1], words[0]),
+				    argc, argv);
+	/* There is room before them: the program's name, at least. */
+	words[-1] = attach;
+	return command_run(before, NULL, n + 1, words - 1);
+}
+
 int main(int argc, char **argv)
 {
 	struct args before = { .sets = { before_command, options_common } };
@@ -49,8 +71,7 @@ int main(int argc, char **argv)
 	else if (opt_given(&before, "version"))
 		status = print(version, STDOUT_FILENO, STATUS_FINE);
 	else if (before.nwords)
-		/* The words are the tail of argv, for parsing ends at the first. */
-		status = command_run(&before, NULL, (int)before.nwords, argv + argc - before.nwords);
+		status = run_words(&before, argc, argv);
 	else if (opt_given(&before, "help"))
 		status = print(usage, STDOUT_FILENO, STATUS_FINE);
 	else

@@ -75,3 +75,58 @@ err_t pids_tree(const char *word, struct pids *out)
 	free(pairs.v);
 	return e ? e : fine ? NULL : ERR_NOMEM;
 }
+
+/* The command line in at most n - 1 bytes. */
+static void command_line(pid_t pid, char *text, size_t n)
+{
+	char path[48];
+	snprintf(path, sizeof path, "/proc/%d/cmdline", (int)pid);
+	FILE *f = fopen(path, "re");
+	size_t len = f ? fread(text, 1, n - 1, f) : 0;
+	if (f)
+		fclose(f);
+	while (len && !text[len - 1])
+		len--;
+	text[len] = '\0';
+	for (size_t i = 0; i < len; i++)
+		if (!text[i])
+			text[i] = ' ';
+}
+
+static bool runs_python(pid_t pid, const char *command)
+{
+	char path[48], exe[4096];
+	snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
+	ssize_t n = readlink(path, exe, sizeof exe - 1);
+	exe[n > 0 ? n : 0] = '\0';
+	const char *slash = strrchr(exe, '/');
+	size_t first = strcspn(command, " ");
+	const char *in_first = strstr(command, "python");
+	return (slash && strstr(slash, "python")) || (in_first && in_first < command + first);
+}
+
+err_t processes_of_python(struct processes *out)
+{
+	char text[256];
+	struct pids pairs = { 0 };
+	err_t e = all(&pairs);
+	for (size_t i = 0; i < pairs.n && !e; i += 2) {
+		command_line(pairs.v[i], text, sizeof text);
+		if (pairs.v[i] == getpid() || !runs_python(pairs.v[i], text))
+			continue;
+		struct process p = { pairs.v[i], strdup(text) };
+		if (!p.command || !vec_push(out, p)) {
+			free(p.command);
+			e = ERR_NOMEM;
+		}
+	}
+	vec_free(&pairs);
+	return e;
+}
+
+void processes_free(struct processes *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		free(p->v[i].command);
+	vec_free(p);
+}

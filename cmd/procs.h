@@ -1,4 +1,4 @@
-/* Processes by descent. */
+/* Processes: by descent, and those that run Python. */
 #ifndef ASYNCMON_CMD_PROCS_H
 #define ASYNCMON_CMD_PROCS_H
 
@@ -14,5 +14,12 @@ struct pids VEC(pid_t);
  * children.
  * The caller frees out->v. E_USAGE, E_NOPROC. */
 err_t pids_tree(const char *word, struct pids *out);
+
+struct process { pid_t pid; char *command; /* its command line, blanks between words */ };
+struct processes VEC(struct process);
+
+/* Those whose executable or command is called python, this one's user's or not. */
+err_t processes_of_python(struct processes *out);
+void processes_free(struct processes *p);
 
 #endif

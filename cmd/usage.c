@@ -112,7 +112,7 @@ void usage_all(struct strbuf *b, bool session)
 			      "TARGET is a PID, or a file: an ELF core dump.\n\n");
 	strbuf_str(b, "Commands:\n");
 	for (size_t i = 0; commands[i]; i++)
-		if (!(commands[i]->flags & (session ? CMD_NO_SESSION : CMD_SESSION)))
+		if (!(commands[i]->flags & (CMD_HIDDEN | (session ? CMD_NO_SESSION : CMD_SESSION))))
 			names(b, commands[i]);
 	if (session)
 		strbuf_str(b, "\nThe first letters of a command do where they are no other's. An empty line\n"

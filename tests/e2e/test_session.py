@@ -107,6 +107,26 @@ def test_completion(open_terminal, t):
     s.leave()
 
 
+def test_completion_of_names_with_blanks(open_terminal, shared, python):
+    """TAB quotes them, with or without a quote that is open, and what it makes runs."""
+    s = open_terminal("attach", shared(python, "crowd.py", 40).pid)
+    for typed, name in (("nigh", "nightly report"), ('"nightly r', "nightly report"),
+                        ("nightly\\ r", "nightly report"), ("caf", "café"),
+                        ("résumé", "résumé prüfen")):
+        s.c.send("where %s\t" % typed)
+        s.c.send("\r")
+        s.see("Task %s  " % name)
+        s.see("> $")
+    s.leave()
+
+
+def test_a_pid_alone(asyncmon, t):
+    a = asyncmon(t.pid, "-e", "ps --raw --noheadings -o name")
+    assert a.rc == 0 and "willing" in a.out.split(), a.err
+    a = asyncmon(t.pid, "ps")
+    assert a.rc == 2 and "asyncmon ps %d" % t.pid in a.err
+
+
 def test_interrupt(open_terminal, t):
     """Ctrl-C ends the command; neither session nor target minds."""
     s = open_terminal("attach", t.pid)

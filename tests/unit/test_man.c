@@ -88,8 +88,11 @@ static void command_headings(void **state)
 	struct page page = page_read(), p = part(&page, ".Sh COMMANDS");
 	size_t n = 0;
 	(void)state;
-	for (; commands[n]; n++) {
-		const struct command *c = commands[n];
+	for (size_t i = 0; commands[i]; i++) {
+		const struct command *c = commands[i];
+		if (c->flags & CMD_HIDDEN)
+			continue;
+		n++;
 		struct strbuf b = { 0 };
 		strbuf_fmt(&b, ".Ss %s", c->name);
 		/* "?" alone would be punctuation to mdoc. */
