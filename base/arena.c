@@ -3,6 +3,7 @@
 #include "base/pages.h"
 #include "base/poison.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +29,7 @@ struct block {
 struct arena {
 	struct block *head;
 	size_t used, next_size;
+	bool failed;
 };
 
 struct arena *arena_new(void)
@@ -79,8 +81,10 @@ static struct block *block_add(struct arena *a, size_t want)
 
 void *arena_alloc(struct arena *a, size_t size)
 {
-	if (size > SIZE_MAX / 2)
+	if (size > SIZE_MAX / 2) {
+		a->failed = true;
 		return NULL;
+	}
 	size_t asked = size;
 	size = ((size + 15) & ~(size_t)15) + REDZONE;
 	if (size == 0)
@@ -88,8 +92,10 @@ void *arena_alloc(struct arena *a, size_t size)
 	struct block *b = a->head;
 	if (!b || b->size - b->used < size) {
 		b = block_add(a, size);
-		if (!b)
+		if (!b) {
+			a->failed = true;
 			return NULL;
+		}
 	}
 	void *p = b->bytes + b->used;
 	unpoison(p, asked);
@@ -101,9 +107,7 @@ void *arena_alloc(struct arena *a, size_t size)
 void *arena_array(struct arena *a, size_t n, size_t size)
 {
 	size_t total;
-	if (__builtin_mul_overflow(n, size, &total))
-		return NULL;
-	return arena_alloc(a, total);
+	return arena_alloc(a, __builtin_mul_overflow(n, size, &total) ? SIZE_MAX : total);
 }
 
 void *arena_dup(struct arena *a, const void *bytes, size_t size)
@@ -146,6 +150,11 @@ char *arena_fmt(struct arena *a, const char *fmt, ...)
 	char *p = arena_vfmt(a, fmt, ap);
 	va_end(ap);
 	return p;
+}
+
+bool arena_failed(const struct arena *a)
+{
+	return a->failed;
 }
 
 size_t arena_used(const struct arena *a)

@@ -10,10 +10,12 @@ void map_free(struct map *m)
 
 static bool resize(struct map *m, size_t mask)
 {
-	struct map bigger = { NULL, m->n, mask };
+	struct map bigger = { NULL, m->n, mask, m->failed };
 	bigger.slots = calloc(bigger.mask + 1, 2 * sizeof *bigger.slots);
-	if (!bigger.slots)
+	if (!bigger.slots) {
+		m->failed = true;
 		return false;
+	}
 	for (size_t i = 0; m->slots && i <= m->mask; i++) {
 		if (!m->slots[2 * i])
 			continue;

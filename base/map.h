@@ -10,6 +10,7 @@
 struct map {
 	uint64_t *slots; /* pairs: key, value */
 	size_t n, mask;  /* entries; places - 1, or 0 when nothing is allocated */
+	bool failed;     /* memory was out at some time: an entry may be missing */
 };
 
 void map_free(struct map *m);

@@ -92,8 +92,15 @@ static void head(struct snapshot *s, struct python *py)
 	s->taken_at = (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
-/* One walk into a fresh snapshot. NULL when memory is out. Loops count by
- * time.monotonic(); a core does not say what that was: clock is 0. */
+/* Also where NULL or a missing entry was taken for what is not known. */
+static bool out_of_memory(const struct walk *w)
+{
+	return w->nomem || arena_failed(w->arena) || w->task_index.failed || w->loop_index.failed ||
+	       w->current.failed || w->group_index.failed || w->deadlines.failed || w->job_index.failed;
+}
+
+/* One walk into a fresh snapshot, which must live until walk_free(). NULL when memory is
+ * out. Loops count by time.monotonic(); a core does not say what that was: clock is 0. */
 static struct snapshot *walk_once(struct python *py, struct walk *w, unsigned what,
 				  struct walk_limit limit, double clock)
 {
@@ -126,7 +133,8 @@ static struct snapshot *walk_once(struct python *py, struct walk *w, unsigned wh
 	}
 	if (what & (SNAPSHOT_THREADS | SNAPSHOT_NATIVE) && !walk_stop(w))
 		walk_threads(w);
-	if (w->nomem) {
+	if (out_of_memory(w)) {
+		walk_free(w);
 		snapshot_free(s);
 		return NULL;
 	}
