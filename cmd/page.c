@@ -162,6 +162,39 @@ void page_stack(struct page *p, const struct stack *st, unsigned indent, bool lo
 	}
 }
 
+static void related(struct page *p, const char *how, const struct exception *e, unsigned indent)
+{
+	if (!e)
+		return;
+	strbuf_fmt(&p->text, "%s ", how);
+	shape_exception(&p->text, e);
+	page_line(p, indent, NULL);
+	page_exception(p, e, indent + 2);
+}
+
+/* Bounded by how many exceptions the snapshot takes of one tree. */
+void page_exception(struct page *p, const struct exception *e, unsigned indent)
+{
+	if (e->stack.n || e->stack.broken) {
+		strbuf_str(&p->text, "raised (most recent call last):");
+		page_line(p, indent, NULL);
+		page_stack(p, &e->stack, indent + 2, false);
+	}
+	for (size_t i = 0; i < e->nnotes; i++) {
+		strbuf_fmt(&p->text, "note: %s", e->notes[i]);
+		page_line(p, indent, NULL);
+	}
+	for (size_t i = 0; i < e->nexceptions; i++)
+		related(p, "with", e->exceptions[i], indent);
+	related(p, "caused by", e->cause, indent);
+	if (!e->suppressed)
+		related(p, "while handling", e->context, indent);
+	if (e->more) {
+		strbuf_str(&p->text, "(and more, which are not shown)");
+		page_line(p, indent, "33");
+	}
+}
+
 void page_past_stack(struct page *p, const struct stack *st, unsigned indent)
 {
 	size_t folded = opt_given(&p->c->args, "verbose") ? 0 : fold_loop_frames(st);

@@ -34,6 +34,8 @@ void page_ref(struct page *p, const struct task_ref *r);
 /* A chain of who did that ("made") to whom, its first link first: "A made B at:", its
  * stack, and so on; what the last one did it to is "it". */
 void page_chain(struct page *p, const struct chain_link *links, size_t n, const char *did);
+/* Where an exception was raised, its notes, and the exceptions it came from or holds. */
+void page_exception(struct page *p, const struct exception *e, unsigned indent);
 void page_frame(struct page *p, const char *function, const char *file, int line, unsigned indent);
 /* The same for frames of a thread: C ones as "NAME at 0x… in MODULE". */
 void page_thread_frames(struct page *p, const struct thread_frame *frames, size_t n, unsigned indent);

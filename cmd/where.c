@@ -140,8 +140,7 @@ static void history(struct page *p, const struct snapshot *s, const struct task 
 		page_field(p, "ran");
 	}
 	if (t->exception) {
-		strbuf_fmt(&p->text, "%s: %s", t->exception->type ? t->exception->type : "?",
-			   t->exception->message ? t->exception->message : "");
+		shape_exception(&p->text, t->exception);
 		page_field(p, "exception");
 	}
 	cancels(p, t);
@@ -160,6 +159,8 @@ static void task_page(struct page *p, const struct snapshot *s, const struct tas
 		strbuf_str(&p->c->out->b, "  stack (most recent call last):\n");
 		page_stack(p, &t->stack, 4, locals);
 	}
+	if (t->exception)
+		page_exception(p, t->exception, 2);
 }
 
 static void answer_json(struct call *c, const struct list *l)

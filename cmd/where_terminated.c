@@ -46,9 +46,7 @@ static void fields(struct page *p, const struct snapshot *s, const struct ended 
 		strbuf_str(&p->text, " (it was made before the agent came)");
 	page_field(p, "ended");
 	if (t->exception) {
-		strbuf_str(&p->text, t->exception->type ? t->exception->type : "?");
-		if (t->exception->message && *t->exception->message)
-			strbuf_fmt(&p->text, ": %s", t->exception->message);
+		shape_exception(&p->text, t->exception);
 		page_field(p, "exception");
 	}
 	if (t->created && t->created->has_by) {

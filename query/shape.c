@@ -175,3 +175,14 @@ const char *shape_state_colour(enum task_state s)
 	};
 	return (unsigned)s < TASK_STATES ? colours[s] : NULL;
 }
+
+void shape_exception(struct strbuf *b, const struct exception *e)
+{
+	if (e->message && e->message == e->repr && *e->message) {
+		strbuf_str(b, e->repr);
+		return;
+	}
+	strbuf_str(b, e->type ? e->type : "?");
+	if (e->message && *e->message)
+		strbuf_fmt(b, ": %s", e->message);
+}

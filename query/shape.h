@@ -28,4 +28,7 @@ const char *shape_state_colour(enum task_state s);
 /* Code of asyncio itself, by the folder that its file lies in. */
 bool shape_of_asyncio(const char *file);
 
+/* "ValueError: too much"; how it was made where its text is not known: "Refused('db', 3)". */
+void shape_exception(struct strbuf *b, const struct exception *e);
+
 #endif

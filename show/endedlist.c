@@ -69,10 +69,9 @@ TEXT(persistent_text) { ENDED; return str(b, t->persistent ? "yes" : "no"); }
 TEXT(exception_text)
 {
 	ENDED;
-	if (!t->exception || !str(b, t->exception->type))
+	if (!t->exception || !t->exception->type)
 		return false;
-	if (t->exception->message && *t->exception->message)
-		strbuf_fmt(b, ": %s", t->exception->message);
+	shape_exception(b, t->exception);
 	return true;
 }
 

@@ -197,6 +197,7 @@ void json_cancels(struct json *j, const struct cancel *c, size_t n)
 	json_array_end(j);
 }
 
+/* How deep exceptions are nested: by the snapshot's own bound on one's tree. */
 void json_exception(struct json *j, const struct exception *e)
 {
 	if (!e) {
@@ -206,6 +207,25 @@ void json_exception(struct json *j, const struct exception *e)
 	json_object(j);
 	kstr(j, "type", e->type);
 	kstr(j, "message", e->message);
+	kstr(j, "repr", e->repr);
+	json_key(j, "notes");
+	json_array(j);
+	for (size_t i = 0; i < e->nnotes; i++)
+		json_str(j, e->notes[i]);
+	json_array_end(j);
+	json_key(j, "cause");
+	json_exception(j, e->cause);
+	json_key(j, "context");
+	json_exception(j, e->context);
+	kbool(j, "suppress_context", e->suppressed);
+	json_key(j, "exceptions");
+	json_array(j);
+	for (size_t i = 0; i < e->nexceptions; i++)
+		json_exception(j, e->exceptions[i]);
+	json_array_end(j);
+	json_key(j, "stack");
+	json_stack(j, &e->stack);
+	kbool(j, "cut", e->more);
 	json_object_end(j);
 }
 

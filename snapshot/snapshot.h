@@ -156,7 +156,19 @@ struct task_stats {
 	bool partial;            /* counted since the agent came only: each is at least so much */
 };
 
-struct exception { const char *type, *message; };
+struct exception {
+	const char *type;
+	const char *message;     /* str() of it; where code of the target would have to run, repr() */
+	const char *repr;        /* NULL: its class has a __repr__ of its own */
+	const char *const *notes;
+	size_t nnotes;
+	const struct exception *cause, *context; /* each is told once: where it is met first */
+	bool suppressed;         /* "raise … from": tracebacks leave the context out */
+	const struct exception *const *exceptions; /* of a group */
+	size_t nexceptions;
+	struct stack stack;      /* its traceback */
+	bool more;               /* what it comes from is more than is told */
+};
 
 struct task {
 	uint64_t id;

@@ -213,9 +213,11 @@ static const struct exception *exception(struct history *hi, const struct agent_
 	if (!e || (t->outcome != AGENT_DESTROYED && !t->exc_type))
 		return NULL;
 	if (t->outcome == AGENT_DESTROYED)
-		*e = (struct exception){ "GeneratorExit", "the task object went away while it was pending" };
+		*e = (struct exception){ .type = "GeneratorExit",
+					 .message = "the task object went away while it was pending" };
 	else
-		*e = (struct exception){ history_string(hi, t->exc_type), history_string(hi, t->exc_message) };
+		*e = (struct exception){ .type = history_string(hi, t->exc_type),
+					 .message = history_string(hi, t->exc_message) };
 	return e;
 }
 

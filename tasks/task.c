@@ -56,29 +56,6 @@ static void task_cancelling(struct walk *w, struct task *t, bool in_c)
 	t->must_cancel = int_at(&w->r, attr_get(&w->r, t->id, "_must_cancel"), &must) && must;
 }
 
-const struct exception *walk_exception(struct walk *w, uint64_t e)
-{
-	const struct type_info *t = e ? object_type(&w->r, e) : NULL;
-	if (!t)
-		return NULL;
-	struct exception *x = arena_alloc(w->arena, sizeof *x);
-	if (!x) {
-		w->nomem = true;
-		return NULL;
-	}
-	x->type = type_short_name(&w->r, t);
-	/* BaseException.args (Include/cpython/pyerrors.h): dict, args after the header. */
-	uint64_t args = field_at(&w->r, e, w->r.l->object_size + 8);
-	int64_t number;
-	uint64_t first = seq_len(&w->r, args) > 0 ? seq_item(&w->r, args, 0) : 0;
-	x->message = str_at(&w->r, first);
-	if (!x->message && int_at(&w->r, first, &number))
-		x->message = arena_fmt(w->arena, "%lld", (long long)number);
-	if (!x->message && seq_len(&w->r, args) == 0)
-		x->message = "";
-	return x;
-}
-
 /* The flag that makes a future complain when it is collected. */
 static bool unretrieved(struct walk *w, uint64_t task, bool in_c)
 {
@@ -96,9 +73,12 @@ static enum task_state done_state(struct walk *w, struct task *t, enum future_st
 {
 	if (fs == FUTURE_CANCELLED)
 		return TASK_CANCELLED;
-	t->exception = walk_exception(w, future_field(w, t->id, w->r.l->future_exception, "_exception"));
-	t->unretrieved = t->exception && unretrieved(w, t->id, object_kind(&w->r, t->id) == KIND_TASK);
-	return t->exception ? TASK_FAILED : TASK_FINISHED;
+	uint64_t exception = future_field(w, t->id, w->r.l->future_exception, "_exception");
+	if (!exception || !object_type(&w->r, exception))
+		return TASK_FINISHED;
+	t->exception = walk_exception(w, exception);
+	t->unretrieved = unretrieved(w, t->id, object_kind(&w->r, t->id) == KIND_TASK);
+	return TASK_FAILED;
 }
 
 /* Tasks are stored one after the other; room for `all` was made at the start. */

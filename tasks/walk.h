@@ -90,6 +90,7 @@ struct walk {
 	bool over_limit, nomem;
 	bool no_heap;            /* done tasks could not be looked for */
 	size_t cut_lists;        /* longer than what is read of them */
+	size_t nexceptions, exception_bytes; /* read so far */
 	bool cut_awaits;         /* who awaits whom was too much to follow */
 };
 
@@ -111,8 +112,10 @@ void walk_tables(struct walk *w, struct addrs *tasks);
 /* heap.c: every task object that the garbage collector tracks. */
 void walk_heap(struct walk *w, void (*found)(struct walk *, void *, uint64_t), void *arg);
 
-/* task.c */
+/* exceptions.c: one with all that it comes from; NULL if there is none, or too many were
+ * read already. */
 const struct exception *walk_exception(struct walk *w, uint64_t exception);
+/* task.c */
 bool walk_tasks_reserve(struct walk *w, size_t all);
 void walk_task(struct walk *w, uint64_t addr);
 /* loops.c */
