@@ -204,7 +204,7 @@ static void group_line(struct drawing *d, const struct group *x)
 static void task_line(struct drawing *d, const struct task *t, const struct forest_step *s)
 {
 	put_name(d, t);
-	strbuf_fmt(&d->text, "  %s  ", t->coro ? t->coro : "?");
+	strbuf_fmt(&d->text, "  %s  ", task_body(t) ? task_body(t) : "?");
 	put(d, NULL);
 	if (s->again) {
 		strbuf_str(&d->text, s->cycle ? "(a cycle: see above)" : "(see above)");

@@ -80,7 +80,10 @@ static void fields(struct page *p, const struct snapshot *s, const struct task *
 	if (t->persistent)
 		strbuf_str(&p->text, "  persistent");
 	page_field(p, "id");
-	strbuf_fmt(&p->text, "%s  (a %s)", t->coro ? t->coro : "?", t->type ? t->type : "task");
+	strbuf_str(&p->text, t->coro ? t->coro : "?");
+	if (t->body)
+		strbuf_fmt(&p->text, ", which runs %s", t->body);
+	strbuf_fmt(&p->text, "  (a %s)", t->type ? t->type : "task");
 	page_field(p, "coroutine");
 	if (t->loop) {
 		strbuf_hex(&p->text, t->loop);

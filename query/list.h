@@ -33,7 +33,7 @@ struct column {
 
 /* What filters look at. */
 struct subject {
-	const char *name, *coro;
+	const char *name, *coro, *body; /* body: NULL where the coroutine itself is it */
 	enum task_state state;
 	const struct created *created;
 	bool persistent;

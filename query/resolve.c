@@ -43,7 +43,7 @@ static void candidate(struct strbuf *b, const struct task *t, size_t nth)
 	}
 	strbuf_str(b, nth ? ", " : "");
 	strbuf_hex(b, t->id);
-	strbuf_fmt(b, " (%s, %s)", t->name ? t->name : "?", t->coro ? t->coro : "?");
+	strbuf_fmt(b, " (%s, %s)", t->name ? t->name : "?", task_body(t) ? task_body(t) : "?");
 }
 
 static err_t several(const struct snapshot *s, const char *word, size_t count)

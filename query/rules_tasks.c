@@ -104,10 +104,10 @@ static const char *origin_of(const struct snapshot *s, const struct task *t)
 	if (f) {
 		strbuf_str(&b, "made by ");
 		shape_frame(&b, f);
-	} else if (t->coro) {
+	} else if (task_body(t)) {
 		const char *file = t->stack.n ? t->stack.frames[0]->file : NULL;
 		const char *base = file ? strrchr(file, '/') : NULL;
-		strbuf_fmt(&b, "of %s()", t->coro);
+		strbuf_fmt(&b, "of %s()", task_body(t));
 		if (file)
 			strbuf_fmt(&b, " in %s", base ? base + 1 : file);
 	}
@@ -194,10 +194,10 @@ void origin_one(struct strbuf *b, const struct checking *k, const struct item *x
 	say_mostly(b, k, x);
 	strbuf_str(b, ". They are made faster than they end, or never end; ");
 	if (t->created)
-		strbuf_fmt(b, "\"ps --coro %s --group-by waiting\" shows where they are.", t->coro ? t->coro : "NAME");
+		strbuf_fmt(b, "\"ps --coro %s --group-by waiting\" shows where they are.", task_body(t) ? task_body(t) : "NAME");
 	else
 		strbuf_fmt(b, "\"ps --coro %s --group-by waiting\" shows where they are, and with the agent in "
-			      "(\"inject\") \"--group-by created\" which line makes them.", t->coro ? t->coro : "NAME");
+			      "(\"inject\") \"--group-by created\" which line makes them.", task_body(t) ? task_body(t) : "NAME");
 }
 
 void origin_summary(struct strbuf *b, const struct checking *k, const struct item *items, size_t n)
@@ -292,7 +292,7 @@ void exception_one(struct strbuf *b, const struct checking *k, const struct item
 	(void)k;
 	strbuf_str(b, "Task ");
 	shape_name(b, t->name, t->id);
-	strbuf_fmt(b, " (%s) failed", t->coro ? t->coro : "?");
+	strbuf_fmt(b, " (%s) failed", task_body(t) ? task_body(t) : "?");
 	if (t->exception && t->exception->type)
 		strbuf_fmt(b, " with %s", t->exception->type);
 	if (t->exception && t->exception->message && *t->exception->message)
@@ -324,7 +324,7 @@ void unreferenced_one(struct strbuf *b, const struct checking *k, const struct i
 	(void)k;
 	strbuf_str(b, "Nothing refers to ");
 	say_task(b, t);
-	strbuf_fmt(b, " (%s) but the loop's weak set, nor to the future it waits for", t->coro ? t->coro : "?");
+	strbuf_fmt(b, " (%s) but the loop's weak set, nor to the future it waits for", task_body(t) ? task_body(t) : "?");
 	say_where(b, t);
 	strbuf_str(b, ": nobody can complete it, and the garbage collector may take it at any time. "
 		      "Keep what create_task() gives.");

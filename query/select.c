@@ -106,11 +106,12 @@ static bool place_matches(const char *glob, const struct frame *f)
 
 bool selection_matches(const struct selection *sel, const struct subject *x)
 {
-	if (sel->text && !(x->name && strstr(x->name, sel->text)) && !(x->coro && strstr(x->coro, sel->text)))
+	if (sel->text && !(x->name && strstr(x->name, sel->text)) && !(x->coro && strstr(x->coro, sel->text)) &&
+	    !(x->body && strstr(x->body, sel->text)))
 		return false;
 	if (sel->states && !(sel->states & 1u << x->state))
 		return false;
-	if (sel->coro && !(x->coro && !fnmatch(sel->coro, x->coro, 0)))
+	if (sel->coro && !(x->coro && !fnmatch(sel->coro, x->coro, 0)) && !(x->body && !fnmatch(sel->coro, x->body, 0)))
 		return false;
 	if (sel->persistent && !x->persistent)
 		return false;

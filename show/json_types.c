@@ -313,6 +313,7 @@ void json_task(struct json *j, const struct task *t, bool open)
 	kstr(j, "name", t->name);
 	kstr(j, "state", task_state_name(t->state));
 	kstr(j, "coro", t->coro);
+	kstr(j, "body", task_body(t));
 	kstr(j, "type", t->type);
 	kid(j, "loop", t->loop);
 	ktid(j, "thread", t->thread);

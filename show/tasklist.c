@@ -60,7 +60,7 @@ NUMBER(serial_number) { TASK; return is(v, t->serial >= 0, (double)t->serial); }
 TEXT(state_text) { TASK; return str(b, task_state_name(t->state)); }
 NUMBER(state_number) { TASK; return is(v, true, t->state); }
 TEXT(name_text) { TASK; return str(b, t->name); }
-TEXT(coro_text) { TASK; return str(b, t->coro); }
+TEXT(coro_text) { TASK; return str(b, task_body(t)); }
 TEXT(type_text) { TASK; return str(b, t->type); }
 TEXT(loop_text) { TASK; return hex(b, t->loop); }
 NUMBER(loop_number) { TASK; return is(v, t->loop, (double)t->loop); }
@@ -256,7 +256,7 @@ static const struct column *const groups_by[] = {
 static void subject(const void *row, struct subject *x)
 {
 	const struct task *t = row;
-	*x = (struct subject){ t->name, t->coro, t->state, t->created, t->persistent };
+	*x = (struct subject){ t->name, t->coro, t->body, t->state, t->created, t->persistent };
 }
 
 static const char *colour(const void *row)

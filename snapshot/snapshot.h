@@ -174,6 +174,7 @@ struct task {
 	uint64_t id;
 	int64_t serial;          /* -1: no agent */
 	const char *name, *coro, *type;
+	const char *body;        /* what its coroutine runs, where that only wraps it; or NULL */
 	enum task_state state;
 	uint64_t loop;
 	pid_t thread;            /* native id in our namespace, 0 unknown */
@@ -203,6 +204,9 @@ struct task {
 	bool unretrieved;        /* failed, and nobody has asked for the exception */
 	bool unreferenced;       /* pending, and every reference to it is its own */
 };
+
+/* What tells it from others: what its coroutine runs, or that itself. */
+static inline const char *task_body(const struct task *t) { return t->body ? t->body : t->coro; }
 
 struct loop {
 	uint64_t id;

@@ -152,8 +152,10 @@ static void reach_callback(struct walk *w, struct climb *c, uint64_t cb)
 	const struct py_layout *l = w->r.l;
 	switch (object_kind(&w->r, cb)) {
 	case KIND_FUNCTION: {
-		if (!reports_to_cells(w, cb))
+		if (!reports_to_cells(w, cb)) {
+			reach(w, c, group_owner(w, group_of_callback(w, cb)));
 			return;
+		}
 		uint64_t closure = field_at(&w->r, cb, l->function_closure);
 		int64_t n = seq_len(&w->r, closure);
 		for (int64_t i = 0; i < n && i < CELLS_MAX; i++) {

@@ -1,25 +1,47 @@
 /* Task groups, by the callback that a group leaves on its children: a bound method
- * named _on_task_done whose self is the group. asyncio.TaskGroup and aiotools'
- * TaskContext, TaskScope, Supervisor and PersistentTaskGroup all do so. */
+ * named _on_task_done whose self is the group (asyncio.TaskGroup and aiotools'
+ * TaskContext, TaskScope, Supervisor and PersistentTaskGroup), or anyio's function
+ * task_done, made in TaskGroup._spawn(), with the group in its closure. */
 #include "tasks/walk.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static uint64_t group_of(struct walk *w, uint64_t task)
+uint64_t group_of_callback(struct walk *w, uint64_t cb)
 {
 	const struct py_layout *l = w->r.l;
-	struct callback_iter it;
-	uint64_t cb;
-	callbacks_begin(w, task, &it);
-	while (callbacks_next(w, &it, &cb)) {
-		if (object_kind(&w->r, cb) != KIND_METHOD)
-			continue;
+	enum type_kind kind = object_kind(&w->r, cb);
+	if (kind == KIND_METHOD) {
 		uint64_t fn = field_at(&w->r, cb, l->method_function);
-		if (str_is(&w->r, field_at(&w->r, fn, l->function_name), "_on_task_done"))
-			return field_at(&w->r, cb, l->method_self);
+		return str_is(&w->r, field_at(&w->r, fn, l->function_name), "_on_task_done")
+			? field_at(&w->r, cb, l->method_self) : 0;
 	}
-	return 0;
+	if (kind != KIND_FUNCTION || !str_is(&w->r, field_at(&w->r, cb, l->function_name), "task_done") ||
+	    !str_is(&w->r, field_at(&w->r, cb, l->function_module), "anyio._backends._asyncio"))
+		return 0;
+	uint64_t group = closure_get(w, cb, "self");
+	return attr_get(&w->r, group, "cancel_scope") ? group : 0;
+}
+
+/* aiotools' TaskScope calls it its host, anyio's groups leave it to their scope. */
+uint64_t group_owner(struct walk *w, uint64_t group)
+{
+	uint64_t owner = attr_get(&w->r, group, "_parent_task");
+	if (is_none(&w->r, owner))
+		owner = attr_get(&w->r, group, "_host_task");
+	if (is_none(&w->r, owner))
+		owner = attr_get(&w->r, attr_get(&w->r, group, "cancel_scope"), "_host_task");
+	return is_none(&w->r, owner) ? 0 : owner;
+}
+
+static uint64_t group_of(struct walk *w, uint64_t task)
+{
+	struct callback_iter it;
+	uint64_t cb, group = 0;
+	callbacks_begin(w, task, &it);
+	while (!group && callbacks_next(w, &it, &cb))
+		group = group_of_callback(w, cb);
+	return group;
 }
 
 static void group_add(struct walk *w, uint64_t id)
@@ -38,14 +60,14 @@ static void group_add(struct walk *w, uint64_t id)
 	const struct type_info *t = object_type(&w->r, id);
 	int64_t aborting = 0;
 	*g = (struct group){ .id = id, .kind = t ? type_short_name(&w->r, t) : "?" };
-	/* aiotools' TaskScope calls it its host. */
-	uint64_t owner = attr_get(&w->r, id, "_parent_task");
-	if (is_none(&w->r, owner))
-		owner = attr_get(&w->r, id, "_host_task");
-	g->owner = is_none(&w->r, owner) ? 0 : owner;
+	g->owner = group_owner(w, id);
 	g->name = str_at(&w->r, attr_get(&w->r, id, "_name"));
-	g->aborting = int_at(&w->r, attr_get(&w->r, id, "_aborting"), &aborting) && aborting;
-	uint64_t errors = attr_get(&w->r, id, "_errors");
+	uint64_t flag = attr_get(&w->r, id, "_aborting"), errors = attr_get(&w->r, id, "_errors");
+	if (!flag)
+		flag = attr_get(&w->r, attr_get(&w->r, id, "cancel_scope"), "_cancel_called");
+	if (!errors)
+		errors = attr_get(&w->r, id, "_exceptions");
+	g->aborting = int_at(&w->r, flag, &aborting) && aborting;
 	if (seq_len(&w->r, errors) > 0)
 		g->error = walk_exception(w, seq_item(&w->r, errors, 0));
 	map_set(&w->group_index, id, s->ngroups);

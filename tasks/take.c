@@ -67,6 +67,7 @@ static void walk_free(struct walk *w)
 	map_free(&w->holds.generators);
 	vec_free(&w->holds);
 	vec_free(&w->contexts);
+	map_free(&w->wrappers);
 	map_free(&w->job_index);
 	vec_free(&w->jobs);
 	vec_free(&w->chain);

@@ -144,6 +144,7 @@ void walk_task(struct walk *w, uint64_t addr)
 	if (!done && !t->stack.n) {
 		struct stack_end end;
 		t->stack = walk_coroutine(w, t->coro_id, &end);
+		t->body = walk_body(w);
 	}
 	if (!done)
 		walk_group(w, t);

@@ -8,6 +8,9 @@
 #include <string.h>
 
 #define TIMERS_MAX (1 << 22)
+/* Cancel scopes inside one with a deadline: so many at once, and all in all. */
+#define SCOPES_MAX 256
+#define SCOPES_SEEN 65536
 
 /* The handle class's slots, looked up once a class. */
 struct handle_slots { uint64_t type; int32_t when, cancelled, callback, args; };
@@ -55,6 +58,31 @@ static void tasks_of(struct walk *w, uint64_t container, double when)
 			earliest(w, key, when);
 }
 
+/* anyio's scopes (version 4): a deadline holds for the tasks of the scope and of those inside
+ * it that are not shielded; a task is listed in the innermost one. */
+static void scopes_timer(struct walk *w, uint64_t outermost, double when)
+{
+	uint64_t todo[SCOPES_MAX], scope;
+	size_t n = 0;
+	struct map seen = { 0 };
+	struct set_iter it;
+	int64_t shield;
+	todo[n++] = outermost;
+	while (n > 0) {
+		uint64_t at = todo[--n];
+		tasks_of(w, attr_get(&w->r, at, "_tasks"), when);
+		if (!set_begin(&w->r, attr_get(&w->r, at, "_child_scopes"), &it))
+			continue;
+		while (n < SCOPES_MAX && seen.n < SCOPES_SEEN && set_next(&w->r, &it, &scope)) {
+			if (!map_add(&seen, scope, 1))
+				continue;
+			if (!int_at(&w->r, attr_get(&w->r, scope, "_shield"), &shield) || !shield)
+				todo[n++] = scope;
+		}
+	}
+	map_free(&seen);
+}
+
 /* A timer that calls a method: of asyncio.Timeout, async_timeout.Timeout (the task they
  * would cancel), anyio's CancelScope (its host task and those started in it),
  * aiohttp's TimeoutHandle (the tasks of the contexts it calls), or of what a task
@@ -63,6 +91,11 @@ static void method_timer(struct walk *w, uint64_t self, double when)
 {
 	static const char *const owners[] = { "_task", "_host_task", "_parent_task" };
 	struct reader *r = &w->r;
+	if (attr_get(r, self, "_child_scopes")) {
+		scopes_timer(w, self, when);
+		earliest(w, self, when);
+		return;
+	}
 	for (size_t i = 0; i < sizeof owners / sizeof *owners; i++)
 		if (is_task(object_kind(r, attr_get(r, self, owners[i]))))
 			earliest(w, attr_get(r, self, owners[i]), when);

@@ -69,6 +69,7 @@ struct walk {
 	struct contexts contexts; /* of the stack that is being read */
 	struct holds holds;
 	struct map keeps;        /* type of a context manager → what it holds beside itself (contexts.c) */
+	struct map wrappers;     /* two functions → whether the one wraps the other (body.c) */
 	struct map rules;        /* code → index + 1 of the wait's rule, 0 none (waits.c) */
 	struct map job_index;    /* concurrent future → index + 1 in jobs */
 	struct VEC(struct job) jobs;
@@ -112,6 +113,9 @@ void walk_tables(struct walk *w, struct addrs *tasks);
 /* heap.c: every task object that the garbage collector tracks. */
 void walk_heap(struct walk *w, void (*found)(struct walk *, void *, uint64_t), void *arg);
 
+/* body.c: the function that tells the task of the last walk_coroutine() apart, where its
+ * outermost coroutine only runs what it was given; else NULL. */
+const char *walk_body(struct walk *w);
 /* exceptions.c: one with all that it comes from; NULL if there is none, or too many were
  * read already. */
 const struct exception *walk_exception(struct walk *w, uint64_t exception);
@@ -164,6 +168,9 @@ const char *cython_coroutine(struct walk *w, uint64_t obj, uint64_t *closure);
 /* peers.c: what the kernel says of the sockets waited for; live targets, not paused. */
 void peers_ask(struct snapshot *s);
 
+/* groups.c: the group that left that callback on its child, its owner; 0 none. */
+uint64_t group_of_callback(struct walk *w, uint64_t callback);
+uint64_t group_owner(struct walk *w, uint64_t group);
 /* stack.c: the await stack below a coroutine, or of the thread that runs it. */
 struct stack_end {
 	uint64_t awaited;        /* the object the innermost frame waits for, 0 none */

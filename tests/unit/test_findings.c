@@ -219,7 +219,7 @@ static void cancels(void **state)
 static void exceptions(void **state)
 {
 	(void)state;
-	static const struct exception e = { "KeyError", "missing" };
+	static const struct exception e = { .type = "KeyError", .message = "missing" };
 	for (int seen = 0; seen < 2; seen++) {
 		struct snapshot *s = snap_new(2);
 		s->tasks[1].state = TASK_FAILED;
@@ -267,7 +267,7 @@ static void locks(void **state)
 static void groups(void **state)
 {
 	(void)state;
-	static const struct exception e = { "ConnectionError", "gone" };
+	static const struct exception e = { .type = "ConnectionError", .message = "gone" };
 	static const uint64_t members[] = { ID(1), ID(2) };
 	for (int how = 0; how < 4; how++) {
 		struct snapshot *s = snap_new(3);
