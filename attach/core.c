@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "attach/openfile.h"
@@ -255,6 +256,26 @@ static void core_close(struct target *t)
 	free(c);
 }
 
+static bool number_of(int fd, const char *name, unsigned *v)
+{
+	char link[32], text[16] = "";
+	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	return getxattr(link, name, text, sizeof text - 1) > 0 && sscanf(text, "%u", v) == 1;
+}
+
+/* Whose process it was: systemd-coredump keeps the file as root's and notes that. */
+static void find_owner(struct core *c, int fd, const struct stat *sb)
+{
+	unsigned uid, gid;
+	c->owner = sb->st_uid;
+	c->group = sb->st_gid;
+	if (sb->st_uid == 0 && number_of(fd, "user.coredump.uid", &uid) &&
+	    number_of(fd, "user.coredump.gid", &gid)) {
+		c->owner = uid;
+		c->group = gid;
+	}
+}
+
 static err_t open_core_fd(struct core *c, const char *path)
 {
 	struct stat sb;
@@ -265,8 +286,7 @@ static err_t open_core_fd(struct core *c, const char *path)
 		close(fd);
 		return err_new(E_UNSUPPORTED, "%s is not a regular file", path);
 	}
-	c->owner = sb.st_uid;
-	c->group = sb.st_gid;
+	find_owner(c, fd, &sb);
 	c->t.since = sb.st_mtim;
 	TRY(open_regular(fd, path, &c->fd));
 	TRY(unpack(&c->fd, path));

@@ -52,7 +52,7 @@ struct core {
 	const char *opt_exe, *opt_debug_dir;
 	int root_fd;              /* --sysroot, else "/" */
 	bool sysroot;
-	uid_t owner;              /* of the core file */
+	uid_t owner;              /* of the core file, or of the process where that is noted */
 	gid_t group;
 	struct opener *opener;    /* of files that the core names; NULL before the first */
 };

@@ -17,6 +17,8 @@
 
 #define PATIENCE_NS 1000000000ll
 #define PATIENCE_MIN_NS 20000000ll
+/* So long a killed process may take to end. */
+#define REAP_NS 500000000ll
 /* What did not answer is asked again after so long. */
 #define DEAD_NS 30000000000ll
 #define DEADS_MAX 32
@@ -93,9 +95,9 @@ struct opener *opener_new(const struct rights *r)
 	return o;
 }
 
-/* One that waits in the kernel for a dead server ends when that lets it; nobody waits for
- * it here. When we end it is init's. */
-static void end_process(struct opener *o, bool lost)
+/* One that waits in the kernel for a dead server ends when that lets it, and is not waited
+ * for until then. When we end it is init's. */
+static void end_process(struct opener *o)
 {
 	if (o->sock < 0)
 		return;
@@ -104,15 +106,15 @@ static void end_process(struct opener *o, bool lost)
 	if (o->owner != getpid())
 		return;
 	kill(o->pid, SIGKILL);
-	while (waitpid(o->pid, NULL, lost ? WNOHANG : 0) < 0 && errno == EINTR)
-		;
+	for (int64_t late = now_ns() + REAP_NS; waitpid(o->pid, NULL, WNOHANG) == 0 && now_ns() < late;)
+		nanosleep(&(struct timespec){ .tv_nsec = 200000 }, NULL);
 }
 
 void opener_free(struct opener *o)
 {
 	if (!o)
 		return;
-	end_process(o, false);
+	end_process(o);
 	rights_free(&o->rights);
 	free(o);
 }
@@ -127,7 +129,7 @@ static err_t start(struct opener *o)
 	int pair[2];
 	pid_t parent = getpid();
 	if (o->sock >= 0 && o->owner != parent)
-		end_process(o, false);
+		end_process(o);
 	if (o->sock >= 0)
 		return NULL;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
@@ -219,7 +221,7 @@ err_t opener_open(struct opener *o, const struct opener_ask *ask, int *fd, struc
 		TRY(start(o));
 		if (send_ask(o, ask) && take_answer(o, now_ns() + patience(), &a, fd, &gone))
 			return answer_of(&a, ask->path, fd, st);
-		end_process(o, true);
+		end_process(o);
 		if (!gone) {
 			remember_dead(ask->path);
 			return no_answer(ask->path);

@@ -17,7 +17,8 @@
 enum source_state {
 	SOURCE_NONE,         /* there is no such file, or none that the target could read */
 	SOURCE_READ,
-	SOURCE_CHANGED,      /* it is not the text that the target runs */
+	SOURCE_DOUBTFUL,     /* it may be another text than what ran */
+	SOURCE_CHANGED,      /* it is, or nobody can tell: its lines are not shown */
 	SOURCE_SILENT,       /* its file system does not answer */
 };
 
@@ -112,26 +113,30 @@ static bool compiled_before(const struct source *s, const char *path, const stru
 	return same;
 }
 /* Was the file changed after the target may have read it? The time of its text can be set
- * to any (rsync and tar do), that of its inode cannot, but says as much of a chmod. */
-static bool changed(const struct source *s, const char *path, const struct stat *st)
+ * to any (rsync and tar do), that of its inode cannot, but says as much of a chmod.
+ *
+ * Of a core only the end is known, and the sources beside it may have been unpacked or
+ * checked out for it later: newer ones are in doubt, no more. */
+static enum source_state judge(const struct source *s, const char *path, const struct stat *st)
 {
 	const struct timespec *since = &s->target->since;
 	if (!since->tv_sec)
-		return false;
-	return is_later(&st->st_mtim, since) ||
-	       (is_later(&st->st_ctim, since) && !compiled_before(s, path, st));
+		return SOURCE_READ;
+	if (s->target->kind == TARGET_CORE)
+		return is_later(&st->st_mtim, since) ? SOURCE_DOUBTFUL : SOURCE_READ;
+	if (is_later(&st->st_mtim, since) || (is_later(&st->st_ctim, since) && !compiled_before(s, path, st)))
+		return SOURCE_CHANGED;
+	return SOURCE_READ;
 }
 
 static void load(struct source *s, struct source_file *f)
 {
 	struct stat st;
 	err_t e = read_file(s->target, f->path, FILE_MAX, &f->text, &f->size, &st);
-	f->state = !e ? SOURCE_READ : err_code(e) == E_BUSY ? SOURCE_SILENT : SOURCE_NONE;
+	f->state = !e ? judge(s, f->path, &st) : err_code(e) == E_BUSY ? SOURCE_SILENT : SOURCE_NONE;
 	err_free(e);
 	if (f->text)
 		index_lines(f);
-	if (f->text && changed(s, f->path, &st))
-		f->state = SOURCE_CHANGED;
 }
 
 static struct source_file *file_of(struct source *s, const char *path)
@@ -156,7 +161,7 @@ bool source_line(struct source *s, const char *path, int line, struct strbuf *b)
 	if (!s->target || !path || *path != '/' || line < 1)
 		return false;
 	struct source_file *f = file_of(s, path);
-	if (!f || f->state != SOURCE_READ)
+	if (!f || (f->state != SOURCE_READ && f->state != SOURCE_DOUBTFUL))
 		return false;
 	if ((size_t)line > f->nlines) {
 		/* Code that has more lines than the file is not that file's. */
@@ -179,14 +184,17 @@ bool source_line(struct source *s, const char *path, int line, struct strbuf *b)
 
 bool source_said(const struct source *s, size_t i, struct strbuf *b)
 {
+	static const char *const said[] = {
+		[SOURCE_SILENT] = "%s is on a file system that does not answer; its lines are left out.",
+		[SOURCE_CHANGED] = "%s was changed after the process started; its lines are left out.",
+		[SOURCE_DOUBTFUL] = "%s is newer than the core file: its lines may not be those that ran.",
+	};
 	const struct source_file *f = &s->files[i];
-	if (f->state == SOURCE_SILENT)
-		strbuf_fmt(b, "%s is on a file system that does not answer; its lines are left out.", f->path);
-	else if (f->state == SOURCE_CHANGED && s->target->kind == TARGET_CORE)
-		strbuf_fmt(b, "%s was changed after the core was written; its lines are left out.", f->path);
-	else if (f->state == SOURCE_CHANGED)
-		strbuf_fmt(b, "%s was changed after the process started; its lines are left out.", f->path);
-	return f->state == SOURCE_SILENT || f->state == SOURCE_CHANGED;
+	bool core = s->target->kind == TARGET_CORE && f->state == SOURCE_CHANGED;
+	if (f->state == SOURCE_NONE || f->state == SOURCE_READ)
+		return false;
+	strbuf_fmt(b, core ? "%s has fewer lines than what ran; they are left out." : said[f->state], f->path);
+	return true;
 }
 
 void source_free(struct source *s)

@@ -14,11 +14,11 @@ struct source {
 };
 
 /* Appends the line without its indentation and end; false where it cannot be had, and where
- * the file was changed since the target may have loaded it: another text is not what runs.
+ * the file was changed since the process may have loaded it: another text is not what runs.
  * Bounded: files of 8 MiB, lines of 400 bytes, 512 files. */
 bool source_line(struct source *s, const char *path, int line, struct strbuf *b);
-/* Why lines of the i-th file were left out, appended as a sentence; false where that needs
- * no saying (there is no such file, or not any more). */
+/* Why lines of the i-th file were left out or are in doubt, appended as a sentence; false
+ * where there is nothing to say (it is right, or there is no such file). */
 bool source_said(const struct source *s, size_t i, struct strbuf *b);
 void source_free(struct source *s);
 

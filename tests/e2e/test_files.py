@@ -319,3 +319,45 @@ def test_only_its_mode_was_changed(interp, asyncmon, started):
         assert line == "" and "was changed" in said
     finally:
         shutil.rmtree(at)
+
+
+def core_of(pid, folder):
+    if not shutil.which("gcore"):
+        pytest.skip("gcore is not installed")
+    subprocess.run(["gcore", "-o", os.path.join(folder, "core"), str(pid)], check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=120)
+    return os.path.join(folder, "core.%d" % pid)
+
+
+def test_changed_after_the_core(python, asyncmon, started, tmp_path):
+    path = str(tmp_path / "app.py")
+    write(path, SOURCE % "" + RUN)
+    core = core_of(started(python.argv + ["-u", path]), str(tmp_path))
+    line, said = line_of_nap(asyncmon, core)
+    assert line.endswith("# as it was") and "app.py" not in said
+    time.sleep(0.05)
+    edit_in_place(path)
+    said = line_of_nap(asyncmon, core)[1]
+    assert "app.py is newer than the core file" in said
+    shorten(path)
+    line, said = line_of_nap(asyncmon, core)
+    assert line == "" and "app.py has fewer lines than what ran" in said
+
+
+@pytest.mark.parametrize("noted", [False, True])
+def test_rights_of_a_cores_owner(asyncmon, folder, started, noted):
+    """He wrote it, so what it names is opened with his rights; systemd keeps it as root's,
+    and notes whose it was."""
+    needs_users()
+    files = [make(folder, "all", 0o644), make(folder, "root", 0o600), make(folder, "own", 0o400, 12345)]
+    core = core_of(started([PYTHON, "-c", NAMED] + files), folder)
+    assert shown(asyncmon, core, "all", "root", "own") == {"all", "root", "own"}
+    if noted:
+        try:
+            os.setxattr(core, "user.coredump.uid", b"12345")
+            os.setxattr(core, "user.coredump.gid", b"12345")
+        except OSError as e:
+            pytest.skip("no attributes of files here: %s" % e)
+    else:
+        os.chown(core, 12345, 12345)
+    assert shown(asyncmon, core, "all", "root", "own") == {"all", "own"}
