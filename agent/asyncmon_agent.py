@@ -84,6 +84,7 @@ def _probe(native, _asyncio):
     swap = _asyncio._swap_current_task if sys.version_info >= (3, 14) else None
     future = _asyncio.Future(loop=loop)
     exc = _Probed()
+    task = None
 
     async def body():
         await future
@@ -125,11 +126,22 @@ def _probe(native, _asyncio):
         _probe_cancelled(native, _asyncio, loop)
     finally:
         native.mute(False)
+        if task is not None and task.done():
+            _forget(task)
         exc.__traceback__ = None
         _asyncio._set_running_loop(running)
         if current is not None:
             swap(running, current)
     return step, wakeup
+
+
+def _forget(task):
+    """From 3.12 on a failed task keeps its traceback until its result is asked for; in that
+    are the frames that hold the task, which would then live until a collection."""
+    try:
+        task.result()
+    except BaseException:
+        pass
 
 
 def _probe_cancelled(native, _asyncio, loop):

@@ -62,6 +62,15 @@ def test_again_and_again(interp, target, asyncmon, what):
     t.unharmed()
 
 
+def test_leaves_no_task(interp, target, asyncmon):
+    """The agent tries itself on tasks of its own, which are none of the program's."""
+    t = target(interp, "actors.py")
+    before = {x["name"] for x in asyncmon.json("ps", t.pid, "--all")["tasks"]}
+    inject(asyncmon, t.pid)
+    after = {x["name"] for x in asyncmon.json("ps", t.pid, "--all")["tasks"]}
+    assert before and after == before
+
+
 def test_texts_of_the_killed(interp, target, asyncmon):
     """Those who were killed left texts that nothing woke the loop for: they are no hindrance,
     and what they make when they run is closed."""
