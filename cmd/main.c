@@ -1,4 +1,5 @@
 /* asyncmon COMMAND [OPTIONS] TARGET [ARGUMENTS] */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -59,10 +60,29 @@ static int run_words(const struct args *before, int argc, char **argv)
 	return command_run(before, NULL, n + 1, words - 1);
 }
 
+/* A file that is opened while 0, 1 or 2 is closed would take its number, and be read and
+ * written as ours: a target's memory, say. Standard output is opened for reading only, so
+ * that an answer which goes nowhere is an error. */
+static void fill_standard(void)
+{
+	for (int fd = 0; fd <= STDERR_FILENO;) {
+		if (fcntl(fd, F_GETFD) >= 0) {
+			fd++;
+			continue;
+		}
+		int got = open("/dev/null", fd == STDOUT_FILENO ? O_RDONLY : O_RDWR);
+		if (got < 0)
+			got = open("/", O_RDONLY | O_DIRECTORY);
+		if (got < 0)
+			break;
+	}
+}
+
 int main(int argc, char **argv)
 {
 	struct args before = { .sets = { before_command, options_common } };
 	int status;
+	fill_standard();
 	utf8_start();
 	signal(SIGPIPE, SIG_IGN);
 	err_t e = args_parse(&before, argc - 1, argv + 1, UNTIL_WORD);
