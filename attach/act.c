@@ -5,6 +5,7 @@
 #include "base/clock.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <time.h>
 
@@ -195,4 +196,12 @@ bool target_peek(struct target *t, uint64_t addr, void *buf, size_t len)
 int target_pidfd(const struct target *t)
 {
 	return t->kind == TARGET_PROCESS ? ((const struct process *)t)->pidfd : -1;
+}
+
+bool target_ended(const struct target *t)
+{
+	struct pollfd p = { .fd = target_pidfd(t), .events = POLLIN };
+	if (t->kind != TARGET_PROCESS)
+		return false;
+	return p.fd >= 0 ? poll(&p, 1, 0) == 1 : kill(t->pid, 0) != 0 && errno == ESRCH;
 }

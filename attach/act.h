@@ -19,5 +19,7 @@ err_t target_write(struct target *t, uint64_t addr, const void *buf, size_t len)
 bool target_peek(struct target *t, uint64_t addr, void *buf, size_t len);
 /* The process as a descriptor, the target's own (do not close); -1 before Linux 5.3. */
 int target_pidfd(const struct target *t);
+/* Has the whole process ended? Its main thread alone may end before others do. */
+bool target_ended(const struct target *t);
 
 #endif

@@ -148,17 +148,20 @@ bool proc_status_read(pid_t tid, struct proc_status *out)
 }
 
 /* "running", "NUMBER SIX-ARGUMENTS SP PC", or "-1 SP PC" outside of a call (proc(5)). */
+static bool read_syscall(pid_t tid, char *text, size_t size)
+{
+	int fd = proc_open(tid, "syscall");
+	ssize_t len = fd < 0 ? -1 : read(fd, text, size - 1);
+	if (fd >= 0)
+		close(fd);
+	text[len > 0 ? len : 0] = '\0';
+	return len > 0;
+}
+
 uint64_t proc_stack_pointer(pid_t tid)
 {
 	char text[512];
-	int fd = proc_open(tid, "syscall");
-	ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-	if (fd >= 0)
-		close(fd);
-	if (len <= 0)
-		return 0;
-	text[len] = '\0';
-	char *pc = strrchr(text, ' ');
+	char *pc = read_syscall(tid, text, sizeof text) ? strrchr(text, ' ') : NULL;
 	if (!pc)
 		return 0;
 	*pc = '\0';
@@ -200,6 +203,26 @@ struct timespec proc_since(pid_t pid)
 	int64_t ago = boot.tv_sec * second + boot.tv_nsec - (int64_t)o.start * tick;
 	int64_t at = day.tv_sec * second + day.tv_nsec - ago;
 	return (struct timespec){ at / second, at % second };
+}
+
+long proc_syscall(pid_t tid)
+{
+	char text[512], *end;
+	if (!read_syscall(tid, text, sizeof text))
+		return -1;
+	long number = strtol(text, &end, 10);
+	return end > text ? number : -1;
+}
+
+bool proc_in_selector(pid_t tid)
+{
+	static const long calls[] = { SYS_epoll_wait, SYS_epoll_pwait, SYS_poll, SYS_ppoll, SYS_select, SYS_pselect6,
+				      SYS_io_uring_enter };
+	long number = proc_syscall(tid);
+	for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
+		if (number == calls[i])
+			return true;
+	return false;
 }
 
 char proc_state(pid_t pid, pid_t tid)

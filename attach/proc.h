@@ -44,6 +44,10 @@ uint64_t proc_stack_pointer(pid_t tid);
  * second early at most: its start, or that of the ancestor whose program it runs on after
  * fork(). 0: unknown. */
 struct timespec proc_since(pid_t pid);
+/* The system call that a thread is in, by /proc/TID/syscall; -1: none, or not known. */
+long proc_syscall(pid_t tid);
+/* Is that one an event loop's wait for its descriptors and timers? */
+bool proc_in_selector(pid_t tid);
 
 /* The bytes of /proc/TID/NAME with a NUL after them, in a buffer that is kept from
  * call to call and grows. False with errno set. */

@@ -1,4 +1,6 @@
 /* cancel: has tasks cancelled in their own loop, and says what became of each. */
+#include "attach/act.h"
+#include "attach/proc.h"
 #include "base/clock.h"
 #include "cmd/capture.h"
 #include "cmd/command.h"
@@ -19,7 +21,7 @@
 struct job {
 	const struct task *task;
 	bool linked;             /* the loop's link was opened for it */
-	bool unreached;          /* nothing could be run in the target */
+	char *unreached;         /* nothing could be run in the target: why */
 	bool asked;              /* the loop has called cancel() */
 	const char *outcome;     /* NULL: none yet */
 	char *said;              /* more about it, or NULL */
@@ -145,7 +147,7 @@ static err_t not_reached(err_t e, struct jobs *j, uint64_t loop)
 		return e;
 	for (size_t i = 0; i < j->n; i++)
 		if (j->v[i].task->loop == loop)
-			j->v[i].unreached = true;
+			j->v[i].unreached = strdup(e->msg);
 	err_free(e);
 	return NULL;
 }
@@ -156,31 +158,55 @@ static err_t cancel_in(struct call *c, struct jobs *j, uint64_t loop, double pat
 	struct strbuf b = { 0 };
 	struct link l;
 	request(&b, j, loop, opt_value(&c->args, "message"));
+	double end = now_seconds() + patience;
 	err_t e = b.failed ? ERR_NOMEM : link_open(c, text_cancel, b.s, (unsigned)ceil(patience * 1000), &l);
 	strbuf_free(&b);
 	if (e)
 		return not_reached(e, j, loop);
-	double end = now_seconds() + patience;
+	enum link_got got = LINK_MESSAGE;
 	while (open_in(j, loop)) {
 		double left = end - now_seconds();
-		enum link_got got = left > 0 ? link_next(&l, (int)ceil(left * 1000)) : LINK_TIMEOUT;
+		got = left > 0 ? link_next(&l, (int)ceil(left * 1000)) : LINK_TIMEOUT;
 		if (got == LINK_MESSAGE)
 			hear(j, &l);
 		else if (got != LINK_INTERRUPTED)
 			break;
 	}
 	link_close(&l);
+	if (got == LINK_CLOSED && target_ended(call_target(c)))
+		return err_new(E_GONE, "process %d has ended", (int)call_target(c)->pid);
 	return NULL;
+}
+
+/* Nothing could be run: which thread it is that does not look. From 3.12 on any thread runs
+ * what is put in, before only the main one and, where that is possible, one in a loop. */
+static void explain_unreached(struct call *c, const struct job *x, struct strbuf *b)
+{
+	pid_t main_thread = call_target(c)->pid, of_loop = x->task->thread;
+	bool idle = of_loop && proc_in_selector(of_loop);
+	bool main_only = c->cap->python->layout.version.minor < 12;
+	char *at = of_loop && !idle ? link_busy_with(c, x->task->loop)
+		   : main_only && of_loop != main_thread ? link_thread_at(c, main_thread) : NULL;
+	if (!at)
+		strbuf_fmt(b, "it was not asked: %s", x->unreached);
+	else if (of_loop && !idle)
+		strbuf_fmt(b, "its loop is blocked in %s; it was not asked", at);
+	else
+		strbuf_fmt(b, "it was not asked: the main thread is in %s, and Python before 3.12 runs what is put into "
+			   "it only there", at);
+	free(at);
 }
 
 /* Why a task still runs: by a new look. */
 static void explain(struct call *c, struct job *x)
 {
 	struct strbuf b = { 0 };
-	if (!x->asked) {
+	if (x->unreached) {
+		explain_unreached(c, x, &b);
+	} else if (!x->asked) {
 		char *busy = link_busy_with(c, x->task->loop);
-		strbuf_fmt(&b, "its loop is blocked%s%s; it %s", busy ? " in " : "", busy ? busy : "",
-			   x->unreached ? "was not asked" : "will be asked when the loop goes on");
+		strbuf_fmt(&b, "its loop is blocked%s%s; it will be asked when the loop goes on", busy ? " in " : "",
+			   busy ? busy : "");
 		free(busy);
 	} else {
 		struct snapshot *s = NULL;
@@ -282,6 +308,7 @@ static int cancel_run(struct call *c)
 		if (!status && j.v[i].outcome && strcmp(j.v[i].outcome, "still-running") == 0)
 			status = STATUS_FINDING;
 		free(j.v[i].said);
+		free(j.v[i].unreached);
 	}
 	free(j.v);
 	snapshot_free(s);

@@ -14,6 +14,8 @@
 
 /* How long a loop may be silent before that is said, in milliseconds. */
 #define SOON 1000
+/* And how long it may take until it has taken the code. */
+#define TAKE 10000
 
 static volatile sig_atomic_t sigint;
 
@@ -89,7 +91,7 @@ static bool interrupt(struct console *k, unsigned times, bool acknowledged)
 	if (!acknowledged || times > 2)
 		return false;
 	if (times == 1)
-		return link_send(&k->link, 'i', "");
+		return link_send(&k->link, 'i', "", SOON);
 	err_t e = link_run(k->c, text_console, "reply = break_in()", 0, &reply);
 	if (e)
 		fprintf(stderr, "asyncmon: %s\n", e->msg);
@@ -112,6 +114,15 @@ enum answer console_hear(struct console *k)
 		: strcmp(body, "interrupted") == 0 ? ANSWER_INTERRUPTED : ANSWER_ERROR;
 }
 
+/* The code did not get through: errno says why. */
+static enum answer not_taken(void)
+{
+	if (errno != ETIMEDOUT)
+		return errno == EINTR ? ANSWER_GIVEN_UP : ANSWER_CLOSED;
+	fprintf(stderr, "asyncmon: the loop did not take the code within %d s\n", TAKE / 1000);
+	return ANSWER_ERROR;
+}
+
 enum answer console_run(struct console *k, char kind, const char *code)
 {
 	bool begun = false, said = false;
@@ -120,8 +131,8 @@ enum answer console_run(struct console *k, char kind, const char *code)
 	enum answer a = ANSWER_NONE;
 	sigint = 0;
 	sigaction(SIGINT, &sa, &old);
-	if (!link_send(&k->link, kind, code))
-		a = ANSWER_CLOSED;
+	if (!link_send(&k->link, kind, code, TAKE))
+		a = not_taken();
 	while (a == ANSWER_NONE || a == ANSWER_BEGUN) {
 		bool silent = !said && (!begun || interrupts);
 		enum link_got got = sigint ? LINK_INTERRUPTED : link_next(&k->link, silent ? SOON : -1);

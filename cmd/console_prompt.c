@@ -87,7 +87,7 @@ static char **attempt(const char *text, int start, int end)
 		rl_insert_text("    ");
 		return NULL;
 	}
-	if (!link_send(&here.k->link, 'c', text))
+	if (!link_send(&here.k->link, 'c', text, TAB_PATIENCE))
 		return NULL;
 	for (;;) {
 		if (link_next(&here.k->link, TAB_PATIENCE) != LINK_MESSAGE)

@@ -18,6 +18,8 @@
 
 /* A message that is longer is none of ours. */
 #define LONGEST (64u << 20)
+/* Milliseconds, for opening one. */
+#define PATIENCE 10000
 
 static err_t run(struct call *c, const char *text, const char *last, unsigned deadline_ms, unsigned uses, char **reply)
 {
@@ -48,7 +50,9 @@ err_t link_open(struct call *c, const char *text, const char *last, unsigned dea
 {
 	char *reply = NULL;
 	*out = (struct link){ .fd = -1 };
-	TRY(run(c, text, last, deadline_ms, USE_LINK, &reply));
+	unsigned patience = deadline_ms ? deadline_ms : PATIENCE;
+	int64_t end = now_ms() + patience;
+	TRY(run(c, text, last, patience, USE_LINK, &reply));
 	int theirs = reply ? atoi(reply) : -1;
 	free(reply);
 	out->fd = (int)syscall(SYS_pidfd_getfd, target_pidfd(call_target(c)), theirs, 0);
@@ -56,9 +60,13 @@ err_t link_open(struct call *c, const char *text, const char *last, unsigned dea
 		return errno == ENOSYS
 			? err_new(E_UNSUPPORTED, "this needs Linux 5.6 or later (pidfd_getfd)")
 			: err_errno(errno == EPERM ? E_PERM : E_IO, errno, "pidfd_getfd");
-	if (!link_send(out, 'h', ""))
-		return err_new(E_GONE, "the target closed the connection");
-	return NULL;
+	int64_t left = end - now_ms();
+	if (link_send(out, 'h', "", left > 0 ? (int)left : 0))
+		return NULL;
+	err_t e = errno == ETIMEDOUT ? err_new(E_BUSY, "its loop takes nothing from the socket that it was asked for")
+				     : err_new(E_GONE, "the target closed the connection");
+	link_close(out);
+	return e;
 }
 
 void link_close(struct link *l)
@@ -70,14 +78,18 @@ void link_close(struct link *l)
 	strbuf_free(&l->body);
 }
 
-static bool send_all(int fd, const char *p, size_t n)
+/* The socket may be one that blocks, or that nobody reads: that is the target's choice. */
+static bool send_all(int fd, const char *p, size_t n, int64_t end)
 {
 	while (n) {
-		ssize_t k = send(fd, p, n, MSG_NOSIGNAL);
-		/* The end may be one that does not block: that is the target's choice. */
+		ssize_t k = send(fd, p, n, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (k < 0 && errno == EAGAIN) {
+			int64_t left = end - now_ms();
 			struct pollfd w = { .fd = fd, .events = POLLOUT };
-			if (poll(&w, 1, 10000) <= 0)
+			int r = poll(&w, 1, left > 0 ? (int)left : 0);
+			if (r == 0)
+				errno = ETIMEDOUT;
+			if (r <= 0)
 				return false;
 			continue;
 		}
@@ -91,12 +103,13 @@ static bool send_all(int fd, const char *p, size_t n)
 	return true;
 }
 
-bool link_send(struct link *l, char kind, const char *text)
+bool link_send(struct link *l, char kind, const char *text, int timeout_ms)
 {
 	size_t n = strlen(text);
+	int64_t end = now_ms() + timeout_ms;
 	unsigned char head[5] = { (unsigned char)kind, (unsigned char)n, (unsigned char)(n >> 8),
 				  (unsigned char)(n >> 16), (unsigned char)(n >> 24) };
-	return send_all(l->fd, (const char *)head, sizeof head) && send_all(l->fd, text, n);
+	return send_all(l->fd, (const char *)head, sizeof head, end) && send_all(l->fd, text, n, end);
 }
 
 /* Takes a whole message from what came. */
@@ -119,7 +132,7 @@ static bool take(struct link *l)
 enum link_got link_next(struct link *l, int timeout_ms)
 {
 	int64_t end = now_ms() + timeout_ms;
-	char buf[65536];
+	char buf[8192];
 	while (!take(l)) {
 		int64_t left = timeout_ms < 0 ? -1 : end - now_ms();
 		struct pollfd p = { .fd = l->fd, .events = POLLIN };
@@ -148,14 +161,14 @@ static const struct thread_frame *innermost(const struct thread_stack *t)
 	return NULL;
 }
 
-char *link_busy_with(struct call *c, uint64_t loop)
+/* In a new look: where that thread is, or that of the loop where tid is 0. */
+static char *thread_at(struct call *c, pid_t tid, uint64_t loop)
 {
 	struct snapshot *s = NULL;
 	struct strbuf b = { 0 };
 	const struct thread_frame *f = NULL;
 	err_t e = call_snapshot(c, SNAPSHOT_THREADS, &s);
-	pid_t tid = 0;
-	for (size_t i = 0; !e && i < s->nloops; i++)
+	for (size_t i = 0; !e && !tid && i < s->nloops; i++)
 		if (s->loops[i].id == loop)
 			tid = s->loops[i].thread;
 	for (size_t i = 0; !e && tid && i < s->nthreads; i++)
@@ -170,4 +183,14 @@ char *link_busy_with(struct call *c, uint64_t loop)
 	err_free(e);
 	snapshot_free(s);
 	return b.s;
+}
+
+char *link_thread_at(struct call *c, pid_t tid)
+{
+	return thread_at(c, tid, 0);
+}
+
+char *link_busy_with(struct call *c, uint64_t loop)
+{
+	return thread_at(c, 0, loop);
 }

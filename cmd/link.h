@@ -22,11 +22,14 @@ err_t link_open(struct call *c, const char *text, const char *last, unsigned dea
 /* Runs text_link, `text` and `last`, and gives the reply. */
 err_t link_run(struct call *c, const char *text, const char *last, unsigned deadline_ms, char **reply);
 void link_close(struct link *l);
-bool link_send(struct link *l, char kind, const char *text);
+/* False with errno: ETIMEDOUT, EINTR (a signal came while it waited), or the link is closed. */
+bool link_send(struct link *l, char kind, const char *text, int timeout_ms);
 /* The next message; interrupted as poll() is. timeout_ms < 0: for ever. */
 enum link_got link_next(struct link *l, int timeout_ms);
 
-/* "its thread is in f file.py:12": why a loop does not answer, or NULL; freed by the caller. */
+/* "f file.py:12": where a thread is in Python code, or NULL; freed by the caller. */
+char *link_thread_at(struct call *c, pid_t tid);
+/* The same of a loop's thread: why the loop does not answer. */
 char *link_busy_with(struct call *c, uint64_t loop);
 
 #endif

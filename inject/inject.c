@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "attach/act.h"
 #include "attach/process.h"
 #include "inject/seccomp.h"
 #include "base/clock.h"
@@ -113,10 +114,21 @@ static bool is_stopped(char state)
 	return state == 'T' || state == 't';
 }
 
+/* NULL, or why nothing can run any more. */
+static err_t lost(const struct injection *i)
+{
+	if (target_ended(i->t))
+		return gone(i);
+	if (!process_same_space(process_of(i->t)))
+		return err_new(E_GONE, "process %d became another program (exec) meanwhile", (int)i->t->pid);
+	return NULL;
+}
+
 /* Why nothing ran: what the main thread is at. */
 static err_t not_run(const struct injection *i)
 {
 	char path[48], text[64] = "", state = state_of(i);
+	TRY(lost(i));
 	snprintf(path, sizeof path, "/proc/%d/syscall", (int)i->t->pid);
 	FILE *f = fopen(path, "re");
 	int number = -1;
@@ -124,10 +136,6 @@ static err_t not_run(const struct injection *i)
 		number = strncmp(text, "running", 7) == 0 ? -1 : atoi(text);
 	if (f)
 		fclose(f);
-	if (!state || state == 'Z' || state == 'X')
-		return gone(i);
-	if (!process_same_space(process_of(i->t)))
-		return err_new(E_GONE, "process %d became another program (exec) meanwhile", (int)i->t->pid);
 	if (is_stopped(state))
 		return err_new(E_BUSY, "process %d is stopped (SIGSTOP or a debugger): nothing runs in it", (int)i->t->pid);
 	if (state == 'R')
@@ -165,11 +173,13 @@ static err_t open_channel(struct injection *i)
 	channel_making(text, sizeof text, nonce);
 	TRY(put(i, text, &c));
 	bool found;
-	while (!(found = channel_find(i->t, nonce, &i->channel)) && now_ms() < i->deadline)
+	err_t why = NULL;
+	while (!(found = channel_find(i->t, nonce, &i->channel)) && now_ms() < i->deadline && !(why = lost(i)))
 		nap();
 	/* Asked before the target is stopped once more. */
 	bool taken = found || carrier_taken(i->t, c);
-	err_t why = found ? NULL : not_run(i);
+	if (!found && !why)
+		why = not_run(i);
 	if (!found && taken && err_code(why) == E_BUSY) {
 		err_free(why);
 		why = err_new(E_IO, "process %d ran the text, but it could make no file there: is there a descriptor "
