@@ -169,6 +169,23 @@ uint64_t proc_stack_pointer(pid_t tid)
 	return sp ? strtoull(sp, NULL, 16) : 0;
 }
 
+/* The fields of an open /proc/…/stat from the state on; closes it. NULL: it is gone. The name, which goes
+ * before them in parentheses, may hold anything, ")" too. */
+static const char *stat_fields(int fd, char *text, size_t size)
+{
+	if (fd < 0)
+		return NULL;
+	ssize_t n = read(fd, text, size - 1);
+	int err = errno;
+	close(fd);
+	errno = err;
+	if (n <= 0)
+		return NULL;
+	text[n] = '\0';
+	const char *p = strrchr(text, ')');
+	return p && p[1] == ' ' ? p + 2 : NULL;
+}
+
 /* What proc_since() reads of /proc/PID/stat (proc(5)). */
 struct origin {
 	pid_t parent;
@@ -179,13 +196,8 @@ struct origin {
 static bool origin_read(pid_t pid, struct origin *o)
 {
 	char text[1024];
-	int fd = proc_open(pid, "stat");
-	ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-	if (fd >= 0)
-		close(fd);
-	text[len < 0 ? 0 : len] = '\0';
-	const char *p = strrchr(text, ')');
-	return p && sscanf(p, ") %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d "
+	const char *p = stat_fields(proc_open(pid, "stat"), text, sizeof text);
+	return p && sscanf(p, "%*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d "
 			   "%llu %*u %*d %*u %llu %*u %llu", &o->parent, &o->start, &o->code, &o->stack) == 4;
 }
 
@@ -229,18 +241,27 @@ char proc_state(pid_t pid, pid_t tid)
 {
 	char path[64], text[512];
 	snprintf(path, sizeof path, "/proc/%d/task/%d/stat", (int)pid, (int)tid);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return errno_is_ours(errno) ? '?' : 0;
-	ssize_t len = read(fd, text, sizeof text - 1);
-	int err = errno;
-	close(fd);
-	if (len <= 0)
-		return len < 0 && errno_is_ours(err) ? '?' : 0;
-	text[len] = '\0';
-	/* The name between the parentheses may hold anything, ')' too. */
-	const char *p = strrchr(text, ')');
-	return p && p[1] == ' ' ? p[2] : 0;
+	errno = 0;
+	const char *p = stat_fields(open(path, O_RDONLY | O_CLOEXEC), text, sizeof text);
+	return p ? *p : errno_is_ours(errno) ? '?' : 0;
+}
+
+/* PF_FORKNOEXEC of Linux's sched.h: set by fork(), cleared by exec(). */
+#define FORKED 0x40u
+
+bool proc_origin_read(pid_t pid, struct proc_origin *out)
+{
+	char text[1024];
+	unsigned flags;
+	unsigned long long ticks;
+	const char *p = stat_fields(proc_open(pid, "stat"), text, sizeof text);
+	/* State, flags and the time of the start are the 3rd, 9th and 22nd fields. */
+	if (!p || sscanf(p, "%c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+			 &out->state, &flags, &ticks) != 3)
+		return false;
+	out->forked = flags & FORKED;
+	out->born = (double)ticks * PROC_TICK_S;
+	return true;
 }
 
 /* One number of a line of maps in the given base; *p moves behind it and one

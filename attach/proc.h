@@ -36,6 +36,15 @@ const char *proc_field(const char *text, const char *key);
 /* State letter of a thread of pid, 0 when it is gone. Cheaper than its status. */
 char proc_state(pid_t pid, pid_t tid);
 
+/* How a process came to be, by /proc/PID/stat. */
+struct proc_origin {
+	char state;               /* of its main thread */
+	bool forked;              /* a copy of its parent: it has not called exec() since */
+	double born;              /* seconds of CLOCK_BOOTTIME, rounded down to TICK_S */
+};
+#define PROC_TICK_S 0.01
+bool proc_origin_read(pid_t pid, struct proc_origin *out);
+
 /* Where the stack of a thread ends that waits in the kernel, by /proc/TID/syscall; 0 when
  * it runs, or the kernel does not say. */
 uint64_t proc_stack_pointer(pid_t tid);

@@ -89,13 +89,15 @@ struct making {
 	size_t n, cap;
 };
 
-static err_t add(struct making *m, const struct rule *r, const uint64_t *tasks, size_t ntasks, struct strbuf *text)
+static err_t add(struct making *m, const struct rule *r, const struct item *x, struct strbuf *text)
 {
 	struct finding *f = vec_add(m);
 	if (!f)
 		return ERR_NOMEM;
-	*f = (struct finding){ .rule = r->name, .severity = r->severity, .ntasks = ntasks };
-	f->tasks = arena_dup(m->s->arena, tasks, ntasks * sizeof *tasks);
+	*f = (struct finding){ .rule = r->name, .severity = r->severity, .ntasks = x->ntasks };
+	if (x->milder && r->severity > FINDING_INFO)
+		f->severity--;
+	f->tasks = arena_dup(m->s->arena, x->tasks, x->ntasks * sizeof *x->tasks);
 	f->message = arena_str(m->s->arena, text->s ? text->s : "");
 	return f->message && f->tasks ? NULL : ERR_NOMEM;
 }
@@ -104,8 +106,11 @@ static err_t add_all(struct making *m, const struct rule *r, const struct checki
 {
 	struct strbuf b = { 0 };
 	size_t total = 0, n = 0;
-	for (size_t i = 0; i < k->items.n; i++)
+	bool milder = true;
+	for (size_t i = 0; i < k->items.n; i++) {
 		total += k->items.v[i].ntasks;
+		milder &= k->items.v[i].milder;
+	}
 	uint64_t *ids = malloc((total ? total : 1) * sizeof *ids);
 	if (!ids)
 		return ERR_NOMEM;
@@ -115,7 +120,7 @@ static err_t add_all(struct making *m, const struct rule *r, const struct checki
 	r->summary(&b, k, k->items.v, k->items.n);
 	strbuf_str(&b, ". The first: ");
 	r->one(&b, k, &k->items.v[0]);
-	err_t e = add(m, r, ids, total, &b);
+	err_t e = add(m, r, &(struct item){ .tasks = ids, .ntasks = total, .milder = milder }, &b);
 	strbuf_free(&b);
 	free(ids);
 	return e;
@@ -132,7 +137,7 @@ static err_t apply(struct making *m, const struct rule *r, struct checking *k)
 	for (size_t i = 0; i < k->items.n; i++) {
 		struct strbuf b = { 0 };
 		r->one(&b, k, &k->items.v[i]);
-		err_t e = add(m, r, k->items.v[i].tasks, k->items.v[i].ntasks, &b);
+		err_t e = add(m, r, &k->items.v[i], &b);
 		strbuf_free(&b);
 		if (e)
 			return e;

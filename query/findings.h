@@ -18,6 +18,8 @@ struct item {
 	size_t ntasks;
 	const char *key;         /* of rules that count by something */
 	size_t count;
+	bool milder;             /* by one step than the rule's severity: likely, but not proven,
+				  * or without harm so far */
 };
 
 struct checking {
@@ -61,9 +63,10 @@ void say_task(struct strbuf *b, const struct task *t);
 void say_where(struct strbuf *b, const struct task *t);
 /* "1,000" */
 void say_count(struct strbuf *b, uint64_t n);
+/* One that can still do something: none that fork() copied. */
 static inline bool task_alive(const struct task *t)
 {
-	return t->state == TASK_RUNNING || t->state == TASK_RUNNABLE || t->state == TASK_WAITING;
+	return !t->copied && (t->state == TASK_RUNNING || t->state == TASK_RUNNABLE || t->state == TASK_WAITING);
 }
 
 /* rules_tasks.c and rules_loops.c */

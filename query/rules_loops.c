@@ -38,29 +38,51 @@ static bool same_stack(const struct task *a, const struct task *b)
 	return true;
 }
 
-/* asyncio's own loop says which step of which turn it is in. Of others: the agent's
- * count of steps, else the same task on the same lines. */
-static bool same_step(const struct loop *l, const struct loop *was, const struct task *t, const struct task *then)
+enum same { SAME_NOT, SAME_LIKELY, SAME_PROVEN };
+
+/* asyncio's own loop says which step of which turn it is in; a loop that others have
+ * written may say the turn only, in which a task has one step. Of those that say neither:
+ * the agent's count of steps, else the same task on the same lines, which a busy task may
+ * be by chance. */
+static enum same same_step(const struct loop *l, const struct loop *was, const struct task *t,
+			   const struct task *then)
 {
-	if (l->turns || was->turns)
-		return l->turn == was->turn && l->turn_step == was->turn_step;
-	if (!t || !then || t->id != then->id || t->coro_id != then->coro_id)
-		return false;
+	bool same_task = t && then && t->id == then->id && t->coro_id == then->coro_id;
+	if (l->turns || was->turns) {
+		bool steps = l->turn_step >= 0 || was->turn_step >= 0;
+		return l->turn == was->turn && (steps ? l->turn_step == was->turn_step : same_task) ? SAME_PROVEN
+												     : SAME_NOT;
+	}
+	if (!same_task)
+		return SAME_NOT;
 	if (t->stats && then->stats)
-		return t->stats->polls == then->stats->polls;
-	return same_stack(t, then);
+		return t->stats->polls == then->stats->polls ? SAME_PROVEN : SAME_NOT;
+	return same_stack(t, then) ? SAME_LIKELY : SAME_NOT;
 }
 
 void blocked_check(struct checking *k)
 {
-	for (size_t i = 0; k->before && i < k->now->nloops; i++) {
+	/* Nothing of a process that is stopped goes on: that is not its loop's fault. */
+	bool stopped = k->now->stopped || (k->before && k->before->stopped);
+	for (size_t i = 0; k->before && !stopped && i < k->now->nloops; i++) {
 		const struct loop *l = &k->now->loops[i], *was = loop_of(k->before, l->id);
 		if (!l->running || !was || !was->running)
 			continue;
 		const struct task *t = running_in(k->now, l->id);
-		if (same_step(l, was, t, running_in(k->before, l->id)))
-			item_add(k, &(struct item){ .of = l, .tasks = t ? &t->id : NULL, .ntasks = t ? 1 : 0 });
+		enum same same = same_step(l, was, t, running_in(k->before, l->id));
+		if (same != SAME_NOT)
+			item_add(k, &(struct item){ .of = l, .tasks = t ? &t->id : NULL, .ntasks = t ? 1 : 0,
+						    .milder = same == SAME_LIKELY });
 	}
+}
+
+/* The loop that runs inside a step of this one; NULL: none does. */
+static const struct loop *loop_inside(const struct snapshot *s, const struct loop *outer)
+{
+	for (size_t i = 0; !outer->inner && outer->thread && i < s->nloops; i++)
+		if (s->loops[i].inner && s->loops[i].thread == outer->thread)
+			return &s->loops[i];
+	return NULL;
 }
 
 static void say_holding(struct strbuf *b, const struct checking *k, const struct loop *l)
@@ -76,9 +98,21 @@ static void say_holding(struct strbuf *b, const struct checking *k, const struct
 	shape_place(b, f->function, f->file, f->line);
 }
 
+static void say_remedy(struct strbuf *b, const struct loop *inside)
+{
+	if (inside) {
+		strbuf_str(b, " meanwhile. In that step its thread runs another loop, ");
+		strbuf_hex(b, inside->id);
+		strbuf_str(b, ", until that one ends: run it in a thread of its own.");
+		return;
+	}
+	strbuf_str(b, " meanwhile. \"stacktrace --native\" shows what holds it; work that blocks belongs into "
+		      "asyncio.to_thread() or an executor.");
+}
+
 void blocked_one(struct strbuf *b, const struct checking *k, const struct item *x)
 {
-	const struct loop *l = x->of;
+	const struct loop *l = x->of, *inside = loop_inside(k->now, l);
 	const struct task *t = running_in(k->now, l->id);
 	size_t others = 0;
 	for (size_t i = 0; i < k->now->ntasks; i++)
@@ -87,21 +121,21 @@ void blocked_one(struct strbuf *b, const struct checking *k, const struct item *
 	strbuf_hex(b, l->id);
 	if (l->thread)
 		strbuf_fmt(b, " of thread %d", (int)l->thread);
-	strbuf_str(b, " has been in one and the same step of ");
+	strbuf_str(b, x->milder ? " was met twice on the same lines of " : " has been in one and the same step of ");
 	if (t)
 		say_task(b, t);
 	else
 		strbuf_str(b, "a callback");
-	strbuf_str(b, " for at least ");
+	strbuf_str(b, x->milder ? ", after " : " for at least ");
 	shape_seconds(b, k->apart);
 	if (t)
 		say_where(b, t);
-	say_holding(b, k, l);
-	strbuf_str(b, "; ");
+	if (!inside)
+		say_holding(b, k, l);
+	strbuf_str(b, x->milder ? "; if that was one step, " : "; ");
 	say_count(b, others);
 	strbuf_str(b, others == 1 ? " other task cannot run" : " other tasks cannot run");
-	strbuf_str(b, " meanwhile. \"stacktrace --native\" shows what holds it; work that blocks belongs into "
-		      "asyncio.to_thread() or an executor.");
+	say_remedy(b, inside);
 }
 
 void blocked_summary(struct strbuf *b, const struct checking *k, const struct item *items, size_t n)
@@ -118,7 +152,7 @@ void overdue_check(struct checking *k)
 {
 	for (size_t i = 0; i < k->now->nloops; i++) {
 		const struct loop *l = &k->now->loops[i];
-		if (l->running && l->overdue >= OVERDUE_S)
+		if (l->running && !k->now->stopped && l->overdue >= OVERDUE_S)
 			item_add(k, &(struct item){ .of = l });
 	}
 }

@@ -282,7 +282,7 @@ void cancel_summary(struct strbuf *b, const struct checking *k, const struct ite
 void exception_check(struct checking *k)
 {
 	for (size_t i = 0; i < k->now->ntasks; i++)
-		if (k->now->tasks[i].state == TASK_FAILED && k->now->tasks[i].unretrieved)
+		if (k->now->tasks[i].state == TASK_FAILED && k->now->tasks[i].unretrieved && !k->now->tasks[i].copied)
 			item_task(k, &k->now->tasks[i]);
 }
 

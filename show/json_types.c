@@ -56,6 +56,7 @@ void json_loops(struct json *j, const struct snapshot *s)
 		kstr(j, "type", l->type);
 		ktid(j, "thread", l->thread);
 		kbool(j, "running", l->running);
+		kbool(j, "copied", l->copied);
 		kcount(j, "ready", l->ready);
 		kcount(j, "timers", l->timers);
 		kcount(j, "interpreter", l->interpreter);

@@ -201,6 +201,7 @@ struct task {
 	const struct exception *exception;
 	bool persistent;
 	bool before_agent;       /* made before the agent came */
+	bool copied;             /* of a loop that fork() left here: it never goes on */
 	bool unretrieved;        /* failed, and nobody has asked for the exception */
 	bool unreferenced;       /* pending, and every reference to it is its own */
 };
@@ -212,13 +213,15 @@ struct loop {
 	uint64_t id;
 	const char *type;        /* qualified: "asyncio.unix_events._UnixSelectorEventLoop" */
 	pid_t thread;            /* native id in our namespace, 0 unknown */
-	bool running;
+	bool running;            /* its frames are on that thread's stack */
+	bool inner;              /* and none of another loop are further in */
+	bool copied;             /* fork() left it here: it runs in the parent, never here */
 	int64_t ready, timers;   /* -1 unknown */
 	int64_t interpreter;     /* PyInterpreterState.id */
 	/* While callbacks run: when this turn of the loop took stock of its timers, and
 	 * the how-manieth callback it is in. Both the same in two looks: the same step. */
 	double turn;             /* NAN: not known, or not in a callback */
-	bool turns;              /* asyncio's own loop is on its thread's stack */
+	bool turns;              /* a frame of its _run_once() is on its thread's stack */
 	int64_t turn_step;
 	double overdue;          /* how late its latest timer is, in seconds; NAN: none is due */
 	size_t noverdue;         /* timers that are due */
@@ -294,6 +297,7 @@ struct snapshot {
 	int64_t paused_us;       /* -1: was not paused */
 	double taken_at;         /* seconds since the epoch */
 	bool complete;
+	bool stopped;            /* by a signal, as SIGSTOP: nothing of it goes on */
 	bool done_unseen;        /* tasks that are done cannot be found in this process */
 	const char **notes;      /* full sentences; what is missing, what to know */
 	size_t nnotes;

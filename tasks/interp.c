@@ -33,7 +33,8 @@ static struct thread *find_thread(struct walk *w, uint64_t tstate, uint64_t pthr
 
 /* The loop that runs in a thread: a field of the thread state from 3.13 on, before that
  * an entry of its dict (Modules/_asynciomodule.c): 3.12 the loop itself, up to 3.11 a
- * _RunningLoopHolder, whose loop follows the header. */
+ * _RunningLoopHolder, whose loop and process follow the header. A child of fork() has its
+ * parent's loop there: another process's. */
 static uint64_t running_loop(struct walk *w, uint64_t tstate)
 {
 	const struct py_layout *l = w->r.l;
@@ -42,8 +43,14 @@ static uint64_t running_loop(struct walk *w, uint64_t tstate)
 	uint64_t dict = field_at(&w->r, tstate, l->tstate_dict);
 	uint64_t loop = dict_get(&w->r, dict, "__asyncio_running_event_loop__");
 	const struct type_info *t = loop ? object_type(&w->r, loop) : NULL;
-	if (t && strstr(t->name, "_RunningLoopHolder"))
+	if (t && strstr(t->name, "_RunningLoopHolder")) {
+		const struct target *process = w->r.py->target;
+		int32_t pid;
+		bool known = image_i32(w->r.img, loop + (uint64_t)l->object_size + 8, &pid);
 		loop = field_at(&w->r, loop, l->object_size);
+		if (known && process->kind == TARGET_PROCESS && process->ns_pid && pid != process->ns_pid)
+			return 0;
+	}
 	return is_none(&w->r, loop) ? 0 : loop;
 }
 

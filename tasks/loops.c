@@ -1,6 +1,7 @@
 /* Event loops: which there are, in which thread, how much waits in them. Attribute
  * names: Lib/asyncio/base_events.py; uvloop keeps its own in C, of which the first
  * deque is the ready queue (uvloop/loop.pxd). */
+#include "attach/proc.h"
 #include "objects/locals.h"
 #include "tasks/walk.h"
 #include "unwind/pystack.h"
@@ -32,22 +33,104 @@ static void foreign_queues(struct walk *w, struct loop *l, const struct type_inf
 	}
 }
 
+/* What a thread's stack says of a loop. */
+struct on_stack {
+	struct pystack ps;
+	size_t once;             /* that of its _run_once(); ps.n: none */
+	bool found, inner;       /* inner: no other loop's frame is further in */
+};
+
+/* The loop that a frame runs, by its local `self`; 0: it runs none. Whose method it is and
+ * in which file does not matter: nest_asyncio and others put in their own. */
+static uint64_t runs_loop(struct walk *w, const struct pyframe *f)
+{
+	static const char *const names[] = { "_run_once", "run_forever", "run_until_complete" };
+	const char *name = f->code ? f->code->name : NULL;
+	uint64_t self = 0;
+	int64_t thread;
+	for (size_t i = 0; name && i < sizeof names / sizeof *names; i++)
+		if (strcmp(name, names[i]) == 0)
+			self = local_get(&w->r, f, "self");
+	/* What is no loop, or does not run, has no such number. */
+	return self && int_at(&w->r, attr_get(&w->r, self, "_thread_id"), &thread) ? self : 0;
+}
+
+static void look_on_stack(struct walk *w, uint64_t loop, struct pythread *t, struct on_stack *out)
+{
+	*out = (struct on_stack){ .inner = true };
+	if (!walk_thread_frames(w, t, &out->ps))
+		return;
+	out->once = out->ps.n;
+	for (size_t i = 0; i < out->ps.n && out->once == out->ps.n; i++) {
+		uint64_t runs = runs_loop(w, &out->ps.frames[i]);
+		if (runs != loop) {
+			out->inner &= !runs;
+			continue;
+		}
+		out->found = true;
+		/* The method that called it comes next; of a loop that is entered again, the
+		 * innermost turn counts. */
+		if (strcmp(out->ps.frames[i].code->name, "_run_once") == 0)
+			out->once = i;
+		else
+			break;
+	}
+}
+
+/* The locals of BaseEventLoop._run_once() (Lib/asyncio/base_events.py): `end_time` is
+ * made anew in every turn, once the loop has waited; `i` counts the callbacks of one. */
+static void loop_turn(struct walk *w, struct loop *l, const struct on_stack *on)
+{
+	double turn;
+	if (on->once == on->ps.n)
+		return;
+	l->turns = true;
+	if (!float_at(&w->r, local_get(&w->r, &on->ps.frames[on->once], "end_time"), &turn))
+		return;
+	l->turn = turn;
+	int_at(&w->r, local_get(&w->r, &on->ps.frames[on->once], "i"), &l->turn_step);
+}
+
+/* A loop that only its own attribute says to be running, with its frames on the stack: one
+ * inside a step of which another loop runs, or, where the turn that it is in began before
+ * this process did, one of the parent's. */
+static bool came_by_fork(const struct walk *w, const struct loop *l)
+{
+	return l->turn < w->born + PROC_TICK_S; /* false where either is unknown */
+}
+
+/* Which thread the loop runs in. A thread's state names the loop that runs in it. The
+ * loop's own `_thread_id` names a thread too, but outlives a fork(), where the identity of a
+ * thread is the same in the child: it is believed where the loop's frames are there. */
 static void loop_thread(struct walk *w, struct loop *l)
 {
-	for (size_t i = 0; i < w->threads.n; i++) {
-		if (w->threads.v[i].running_loop != l->id)
-			continue;
-		l->running = true;
-		if (w->threads.v[i].thread)
-			l->thread = w->threads.v[i].thread->tid;
-	}
+	struct pythread *in = NULL;
+	struct on_stack on = { 0 };
 	int64_t id;
-	if (l->running || !int_at(&w->r, attr_get(&w->r, l->id, "_thread_id"), &id))
+	bool has_id = int_at(&w->r, attr_get(&w->r, l->id, "_thread_id"), &id), named = false;
+	for (size_t i = 0; i < w->threads.n && !named; i++) {
+		struct pythread *t = &w->threads.v[i];
+		struct on_stack now;
+		named = t->running_loop == l->id;
+		if (!named && !(has_id && t->pthread_id == (uint64_t)id))
+			continue;
+		look_on_stack(w, l->id, t, &now);
+		/* A thread has a state for each interpreter that it has been in. */
+		if (named || now.found || (now.ps.broken && !in)) {
+			in = t;
+			on = now;
+		}
+	}
+	if (in)
+		loop_turn(w, l, &on);
+	l->copied = !named && (in ? came_by_fork(w, l) : has_id && w->born == w->born);
+	l->running = in && !l->copied;
+	if (!l->running)
 		return;
-	l->running = true;
-	for (size_t i = 0; i < w->threads.n; i++)
-		if (w->threads.v[i].pthread_id == (uint64_t)id && w->threads.v[i].thread)
-			l->thread = w->threads.v[i].thread->tid;
+	l->inner = on.inner;
+	l->interpreter = in->interp_id;
+	if (in->thread)
+		l->thread = in->thread->tid;
 }
 
 struct loop *walk_loop(struct walk *w, uint64_t addr)
@@ -82,49 +165,15 @@ struct loop *walk_loop(struct walk *w, uint64_t addr)
 	return l;
 }
 
-/* The locals of BaseEventLoop._run_once() (Lib/asyncio/base_events.py): `end_time` is
- * made anew in every turn, `i` counts the callbacks of one. */
-static void loop_turn(struct walk *w, struct loop *l, struct pythread *t)
-{
-	struct pystack ps;
-	if (!walk_thread_frames(w, t, &ps))
-		return;
-	for (size_t i = ps.n; i-- > 0;) {
-		const struct code *c = ps.frames[i].code;
-		if (!c || !c->name || !c->file || strcmp(c->name, "_run_once") != 0 ||
-		    !strstr(c->file, "asyncio/base_events.py"))
-			continue;
-		double turn;
-		l->turn_step = -1;
-		l->turns = true;
-		if (float_at(&w->r, local_get(&w->r, &ps.frames[i], "end_time"), &turn) &&
-		    int_at(&w->r, local_get(&w->r, &ps.frames[i], "i"), &l->turn_step))
-			l->turn = turn;
-		return;
-	}
-}
-
-static struct pythread *loops_thread(struct walk *w, const struct loop *l)
-{
-	for (size_t i = 0; i < w->threads.n; i++) {
-		struct pythread *t = &w->threads.v[i];
-		if (t->running_loop == l->id || (l->thread && t->thread && t->thread->tid == l->thread))
-			return t;
-	}
-	return NULL;
-}
-
 void walk_loops_finish(struct walk *w)
 {
+	size_t copied = 0;
 	for (size_t i = 0; i < w->threads.n; i++)
 		if (!is_none(&w->r, w->threads.v[i].running_loop))
 			walk_loop(w, w->threads.v[i].running_loop);
-	for (size_t i = 0; i < w->s->nloops; i++) {
-		struct loop *l = &w->s->loops[i];
-		struct pythread *t = l->running ? loops_thread(w, l) : NULL;
-		if (!t)
-			continue;
-		l->interpreter = t->interp_id;
-		loop_turn(w, l, t);
-	}
+	for (size_t i = 0; i < w->s->nloops; i++)
+		copied += w->s->loops[i].copied;
+	if (copied)
+		snapshot_note(w->s, "%zu %s copied from the parent process by fork(): %s tasks do not run here.", copied,
+			      copied == 1 ? "loop was" : "loops were", copied == 1 ? "its" : "their");
 }

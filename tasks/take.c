@@ -1,5 +1,6 @@
 /* Taking a snapshot: look unpaused to learn which memory matters, stop and copy it,
  * let go, and walk the copy. What turns out torn or missing is tried again. */
+#include "attach/proc.h"
 #include "base/clock.h"
 #include "base/room.h"
 #include "tasks/walk.h"
@@ -100,10 +101,13 @@ static bool out_of_memory(const struct walk *w)
 	       w->current.failed || w->group_index.failed || w->deadlines.failed || w->job_index.failed;
 }
 
+/* Loops count by time.monotonic(); a core does not say what that was: `now` is 0. */
+struct times { double now, born; };
+
 /* One walk into a fresh snapshot, which must live until walk_free(). NULL when memory is
- * out. Loops count by time.monotonic(); a core does not say what that was: clock is 0. */
+ * out. */
 static struct snapshot *walk_once(struct python *py, struct walk *w, unsigned what,
-				  struct walk_limit limit, double clock)
+				  struct walk_limit limit, const struct times *at)
 {
 	struct snapshot *s = calloc(1, sizeof *s);
 	if (!s || !(s->arena = arena_new())) {
@@ -112,7 +116,8 @@ static struct snapshot *walk_once(struct python *py, struct walk *w, unsigned wh
 	}
 	head(s, py);
 	*w = (struct walk){ .s = s, .arena = s->arena, .what = what, .limit = limit };
-	w->clock_now = clock;
+	w->clock_now = at->now;
+	w->born = at->born;
 	err_free(reader_init(&w->r, py, s->arena));
 	struct addrs tasks = { 0 };
 	walk_interpreters(w);
@@ -222,7 +227,8 @@ struct taking {
 	int64_t pause_ns;        /* the longest it may be, all attempts together */
 	uint64_t left;           /* bytes not copied for want of time, by the last */
 	bool clocked;            /* its clock is ours */
-	double clock;            /* at the stop; 0: unknown */
+	struct times at;
+	bool stopped;
 	double t_rehearse, t_freeze, t_walk;
 	uint64_t copied;
 	unsigned threads;
@@ -267,7 +273,8 @@ static err_t rehearse(struct taking *k)
 	bool fits = affordable(whole) && in_time(k, whole);
 	if (!fits)
 		limit = (struct walk_limit){ 0, 0 };
-	struct snapshot *s = walk_once(k->py, &w, k->what | WALK_REHEARSAL, limit, start);
+	struct snapshot *s = walk_once(k->py, &w, k->what | WALK_REHEARSAL, limit,
+				       &(struct times){ start, k->at.born });
 	k->freeze.whole = w.over_limit;
 	if (through_heap(k) && fits && searchable(k, whole))
 		k->freeze.whole = true;
@@ -280,11 +287,23 @@ static err_t rehearse(struct taking *k)
 	return nomem ? ERR_NOMEM : NULL;
 }
 
+/* When the process began, on the clock of its loops, and whether it is stopped. */
+static void origin(struct taking *k)
+{
+	struct proc_origin o;
+	struct timespec boot;
+	if (!proc_origin_read(k->py->target->pid, &o))
+		return;
+	k->stopped = o.state == 'T';
+	if (o.forked && k->clocked && clock_gettime(CLOCK_BOOTTIME, &boot) == 0)
+		k->at.born = o.born + now_seconds() - ((double)boot.tv_sec + (double)boot.tv_nsec / 1e9);
+}
+
 static err_t freeze(struct taking *k)
 {
 	struct freeze_stats st = { .paused_us = -1 };
 	double start = now_seconds();
-	k->clock = k->clocked ? start : 0;
+	k->at.now = k->clocked ? start : 0;
 	k->freeze.pause_ns = k->pause_ns - (k->paused_us > 0 ? k->paused_us * 1000 : 0);
 	TRY(target_freeze(k->py->target, &k->freeze, &st));
 	k->t_freeze += now_seconds() - start;
@@ -305,7 +324,9 @@ static err_t attempt(struct taking *k, struct walk *w, struct snapshot **out, bo
 	img->misses = img->left_out_reads = 0;
 	double start = now_seconds();
 	unsigned what = k->what | (core || k->freeze.whole ? WALK_WHOLE : 0);
-	*out = walk_once(k->py, w, what, (struct walk_limit){ 0, 0 }, k->clock);
+	*out = walk_once(k->py, w, what, (struct walk_limit){ 0, 0 }, &k->at);
+	if (*out)
+		(*out)->stopped = k->stopped;
 	k->t_walk += now_seconds() - start;
 	if (!*out)
 		return ERR_NOMEM;
@@ -366,12 +387,13 @@ static void look_further(struct taking *k)
 err_t snapshot_take(struct python *py, unsigned what, struct snapshot **out)
 {
 	bool core = py->target->kind == TARGET_CORE;
-	struct taking k = { .py = py, .what = what, .paused_us = -1 };
+	struct taking k = { .py = py, .what = what, .paused_us = -1, .at.born = __builtin_nan("") };
 	k.pause_ns = py->target->pause_ns ? py->target->pause_ns : PAUSE_NS;
 	k.clocked = !core && same_clock(py->target->pid);
 	k.freeze.no_pause = what & SNAPSHOT_NO_PAUSE;
 	k.freeze.stack_bytes = what & SNAPSHOT_NATIVE ? STACK_BYTES : 0;
 	if (!core) {
+		origin(&k);
 		TRY(target_thaw(py->target));
 		TRY(rehearse(&k));
 	}

@@ -121,6 +121,7 @@ void walk_task(struct walk *w, uint64_t addr)
 	w->holds.who = (struct holder){ .task = addr };
 	struct loop *loop = t->loop ? walk_loop(w, t->loop) : NULL;
 	t->thread = loop ? loop->thread : 0;
+	t->copied = loop && loop->copied;
 	uint64_t current;
 	if (done) {
 		t->state = done_state(w, t, fs);

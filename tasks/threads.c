@@ -62,13 +62,16 @@ static void thread_python(struct walk *w, struct pythread *t, struct thread_stac
 	out->broken = ps.broken ? arena_fmt(w->arena, "the stack ends early: %s", ps.broken) : NULL;
 }
 
+/* Of several loops, each inside a step of the one before, the innermost is what the thread
+ * is doing. */
 static void thread_asyncio(struct walk *w, const struct thread *thread, struct thread_stack *out)
 {
 	for (size_t i = 0; thread && i < w->s->nloops; i++)
-		if (w->s->loops[i].running && w->s->loops[i].thread == thread->tid)
+		if (w->s->loops[i].inner && w->s->loops[i].thread == thread->tid)
 			out->loop = w->s->loops[i].id;
 	for (size_t i = 0; thread && i < w->s->ntasks; i++)
-		if (w->s->tasks[i].state == TASK_RUNNING && w->s->tasks[i].thread == thread->tid)
+		if (w->s->tasks[i].state == TASK_RUNNING && w->s->tasks[i].thread == thread->tid &&
+		    w->s->tasks[i].loop == out->loop)
 			out->task = w->s->tasks[i].id;
 }
 

@@ -22,7 +22,7 @@ struct pythread {                /* one PyThreadState */
 	int64_t interp_id;
 	struct thread *thread;   /* of the target, NULL unknown */
 	uint64_t pthread_id;
-	uint64_t running_loop, running_task;
+	uint64_t running_loop, running_task; /* 0: none, or those of the process it was forked from */
 	uint64_t eval_frame;     /* the evaluation loop's function; 0: 3.10 on */
 	bool broken;             /* its frames end early; counted */
 };
@@ -74,6 +74,8 @@ struct walk {
 	struct map job_index;    /* concurrent future → index + 1 in jobs */
 	struct VEC(struct job) jobs;
 	double clock_now;        /* the loops' clock at the stop; 0: unknown */
+	double born;             /* that clock when the process began as a copy of its parent; NAN:
+				  * it did not, or it is unknown */
 	struct VEC(struct pyframe) chain; /* of the last walk_coroutine(), outermost first */
 	uint64_t chain_end;      /* what its innermost frame awaits, 0 none */
 	bool asyncio;            /* some interpreter has asyncio imported */
