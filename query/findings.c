@@ -20,7 +20,7 @@ const struct rule rules[] = {
 	{ "executor-saturated", FINDING_WARNING, "an executor with all workers busy and calls in its queue",
 	  false, false, ENTRY(executor) },
 	{ "many-of-one-origin", FINDING_WARNING, "very many live tasks from one line, or of one coroutine",
-	  false, false, ENTRY(origin) },
+	  true, false, ENTRY(origin) },
 	{ "cancel-pending", FINDING_WARNING, "a task that was asked to cancel and lives on",
 	  true, false, ENTRY(cancel) },
 	{ "group-aborting", FINDING_WARNING, "a task group that cancels its children for one that failed",

@@ -18,6 +18,7 @@ struct item {
 	size_t ntasks;
 	const char *key;         /* of rules that count by something */
 	size_t count;
+	size_t came, went;       /* of those that count what moved between the looks */
 	bool milder;             /* by one step than the rule's severity: likely, but not proven,
 				  * or without harm so far */
 };

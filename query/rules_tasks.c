@@ -9,6 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* So many new ones at least are growth, and so small a part of all. */
+#define GREW_LEAST 10
+#define GREW_PART 100
+#define WENT_PART 10
 #define NAMED_MAX 6              /* tasks of a circle that are named */
 
 /* await-cycle */
@@ -123,24 +127,55 @@ static int by_key(const void *a, const void *b)
 	return c ? c : x->t < y->t ? -1 : x->t > y->t;
 }
 
+/* The living tasks of a snapshot whose origin is known, in its order. */
+static struct crowd *crowds_of(const struct snapshot *s, size_t *n)
+{
+	struct crowd *v = malloc((s->ntasks + 1) * sizeof *v);
+	*n = 0;
+	for (size_t i = 0; v && i < s->ntasks; i++) {
+		const char *key = task_alive(&s->tasks[i]) ? origin_of(s, &s->tasks[i]) : NULL;
+		if (key)
+			v[(*n)++] = (struct crowd){ key, &s->tasks[i] };
+	}
+	if (v)
+		qsort(v, *n, sizeof *v, by_key);
+	return v;
+}
+
+static bool was_there(const struct snapshot *before, const struct task *t)
+{
+	const struct task *was = snapshot_task(before, t->id);
+	return was && was->coro_id == t->coro_id && was->serial == t->serial;
+}
+
+/* How many of a crowd came since the earlier look, and how many are gone. */
+static void count_moves(const struct checking *k, const struct crowd *before, size_t nbefore, struct item *x)
+{
+	size_t were = 0;
+	for (size_t i = 0; i < nbefore; i++)
+		were += strcmp(before[i].key, x->key) == 0;
+	for (size_t i = 0; i < x->ntasks; i++)
+		x->came += !was_there(k->before, snapshot_task(k->now, x->tasks[i]));
+	size_t stayed = x->ntasks - x->came;
+	x->went = were > stayed ? were - stayed : 0;
+}
+
+/* A crowd that stands is what a server with many connections looks like. One grows where
+ * so many come within the interval that chance is no reason, and next to none go. */
+static bool grows(const struct item *x)
+{
+	return x->came >= GREW_LEAST && x->came >= x->ntasks / GREW_PART && x->went <= x->came / WENT_PART;
+}
+
 void origin_check(struct checking *k)
 {
 	const struct snapshot *s = k->now;
+	size_t n = 0, nbefore = 0;
 	if (s->ntasks < k->many)
 		return;
-	struct crowd *v = malloc(s->ntasks * sizeof *v);
-	size_t n = 0;
-	if (!v) {
-		k->nomem = true;
-		return;
-	}
-	for (size_t i = 0; i < s->ntasks; i++) {
-		const char *key = task_alive(&s->tasks[i]) ? origin_of(s, &s->tasks[i]) : NULL;
-		if (key)
-			v[n++] = (struct crowd){ key, &s->tasks[i] };
-	}
-	qsort(v, n, sizeof *v, by_key);
-	for (size_t i = 0, end; i < n; i = end) {
+	struct crowd *v = crowds_of(s, &n), *before = k->before ? crowds_of(k->before, &nbefore) : NULL;
+	k->nomem |= !v || (k->before && !before);
+	for (size_t i = 0, end; !k->nomem && i < n; i = end) {
 		for (end = i + 1; end < n && strcmp(v[end].key, v[i].key) == 0; end++)
 			;
 		if (end - i < k->many)
@@ -149,9 +184,14 @@ void origin_check(struct checking *k)
 		for (size_t x = i; ids && x < end; x++)
 			ids[x - i] = v[x].t->id;
 		k->nomem |= !ids;
-		item_add(k, &(struct item){ .of = v[i].t, .tasks = ids, .ntasks = ids ? end - i : 0, .key = v[i].key });
+		struct item x = { .of = v[i].t, .tasks = ids, .ntasks = ids ? end - i : 0, .key = v[i].key };
+		if (before)
+			count_moves(k, before, nbefore, &x);
+		x.milder = !grows(&x);
+		item_add(k, &x);
 	}
 	free(v);
+	free(before);
 }
 
 /* What most of them wait for. */
@@ -192,7 +232,16 @@ void origin_one(struct strbuf *b, const struct checking *k, const struct item *x
 	say_count(b, x->ntasks);
 	strbuf_fmt(b, " live tasks are %s", x->key);
 	say_mostly(b, k, x);
-	strbuf_str(b, ". They are made faster than they end, or never end; ");
+	if (k->before) {
+		strbuf_str(b, ". Within ");
+		shape_seconds(b, k->apart);
+		strbuf_char(b, ' ');
+		say_count(b, x->came);
+		strbuf_str(b, " came and ");
+		say_count(b, x->went);
+		strbuf_str(b, x->milder ? " went, so they do not grow by much" : " went: they are made faster than they end");
+	}
+	strbuf_str(b, "; ");
 	if (t->created)
 		strbuf_fmt(b, "\"ps --coro %s --group-by waiting\" shows where they are.", task_body(t) ? task_body(t) : "NAME");
 	else
@@ -216,9 +265,32 @@ void origin_summary(struct strbuf *b, const struct checking *k, const struct ite
 /* cancel-pending: asked in both looks, and where it was. A task that is only about to
  * be thrown into is not meant. */
 
-static bool asked(const struct task *t)
+/* The last request that wants the task itself to end: a timeout wants a part of it to. */
+static const struct cancel *last_request(const struct task *t)
 {
-	return t->cancelling > 0 || t->must_cancel;
+	for (size_t i = t->ncancels; i-- > 0;)
+		if (t->cancels[i].origin != CANCEL_TIMEOUT && !t->cancels[i].scope)
+			return &t->cancels[i];
+	return NULL;
+}
+
+/* Whether the agent has seen all requests that the task counts. */
+static bool all_seen(const struct task *t)
+{
+	return t->serial >= 0 && !t->before_agent;
+}
+
+/* A request stays counted until the task takes it back (from 3.11 on). The count may be
+ * left over from scopes: where the agent saw requests, it knows who made them. Without it a
+ * count in a task that has scopes says nothing. */
+static bool asked(const struct checking *k, const struct task *t)
+{
+	bool counts = k->now->cancels_counted;
+	if (t->must_cancel)
+		return true;
+	if (last_request(t))
+		return !counts || t->cancelling > 0;
+	return t->cancelling > 0 && !all_seen(t) && (!t->scoped || t->cleaning);
 }
 
 /* It waits for tasks of which one was asked too: that one is the trouble. */
@@ -226,22 +298,74 @@ static bool waits_for_asked(const struct checking *k, const struct task *t)
 {
 	for (size_t i = 0; t->wait && i < t->wait->ntasks; i++) {
 		const struct task *on = snapshot_task(k->now, t->wait->tasks[i]);
-		if (on && task_alive(on) && asked(on))
+		if (on && task_alive(on) && asked(k, on))
 			return true;
 	}
 	return false;
+}
+
+/* Nobody saw who asked, nothing shows that it is at an end, and there are libraries that
+ * leave requests counted. */
+static bool may_be_left_over(const struct checking *k, const struct task *t)
+{
+	return !t->must_cancel && !t->cleaning && !last_request(t) && k->now->scopes;
 }
 
 void cancel_check(struct checking *k)
 {
 	for (size_t i = 0; i < k->now->ntasks; i++) {
 		const struct task *t = &k->now->tasks[i], *was;
-		if (!task_alive(t) || !asked(t) || waits_for_asked(k, t) || (!k->before && t->state != TASK_WAITING))
+		if (!task_alive(t) || !asked(k, t) || waits_for_asked(k, t) || (!k->before && t->state != TASK_WAITING))
 			continue;
 		was = k->before ? snapshot_task(k->before, t->id) : t;
-		if (was && asked(was) && was->state == t->state && was->coro_id == t->coro_id &&
+		if (was && asked(k, was) && was->state == t->state && was->coro_id == t->coro_id &&
 		    was->fut_waiter == t->fut_waiter)
-			item_task(k, t);
+			item_add(k, &(struct item){ .of = t, .tasks = &t->id, .ntasks = 1,
+						    .milder = may_be_left_over(k, t) });
+	}
+}
+
+static void say_request(struct strbuf *b, const struct checking *k, const struct task *t)
+{
+	const struct cancel *c = last_request(t);
+	strbuf_str(b, " was asked to cancel");
+	if (!c) {
+		if (t->cancelling > 1) {
+			strbuf_char(b, ' ');
+			say_count(b, (uint64_t)t->cancelling);
+			strbuf_str(b, " times");
+		}
+		return;
+	}
+	if (c->has_by) {
+		strbuf_str(b, " by task ");
+		shape_name(b, c->by.name, c->by.id);
+	} else if (c->origin != CANCEL_UNKNOWN) {
+		strbuf_fmt(b, " by a %s", cancel_origin_name(c->origin));
+	}
+	strbuf_char(b, ' ');
+	shape_seconds(b, k->now->taken_at - c->at);
+	strbuf_str(b, " ago");
+}
+
+/* Why it lives on, as far as that is known. */
+static void say_unended(struct strbuf *b, const struct checking *k, const struct task *t)
+{
+	if (t->must_cancel) {
+		strbuf_str(b, ": it has not been told yet, for it has not run since.");
+	} else if (t->cleaning) {
+		strbuf_str(b, ": it is still handling the cancellation in ");
+		shape_frame(b, t->cleaning);
+		strbuf_str(b, ", and what it does there does not end.");
+	} else if (may_be_left_over(k, t)) {
+		strbuf_fmt(b, ": it has caught the cancellation and not raised it again, or a scope of %s has left "
+			      "the request counted when it was over. The agent (\"inject\") tells these apart.",
+			   k->now->scopes);
+	} else if (t->wait && t->wait->ntasks) {
+		strbuf_str(b, ": it has caught the cancellation, or what it waits for was to end and has not.");
+	} else {
+		strbuf_str(b, ": it has caught the cancellation and goes on. Look for an except around that line that "
+			      "does not raise again.");
 	}
 }
 
@@ -250,12 +374,7 @@ void cancel_one(struct strbuf *b, const struct checking *k, const struct item *x
 	const struct task *t = x->of;
 	strbuf_str(b, "Task ");
 	shape_name(b, t->name, t->id);
-	strbuf_str(b, " was asked to cancel");
-	if (t->cancelling > 1) {
-		strbuf_str(b, " ");
-		say_count(b, (uint64_t)t->cancelling);
-		strbuf_str(b, " times");
-	}
+	say_request(b, k, t);
 	strbuf_str(b, " and is still alive");
 	if (t->state == TASK_WAITING) {
 		strbuf_str(b, ", waiting");
@@ -265,8 +384,7 @@ void cancel_one(struct strbuf *b, const struct checking *k, const struct item *x
 			strbuf_fmt(b, " (%s)", wait.s);
 		strbuf_free(&wait);
 	}
-	strbuf_str(b, ": it has caught the cancellation, or what it does to clean up does not end. "
-		      "Look for an except around that line that does not raise again.");
+	say_unended(b, k, t);
 }
 
 void cancel_summary(struct strbuf *b, const struct checking *k, const struct item *items, size_t n)

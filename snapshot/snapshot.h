@@ -134,6 +134,7 @@ struct cancel {
 	bool has_by;
 	struct task_ref by;
 	enum cancel_origin origin;
+	bool scope;              /* of a part of the task only: a cancel scope of anyio's */
 	const char *message;
 	struct stack stack;
 };
@@ -179,7 +180,10 @@ struct task {
 	uint64_t loop;
 	pid_t thread;            /* native id in our namespace, 0 unknown */
 	int64_t cancelling;
-	bool must_cancel;
+	bool must_cancel;        /* asked, and not told yet: it is thrown in at its next step */
+	const struct frame *cleaning; /* the frame that handles a CancelledError, or NULL */
+	bool scoped;             /* a library has cancelled scopes of it, and may have left requests
+				  * counted (anyio) */
 	const uint64_t *awaited_by;
 	size_t nawaited_by;
 	uint64_t fut_waiter;     /* the future its coroutine is suspended on */
@@ -293,10 +297,12 @@ struct snapshot {
 	bool free_threaded;
 	const char *layout;      /* "debug-offsets", "dwarf", "table" */
 	bool agent;
+	bool cancels_counted;    /* tasks count requests to cancel, and take them back (3.11) */
 	double agent_since;      /* seconds since the epoch; NAN: no agent */
 	int64_t paused_us;       /* -1: was not paused */
 	double taken_at;         /* seconds since the epoch */
 	bool complete;
+	const char *scopes;      /* a library that is loaded and cancels parts of tasks, or NULL */
 	bool stopped;            /* by a signal, as SIGSTOP: nothing of it goes on */
 	bool done_unseen;        /* tasks that are done cannot be found in this process */
 	const char **notes;      /* full sentences; what is missing, what to know */

@@ -6,6 +6,7 @@
 #include "unwind/pystack.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define DEPTH_MAX (1u << 24)
 #define LOCALS_MAX 4096
@@ -160,6 +161,17 @@ static const char *foreign(struct walk *w, uint64_t obj, enum type_kind kind)
 	return t ? type_short_name(&w->r, t) : NULL;
 }
 
+/* Whether a suspended generator is in the middle of handling a CancelledError: its
+ * gi_exc_state follows its qualified name (Include/cpython/genobject.h), and begins with
+ * the exception or, up to 3.10, with its type. */
+static bool handles_cancel(struct walk *w, uint64_t gen)
+{
+	const struct py_layout *l = w->r.l;
+	uint64_t exc = field_at(&w->r, gen, l->gen_qualname + (l->version.minor <= 10 ? 16 : 8));
+	const struct type_info *t = is_none(&w->r, exc) ? NULL : object_type(&w->r, exc);
+	return t && strcmp(type_short_name(&w->r, t), "CancelledError") == 0;
+}
+
 struct stack walk_coroutine(struct walk *w, uint64_t coro, struct stack_end *end)
 {
 	struct frames fs = { 0 };
@@ -199,6 +211,8 @@ struct stack walk_coroutine(struct walk *w, uint64_t coro, struct stack_end *end
 		push(w, &fs, frame_of(w, &f, state == GEN_CREATED ? -1 : f.lasti));
 		if (state != GEN_CREATED && fs.n)
 			walk_contexts(w, &f, state == GEN_AWAITING, fs.n - 1, fs.v[fs.n - 1]);
+		if (!end->cleaning && fs.n && handles_cancel(w, coro))
+			end->cleaning = fs.v[fs.n - 1];
 		if (state == GEN_EXECUTING)
 			end->running = true;
 		if (state != GEN_AWAITING)

@@ -88,6 +88,7 @@ static void head(struct snapshot *s, struct python *py)
 	s->free_threaded = py->layout.free_threaded;
 	s->layout = layout_source_name(py->layout.source);
 	s->complete = true;
+	s->cancels_counted = py->layout.task_num_cancels >= 0;
 	s->agent_since = __builtin_nan("");
 	struct timespec ts;
 	clock_gettime(CLOCK_REALTIME, &ts);
@@ -135,6 +136,7 @@ static struct snapshot *walk_once(struct python *py, struct walk *w, unsigned wh
 		walk_waits_finish(w);
 		walk_loops_finish(w);
 		walk_groups_finish(w);
+		walk_scopes(w);
 		walk_history(w);
 	}
 	if (what & (SNAPSHOT_THREADS | SNAPSHOT_NATIVE) && !walk_stop(w))

@@ -146,6 +146,7 @@ void walk_task(struct walk *w, uint64_t addr)
 		struct stack_end end;
 		t->stack = walk_coroutine(w, t->coro_id, &end);
 		t->body = walk_body(w);
+		t->cleaning = end.cleaning;
 	}
 	if (!done)
 		walk_group(w, t);

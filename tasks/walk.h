@@ -132,6 +132,8 @@ void walk_loops_finish(struct walk *w);
 void walk_timers(struct walk *w, struct loop *l, uint64_t scheduled);
 /* Seconds until whom's timer fires; NaN: none known. */
 double walk_deadline(struct walk *w, uint64_t whom);
+/* scopes.c: which tasks a library has cancelled scopes of. */
+void walk_scopes(struct walk *w);
 /* groups.c */
 void walk_group(struct walk *w, struct task *t);
 void walk_groups_finish(struct walk *w);
@@ -177,6 +179,7 @@ uint64_t group_owner(struct walk *w, uint64_t group);
 struct stack_end {
 	uint64_t awaited;        /* the object the innermost frame waits for, 0 none */
 	bool running;            /* a frame of the chain is being executed */
+	const struct frame *cleaning; /* the one that handles a CancelledError, or NULL */
 };
 struct stack walk_coroutine(struct walk *w, uint64_t coro, struct stack_end *end);
 struct stack walk_running(struct walk *w, struct pythread *t, uint64_t coro);
