@@ -114,6 +114,9 @@ struct raw_stack {               /* innermost first */
 };
 /* The running thread's frames. */
 void stack_of_thread(struct raw_stack *s);
+/* The i-th argument of the call of a Python function of that name which is among the
+ * innermost frames of this thread; NULL: there is none. Borrowed. */
+PyObject *argument_of_caller(const char *function, unsigned i);
 /* The frames of a traceback, up to an entry that has that mark (0: none has). */
 void stack_of_traceback(PyObject *tb, uint32_t end, struct raw_stack *s);
 /* What tells an entry of a traceback from others, also when it is gone: where it lies,
@@ -150,6 +153,8 @@ struct task_end {
 	uint32_t name, coro, exc_type, exc_message, stack; /* kept already; now the record's */
 };
 void task_finish(struct agent_task *t, const struct task_end *end);
+/* The record of a task that ended a moment ago; NULL: it is not among the last ones. */
+const struct agent_task *task_last(const void *task);
 /* Another name, of one that ended. */
 void task_rename(struct agent_task *t, PyObject *name);
 /* A cancel request; strings and stack are kept already. */
@@ -212,8 +217,8 @@ void signals_watch(const struct signal_watch *w);
 void signals_handler(PyObject *function);
 void signals_off(void);
 /* Around what runs because a signal came. */
-struct in_signal { bool yes; const void *task; };
-struct in_signal signal_begin(void);
+struct in_signal { bool yes; int number; const void *task; };
+struct in_signal signal_begin(int number); /* 0: that of the handler that had this called */
 void signal_end(const struct in_signal *before);
 
 /* patch.c: putting them there and taking them away. */

@@ -37,6 +37,14 @@ static PyObject *name_of_current(void)
 	return name;
 }
 
+/* The child whose end a task group is told of: TaskGroup._on_task_done(task), in aiotools
+ * too, and what anyio's _spawn() has called. */
+static const void *ended_child(void)
+{
+	PyObject *child = argument_of_caller("_on_task_done", 1);
+	return child ? child : argument_of_caller("task_done", 0);
+}
+
 /* Recorded when the task took it. */
 static void asked(struct asking *a, PyObject *task, unsigned flags, PyObject *message, bool took)
 {
@@ -44,17 +52,23 @@ static void asked(struct asking *a, PyObject *task, unsigned flags, PyObject *me
 	uint32_t i;
 	if (!a->wanted || !took)
 		return;
-	bool has = message && message != Py_None, signal = in_signal(), task_asks = !signal && current_holds();
+	int number;
+	bool has = message && message != Py_None, signal = in_signal(&number);
+	bool task_asks = !signal && current_holds();
 	if (has && !text_of_str(message, &m))
 		text_of_type(type_of(message), &m);
 	PyObject *name = task_asks ? name_of_current() : NULL;
+	const void *ended = signal || task_asks ? NULL : ended_child();
 	agent_lock();
+	const struct agent_task *child = ended ? task_last(ended) : NULL;
 	struct agent_task *t = task_find_or_adopt(task, a->at, flags, &i);
 	if (t)
 		task_cancel_asked(t, &(struct cancel_request){
 			.at = a->at,
-			.by = signal ? AGENT_BY_SIGNAL : task_asks ? (uint64_t)(uintptr_t)current.task : 0,
-			.by_serial = task_asks ? current.serial : 0,
+			.by = signal	  ? AGENT_BY_SIGNAL | (uint64_t)number << AGENT_SIGNAL_SHIFT
+			      : task_asks ? (uint64_t)(uintptr_t)current.task
+			      : child	  ? AGENT_BY_END : 0,
+			.by_serial = task_asks ? current.serial : child ? child->serial : 0,
 			.by_name = string_keep_name(name),
 			.message = has ? string_keep(&m) : 0,
 			.stack = stack_keep(&a->stack),

@@ -57,6 +57,7 @@ PY(PyObject *, PyObject_Call, (PyObject *, PyObject *, PyObject *));
 PY(PyObject *, PyObject_CallFunctionObjArgs, (PyObject *, ...));
 PY(PyObject *, PyCFunction_NewEx, (struct PyMethodDef *, PyObject *, PyObject *));
 PY(PyObject *, PyInstanceMethod_New, (PyObject *));
+PY(int, PyContextVar_Get, (PyObject *, PyObject *, PyObject **));
 PY(PyObject *, PyContextVar_Set, (PyObject *, PyObject *));
 PY(int, PyContextVar_Reset, (PyObject *, PyObject *));
 PY(int, PyDict_Next, (PyObject *, Py_ssize_t *, PyObject **, PyObject **));

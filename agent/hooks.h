@@ -134,7 +134,7 @@ void *hook_function_cancel(int flags);
 void *hook_function_foreign(enum hook h, int flags);
 
 /* signals.c: handlers of signal.signal(). Whether it is a signal's handler that runs, and not something it started. */
-bool in_signal(void);
+bool in_signal(int *number);
 void *hook_function_signal(int flags);
 
 extern __attribute__((weak)) char _Py_TrueStruct, _Py_FalseStruct;

@@ -16,10 +16,30 @@ static struct signal_watch watch;
 static uint64_t signals_seen;
 static __thread struct in_signal now;
 
-struct in_signal signal_begin(void)
+/* The marker of a handler's run: how many there were, and the signal in the low byte. */
+static int number_of(PyObject *marker)
+{
+	int64_t v;
+	return marker && int_value(marker, &v) ? (int)(v & 0xff) : 0;
+}
+
+/* The signal whose handler had this call made, by its context. */
+static int number_in_context(void)
+{
+	PyObject *marker = NULL;
+	int number = 0;
+	if (watch.marker && PyContextVar_Get && PyContextVar_Get(watch.marker, NULL, &marker) == 0)
+		number = number_of(marker);
+	PyErr_Clear();
+	if (marker)
+		Py_DecRef(marker);
+	return number;
+}
+
+struct in_signal signal_begin(int number)
 {
 	struct in_signal before = now;
-	now = (struct in_signal){ true, current.task };
+	now = (struct in_signal){ true, number ? number : number_in_context(), current.task };
 	return before;
 }
 
@@ -28,17 +48,20 @@ void signal_end(const struct in_signal *before)
 	now = *before;
 }
 
-bool in_signal(void)
+bool in_signal(int *number)
 {
+	*number = now.number;
 	return now.yes && now.task == current.task;
 }
 
-/* (number, frame), the bound self before them; a number of CPython's own is no Signals. */
-static bool is_for_signal(PyObject *const *args, size_t n)
+/* The number of (number, frame), the bound self before them; 0: these are no signal's. A
+ * number of CPython's own is no Signals. */
+static int signal_of(PyObject *const *args, size_t n)
 {
 	int64_t number;
-	return (n == 2 || n == 3) && int_value(args[n - 2], &number) && number > 0 && number <= 64 &&
-	       (args[n - 1] == Py_None || type_of(args[n - 1]) == (PyObject *)&PyFrame_Type);
+	bool is = (n == 2 || n == 3) && int_value(args[n - 2], &number) && number > 0 && number <= 64 &&
+		  (args[n - 1] == Py_None || type_of(args[n - 1]) == (PyObject *)&PyFrame_Type);
+	return is ? (int)number : 0;
 }
 
 /* The handler has run: its error, if any, is not touched. */
@@ -61,13 +84,15 @@ static void ran(PyObject *marker, PyObject *token)
 
 static PyObject *hook_handler(PyObject *function, PyObject *const *args, size_t nf, PyObject *names)
 {
-	if (!hooks_active() || names || !is_for_signal(args, nf & ~((size_t)1 << 63)))
+	int number = hooks_active() && !names ? signal_of(args, nf & ~((size_t)1 << 63)) : 0;
+	if (!number)
 		return original(function, args, nf, names);
-	PyObject *marker = Py_BuildValue("K", (unsigned long long)++signals_seen);
+	unsigned long long mark = (++signals_seen & 0xfffff) << 8 | (unsigned)number;
+	PyObject *marker = Py_BuildValue("K", mark);
 	PyObject *token = marker ? PyContextVar_Set(watch.marker, marker) : NULL;
 	if (!token)
 		PyErr_Clear();
-	struct in_signal before = signal_begin();
+	struct in_signal before = signal_begin(number);
 	PyObject *r = original(function, args, nf, names);
 	signal_end(&before);
 	ran(marker, token);

@@ -97,25 +97,72 @@ static bool push_iframe(struct raw_stack *s, const void *f)
 	return push(s, code, lasti >= 0 && lasti < 1 << 30 ? lasti : -1);
 }
 
+static const void *innermost_frame(void)
+{
+	const struct py_layout *l = &agent_layout;
+	const void *t = this_thread();
+	if (!t)
+		return NULL;
+	if (l->version.minor <= 10)
+		return field(t, l->tstate_frame);
+	return l->tstate_current_frame >= 0 ? field(t, l->tstate_current_frame)
+					    : field(field(t, l->tstate_cframe), l->cframe_current_frame);
+}
+
 void stack_of_thread(struct raw_stack *s)
 {
 	const struct py_layout *l = &agent_layout;
-	const void *f = this_thread();
+	const void *f = innermost_frame();
 	s->n = 0;
 	s->cut = false;
-	if (!f)
-		return;
 	if (l->version.minor <= 10) {
-		for (f = field(f, l->tstate_frame); f; f = field(f, l->frame_back))
+		for (; f; f = field(f, l->frame_back))
 			if (!push_frame_object(s, (PyObject *)f))
 				return;
 		return;
 	}
-	f = l->tstate_current_frame >= 0 ? field(f, l->tstate_current_frame)
-					 : field(field(f, l->tstate_cframe), l->cframe_current_frame);
 	for (; f; f = field(f, l->iframe_previous))
 		if (!push_iframe(s, f))
 			return;
+}
+
+#define NEAR 5                   /* frames that are looked at for a caller */
+
+static bool is_named(PyObject *code, const char *function)
+{
+	struct text name;
+	return text_of_str(field(code, agent_layout.code_name), &name) && name.len == strlen(function) &&
+	       memcmp(name.s, function, name.len) == 0;
+}
+
+/* The first slots of a frame are its function's arguments. */
+static PyObject *slot_of(const void *f, unsigned i)
+{
+	const struct py_layout *l = &agent_layout;
+	uintptr_t v = (uintptr_t)field(f, (l->version.minor <= 10 ? l->frame_localsplus : l->iframe_localsplus) +
+					       8 * (int32_t)i);
+	return (PyObject *)(l->stackref_mask > 0 ? v & ~(uintptr_t)l->stackref_mask : v);
+}
+
+PyObject *argument_of_caller(const char *function, unsigned i)
+{
+	const struct py_layout *l = &agent_layout;
+	bool objects = l->version.minor <= 10;
+	const void *f = innermost_frame();
+	for (unsigned n = 0; f && n < NEAR; f = field(f, objects ? l->frame_back : l->iframe_previous)) {
+		struct raw_stack s;
+		s.n = 0;
+		if (objects)
+			push_frame_object(&s, (PyObject *)f);
+		else
+			push_iframe(&s, f);
+		if (!s.n)
+			continue; /* no Python function's */
+		n++;
+		if (is_named((PyObject *)(uintptr_t)s.frames[0].code, function))
+			return slot_of(f, i);
+	}
+	return NULL;
 }
 
 /* PyTracebackObject: tb_next, tb_frame, int tb_lasti (Include/cpython/traceback.h). */

@@ -237,6 +237,24 @@ void task_finish(struct agent_task *t, const struct task_end *end)
 		evict(&agent_private->preserved, AGENT_PRESERVED, AGENT_DROPPED_PRESERVED);
 }
 
+#define LAST_MAX 64              /* tasks that may end before the callbacks of one run */
+
+static const struct agent_task *last_in(const struct list *l, uint64_t task)
+{
+	uint32_t i = l->tail;
+	for (unsigned n = 0; i && n < LAST_MAX; n++, i = task_at(i)->prev)
+		if (task_at(i)->task == task)
+			return task_at(i);
+	return NULL;
+}
+
+const struct agent_task *task_last(const void *task)
+{
+	uint64_t address = (uint64_t)(uintptr_t)task;
+	const struct agent_task *t = last_in(&agent_private->ended, address);
+	return t ? t : last_in(&agent_private->preserved, address);
+}
+
 void task_rename(struct agent_task *t, PyObject *name)
 {
 	uint32_t old = t->name;

@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 #define AGENT_MAGIC 0x6e6f6d636e797361ull /* "asyncmon" */
-#define AGENT_VERSION 2u
+#define AGENT_VERSION 3u
 #define AGENT_SYMBOL "asyncmon_agent_header"
 #define AGENT_SONAME "libasyncmon-agent.so"
 
@@ -129,13 +129,18 @@ struct agent_task {
 struct agent_cancel {
 	uint64_t owner;          /* serial of the task that was asked; 0: free */
 	uint64_t at;
-	uint64_t by_serial;      /* 0: no task did it */
+	uint64_t by_serial;      /* 0: no task did it; AGENT_BY_END: of the task that ended */
 	uint32_t by_name, message;
 	uint32_t stack;
 	uint32_t next;           /* older request, or next free */
-	uint64_t by;             /* the task object's address, or AGENT_BY_SIGNAL */
+	uint64_t by;             /* the task object's address, which is even, or one of these */
 };
-#define AGENT_BY_SIGNAL 1ull     /* a handler of signal.signal() did, or what it had called soon */
+/* A handler of signal.signal() did, or what it had called soon; the signal's number (0: it
+ * is not known) is in the bits from AGENT_SIGNAL_SHIFT on. */
+#define AGENT_BY_SIGNAL 1ull
+#define AGENT_SIGNAL_SHIFT 8
+/* A task group did, told that a task of it had ended. */
+#define AGENT_BY_END 3ull
 
 /* A node of the tree of stacks: a stack is its innermost frame's node. */
 struct agent_node {

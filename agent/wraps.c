@@ -55,7 +55,7 @@ static PyObject *wrapped_del(PyObject *function, PyObject *args, PyObject *kwarg
 
 static PyObject *wrapped_signalled(PyObject *function, PyObject *args, PyObject *kwargs)
 {
-	struct in_signal before = signal_begin();
+	struct in_signal before = signal_begin(0);
 	PyObject *r = PyObject_Call(function, args, kwargs);
 	signal_end(&before);
 	return r;

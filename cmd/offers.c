@@ -8,7 +8,7 @@
 
 #include "base/vec.h"
 #include "cmd/procs.h"
-#include "cmd/signals.h"
+#include "base/signals.h"
 #include "query/findings.h"
 #include "show/list_look.h"
 

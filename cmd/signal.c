@@ -1,5 +1,5 @@
 /* signal: sends the target a Unix signal. */
-#include "cmd/signals.h"
+#include "base/signals.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -13,34 +13,6 @@
 #include "attach/act.h"
 #include "cmd/capture.h"
 #include "cmd/command.h"
-
-const char *signal_name(int number)
-{
-	static char names[NSIG][12];
-	const char *abbreviation = number > 0 && number < NSIG ? sigabbrev_np(number) : NULL;
-	if (!abbreviation)
-		return NULL;
-	snprintf(names[number], sizeof names[number], "SIG%s", abbreviation);
-	return names[number];
-}
-
-int signal_number(const char *word)
-{
-	char *end;
-	long n = strtol(word, &end, 10);
-	if (*word && !*end)
-		return n > 0 && n < NSIG ? (int)n : 0;
-	if (strncasecmp(word, "SIG", 3) == 0)
-		word += 3;
-	if (strncasecmp(word, "RTMIN", 5) == 0) {
-		n = word[5] == '+' ? strtol(word + 6, &end, 10) : (end = (char *)(uintptr_t)(word + 5), 0);
-		return !*end && n >= 0 && SIGRTMIN + n <= SIGRTMAX ? SIGRTMIN + (int)n : 0;
-	}
-	for (int i = 1; i < NSIG; i++)
-		if (sigabbrev_np(i) && strcasecmp(sigabbrev_np(i), word) == 0)
-			return i;
-	return 0;
-}
 
 static err_t unknown(const char *word)
 {

@@ -38,7 +38,8 @@ static void cancels(struct page *p, const struct task *t)
 	for (size_t i = 0; i < t->ncancels; i++) {
 		const struct cancel *x = &t->cancels[i];
 		shape_instant(&p->text, x->at);
-		strbuf_fmt(&p->text, " by %s", cancel_origin_name(x->origin));
+		strbuf_str(&p->text, " by ");
+		shape_asker(&p->text, x);
 		if (x->has_by) {
 			strbuf_char(&p->text, ' ');
 			page_ref(p, &x->by);

@@ -59,7 +59,7 @@ static void cancels(struct page *p, const struct ended *t)
 {
 	for (size_t i = 0; i < t->ncancels; i++) {
 		const struct cancel *x = &t->cancels[i];
-		strbuf_str(&p->text, cancel_origin_name(x->origin));
+		shape_asker(&p->text, x);
 		if (x->has_by) {
 			strbuf_char(&p->text, ' ');
 			page_ref(p, &x->by);

@@ -259,11 +259,31 @@ void group_check(struct checking *k)
 	}
 }
 
+/* The request by which it cancels one of its tasks, or its owner, for a child that failed;
+ * NULL: not known. */
+static const struct cancel *cause_of(const struct snapshot *s, const struct group *g)
+{
+	for (size_t i = 0; i <= g->ntasks; i++) {
+		const struct task *t = snapshot_task(s, i < g->ntasks ? g->tasks[i] : g->owner);
+		for (size_t n = 0; t && n < t->ncancels; n++)
+			if (t->cancels[n].because_ended && t->cancels[n].because_failed)
+				return &t->cancels[n];
+	}
+	return NULL;
+}
+
 void group_one(struct strbuf *b, const struct checking *k, const struct item *x)
 {
 	const struct group *g = x->of;
 	const struct task *owner = g->owner ? snapshot_task(k->now, g->owner) : NULL;
-	strbuf_fmt(b, "A child of the %s", g->kind);
+	const struct cancel *cause = cause_of(k->now, g);
+	if (cause) {
+		strbuf_str(b, "Task ");
+		shape_name(b, cause->because.name, cause->because.id);
+		strbuf_fmt(b, " of the %s", g->kind);
+	} else {
+		strbuf_fmt(b, "A child of the %s", g->kind);
+	}
 	if (g->name)
 		strbuf_fmt(b, " %s", g->name);
 	if (owner) {

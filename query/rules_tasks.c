@@ -341,7 +341,9 @@ static void say_request(struct strbuf *b, const struct checking *k, const struct
 		strbuf_str(b, " by task ");
 		shape_name(b, c->by.name, c->by.id);
 	} else if (c->origin != CANCEL_UNKNOWN) {
-		strbuf_fmt(b, " by a %s", cancel_origin_name(c->origin));
+		strbuf_str(b, " by ");
+		shape_asker(b, c);
+		strbuf_char(b, ',');
 	}
 	strbuf_char(b, ' ');
 	shape_seconds(b, k->now->taken_at - c->at);

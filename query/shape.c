@@ -1,5 +1,7 @@
 #include "query/shape.h"
 
+#include "base/signals.h"
+
 #include <math.h>
 #include <string.h>
 #include <time.h>
@@ -42,6 +44,34 @@ void shape_lifetime(struct strbuf *b, const struct ended *t)
 	bool known = !isnan(t->started_at);
 	strbuf_str(b, known ? "" : "more than ");
 	shape_seconds(b, t->ended_at - (known ? t->started_at : t->seen_at));
+}
+
+bool shape_because(struct strbuf *b, const struct cancel *c)
+{
+	if (!c->because_ended)
+		return false;
+	shape_name(b, c->because.name, c->because.id);
+	if (c->because.serial >= 0)
+		strbuf_fmt(b, " (#%lld)", (long long)c->because.serial);
+	if (!c->because_failed) {
+		strbuf_str(b, " ended");
+		return true;
+	}
+	strbuf_fmt(b, " failed with %s", c->because_failed->type ? c->because_failed->type : "an exception");
+	if (c->because_failed->message && *c->because_failed->message)
+		strbuf_fmt(b, ": %s", c->because_failed->message);
+	return true;
+}
+
+void shape_asker(struct strbuf *b, const struct cancel *c)
+{
+	strbuf_str(b, cancel_origin_name(c->origin));
+	if (c->signal && signal_name(c->signal))
+		strbuf_fmt(b, " %s", signal_name(c->signal));
+	if (c->because_ended) {
+		strbuf_str(b, ", because ");
+		shape_because(b, c);
+	}
 }
 
 static const char *last_two(const char *path)

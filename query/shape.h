@@ -10,6 +10,11 @@
 void shape_seconds(struct strbuf *b, double s);
 /* How long a task that ended lived; "more than 5.2 s" where it is older than the agent. */
 void shape_lifetime(struct strbuf *b, const struct ended *t);
+/* What asked a task to cancel, without a task that did: "taskgroup, for handle-3 failed with
+ * KeyError: 'x'", "signal SIGTERM". */
+void shape_asker(struct strbuf *b, const struct cancel *c);
+/* "handle-3 failed with KeyError: 'x'"; false where no child's end is known to be the cause. */
+bool shape_because(struct strbuf *b, const struct cancel *c);
 /* Seconds since the epoch as local time; false (and "?"): out of all bounds. */
 bool shape_instant(struct strbuf *b, double at);
 /* "function dir/file.py:12": enough of the path to know it. */

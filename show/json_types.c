@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "base/signals.h"
+
 static void kstr(struct json *j, const char *k, const char *v) { json_key(j, k); json_str(j, v); }
 static void kint(struct json *j, const char *k, int64_t v) { json_key(j, k); json_int(j, v); }
 static void kid(struct json *j, const char *k, uint64_t v) { json_key(j, k); json_id(j, v); }
@@ -180,6 +182,22 @@ void json_created(struct json *j, const struct created *c)
 	json_object_end(j);
 }
 
+/* The child whose end a task group was told of. */
+static void because(struct json *j, const struct cancel *c)
+{
+	json_key(j, "because");
+	if (!c->because_ended) {
+		json_null(j);
+		return;
+	}
+	json_object(j);
+	json_key(j, "task");
+	json_ref(j, &c->because);
+	json_key(j, "exception");
+	json_exception(j, c->because_failed);
+	json_object_end(j);
+}
+
 void json_cancels(struct json *j, const struct cancel *c, size_t n)
 {
 	json_array(j);
@@ -190,6 +208,8 @@ void json_cancels(struct json *j, const struct cancel *c, size_t n)
 		json_key(j, "by");
 		json_ref(j, c->has_by ? &c->by : NULL);
 		kstr(j, "origin", cancel_origin_name(c->origin));
+		kstr(j, "signal", c->signal ? signal_name(c->signal) : NULL);
+		because(j, c);
 		kstr(j, "message", c->message);
 		json_key(j, "stack");
 		json_stack(j, &c->stack);

@@ -134,6 +134,10 @@ struct cancel {
 	bool has_by;
 	struct task_ref by;
 	enum cancel_origin origin;
+	int signal;              /* its number; 0: unknown, or no signal's */
+	bool because_ended;      /* a task group asked, for `because` had ended */
+	struct task_ref because;
+	const struct exception *because_failed; /* with what, where it failed and that is known */
 	bool scope;              /* of a part of the task only: a cancel scope of anyio's */
 	const char *message;
 	struct stack stack;

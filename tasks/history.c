@@ -163,6 +163,7 @@ void history_free(struct history *hi)
 	map_free(&hi->stacks);
 	map_free(&hi->strings);
 	map_free(&hi->signal_codes);
+	map_free(&hi->signal_tasks);
 }
 
 static char *string_read(struct history *hi, uint32_t s)

@@ -15,7 +15,8 @@ struct history {
 	struct map done;         /* task → item: the youngest that ended at that address */
 	struct map stacks;       /* node → struct stack * */
 	struct map strings;      /* cell → char * */
-	struct map signal_codes; /* code object → 1: of the loops' signal handlers */
+	struct map signal_codes; /* code object → the signal whose handler it is, of a loop's */
+	struct map signal_tasks; /* task → the signal whose handler its cancel() is */
 	bool signals_known;
 	size_t cut_cancels;      /* tasks of whose cancel requests not all were kept */
 	size_t stood;            /* ended tasks with AGENT_STOOD */
@@ -39,14 +40,19 @@ struct stack history_stack(struct history *hi, uint32_t node);
 /* Seconds since the epoch of one of the agent's times. */
 double history_time(const struct history *hi, uint64_t ns);
 
+static inline bool history_by_signal(const struct agent_cancel *c)
+{
+	return (c->by & 0xff) == AGENT_BY_SIGNAL;
+}
+
 /* A task asked, known or not. */
 static inline bool history_by_task(const struct agent_cancel *c)
 {
-	return c->by_serial || (c->by && c->by != AGENT_BY_SIGNAL);
+	return c->by % 2 == 0 && (c->by || c->by_serial);
 }
 
-/* history_origin.c: what kind of thing asked, by the stack it asked from. */
-enum cancel_origin history_origin(struct history *hi, const struct agent_cancel *c,
-				  const struct stack *s, bool by_was_asked);
+/* history_origin.c: what kind of thing asked, by the stack it asked from: fills in origin,
+ * scope and signal of `out`, whose stack is known. */
+void history_origin(struct history *hi, const struct agent_cancel *c, bool by_was_asked, struct cancel *out);
 
 #endif

@@ -124,9 +124,23 @@ static const struct chain_link *cancellers(struct history *hi, const struct agen
 	return links_take(hi, &l, n);
 }
 
+static const struct exception *exception(struct history *hi, const struct agent_task *t)
+{
+	struct exception *e = arena_alloc(hi->w->arena, sizeof *e);
+	if (!e || (t->outcome != AGENT_DESTROYED && !t->exc_type))
+		return NULL;
+	if (t->outcome == AGENT_DESTROYED)
+		*e = (struct exception){ .type = "GeneratorExit",
+					 .message = "the task object went away while it was pending" };
+	else
+		*e = (struct exception){ .type = history_string(hi, t->exc_type),
+					 .message = history_string(hi, t->exc_message) };
+	return e;
+}
+
 static struct cancel cancel(struct history *hi, const struct agent_cancel *c)
 {
-	struct agent_task by;
+	struct agent_task by, ended;
 	struct agent_cancel asked;
 	struct cancel out = {
 		.at = history_time(hi, c->at),
@@ -137,7 +151,13 @@ static struct cancel cancel(struct history *hi, const struct agent_cancel *c)
 	if (out.has_by)
 		out.by = ref(hi, c->by_serial, c->by, c->by_name);
 	bool by_was_asked = history_serial(hi, c->by_serial, &by) && last_cancel(hi, &by, c->at, &asked);
-	out.origin = history_origin(hi, c, &out.stack, by_was_asked);
+	history_origin(hi, c, by_was_asked, &out);
+	if (c->by == AGENT_BY_END) {
+		out.because_ended = true;
+		out.because = ref(hi, c->by_serial, 0, 0);
+		if (history_serial(hi, c->by_serial, &ended) && ended.outcome == AGENT_FAILED)
+			out.because_failed = exception(hi, &ended);
+	}
 	return out;
 }
 
@@ -205,20 +225,6 @@ static void fill_task(struct history *hi, struct task *task)
 	task->cancels_asked = asked(hi, &t, task->ncancels);
 	task->chain = ancestors(hi, &t, &task->nchain);
 	task->stats = stats(hi, &t, alive);
-}
-
-static const struct exception *exception(struct history *hi, const struct agent_task *t)
-{
-	struct exception *e = arena_alloc(hi->w->arena, sizeof *e);
-	if (!e || (t->outcome != AGENT_DESTROYED && !t->exc_type))
-		return NULL;
-	if (t->outcome == AGENT_DESTROYED)
-		*e = (struct exception){ .type = "GeneratorExit",
-					 .message = "the task object went away while it was pending" };
-	else
-		*e = (struct exception){ .type = history_string(hi, t->exc_type),
-					 .message = history_string(hi, t->exc_message) };
-	return e;
 }
 
 /* When a task that the agent did not see made was alive at the latest. It saw all that were

@@ -153,14 +153,14 @@ static uint64_t callable_of(struct walk *w, uint64_t handle)
 	for (int64_t i = 2; i < n; i++) {
 		uint64_t p = word(w, handle, i);
 		enum type_kind kind = p ? object_kind(&w->r, p) : KIND_OTHER;
-		if (kind == KIND_FUNCTION || kind == KIND_METHOD)
+		if (kind == KIND_FUNCTION || kind == KIND_METHOD || kind == KIND_CFUNCTION)
 			return p;
 	}
 	return 0;
 }
 
 /* Loop._signal_handlers: the dict of Handles by small numbers. */
-size_t uvloop_signals(struct walk *w, uint64_t loop, uint64_t *callables, size_t max)
+size_t uvloop_signals(struct walk *w, uint64_t loop, struct uvloop_signal *out, size_t max)
 {
 	const struct type_info *t = object_type(&w->r, loop);
 	int64_t n = words_of(w, loop), number;
@@ -178,8 +178,8 @@ size_t uvloop_signals(struct walk *w, uint64_t loop, uint64_t *callables, size_t
 			if (!int_at(&w->r, key, &number) || number < 1 || number > 64 || !vt ||
 			    !is_class(w, vt, "uvloop.loop.Handle"))
 				break;
-			callables[found] = callable_of(w, value);
-			found += callables[found] != 0;
+			out[found] = (struct uvloop_signal){ (int)number, callable_of(w, value) };
+			found += out[found].callable != 0;
 		}
 	}
 	return found;

@@ -165,7 +165,8 @@ double uvloop_when(struct walk *w, uint64_t timer);
 void uvloop_timers(struct walk *w, struct loop *l,
 		   void (*timer)(struct walk *, struct loop *, double when, uint64_t callback, uint64_t args));
 /* What loop.add_signal_handler() was given; how many were found. */
-size_t uvloop_signals(struct walk *w, uint64_t loop, uint64_t *callables, size_t max);
+struct uvloop_signal { int number; uint64_t callable; };
+size_t uvloop_signals(struct walk *w, uint64_t loop, struct uvloop_signal *out, size_t max);
 /* "Server.serve_forever" of a coroutine that Cython made; NULL if it is none. */
 const char *cython_coroutine(struct walk *w, uint64_t obj, uint64_t *closure);
 

@@ -212,7 +212,43 @@ static void cancels(void **state)
 	silent(cancelling(1, 8), cancelling(1, 7), "cancel-pending"); /* it moves: it cleans up */
 	silent(cancelling(1, 7), cancelling(0, 7), "cancel-pending");
 	silent(cancelling(0, 7), cancelling(1, 7), "cancel-pending");
-	struct snapshot *s = cancelling(1, 7);
+	struct snapshot *s = cancelling(1, 7), *then = cancelling(1, 7);
+	s->tasks[0].scoped = then->tasks[0].scoped = true; /* a scope may have left it */
+	silent(s, then, "cancel-pending");
+	s = cancelling(1, 7);
+	then = cancelling(1, 7);
+	s->scopes = then->scopes = "aiohttp";
+	looked(s, then, "cancel-pending", 0);
+	assert_int_equal(s->nfindings, 1);
+	assert_int_equal(s->findings[0].severity, FINDING_INFO);
+	has(s->findings[0].message, "or a scope of aiohttp has left the request counted");
+	snapshot_free(s);
+	snapshot_free(then);
+	s = cancelling(1, 7);
+	s->tasks[0].must_cancel = true;
+	fires(s, cancelling(1, 7), "cancel-pending", 1, "it has not been told yet");
+	s = cancelling(1, 7);
+	s->tasks[0].cleaning = s->tasks[0].stack.frames[0];
+	fires(s, cancelling(1, 7), "cancel-pending", 1, "it is still handling the cancellation in level_0");
+	/* The agent saw who asked: a timeout does not count, where it is the only one. */
+	struct cancel request = { .origin = CANCEL_TIMEOUT, .at = 1 };
+	for (int origin = 0; origin < 2; origin++) {
+		s = cancelling(1, 7);
+		then = cancelling(1, 7);
+		request.origin = origin ? CANCEL_SIGNAL : CANCEL_TIMEOUT;
+		request.signal = origin ? 15 : 0;
+		for (int i = 0; i < 2; i++) {
+			struct task *t = i ? &s->tasks[0] : &then->tasks[0];
+			t->serial = 1;
+			t->cancels = &request;
+			t->ncancels = 1;
+		}
+		if (origin)
+			fires(s, then, "cancel-pending", 1, "was asked to cancel by signal SIGTERM");
+		else
+			silent(s, then, "cancel-pending");
+	}
+	s = cancelling(1, 7);
 	s->tasks[0].state = TASK_CANCELLED;
 	silent(s, NULL, "cancel-pending");
 	/* It waits for another that was asked: that one is named, not both. */

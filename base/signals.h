@@ -1,6 +1,6 @@
 /* Signals by name and number. */
-#ifndef ASYNCMON_CMD_SIGNALS_H
-#define ASYNCMON_CMD_SIGNALS_H
+#ifndef ASYNCMON_BASE_SIGNALS_H
+#define ASYNCMON_BASE_SIGNALS_H
 
 /* "SIGTERM"; NULL: no signal of that number. */
 const char *signal_name(int number);
