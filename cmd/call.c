@@ -189,5 +189,9 @@ int call_end(struct call *c, const struct snapshot *s)
 	if (opt_given(&c->args, "verbose"))
 		call_note(c, "%s: python %s%s, layout from %s", s->exe ? s->exe : "?", s->python,
 			  s->free_threaded ? " (free-threaded)" : "", s->layout);
+	if (opt_given(&c->args, "verbose") && s->folders.asyncio)
+		call_note(c, "code in %s is asyncio's, in %s the standard library's, in folders named site-packages "
+			     "or dist-packages that of libraries; all other is the user's", s->folders.asyncio,
+			  s->folders.stdlib ? s->folders.stdlib : "?");
 	return s->complete ? STATUS_FINE : STATUS_INCOMPLETE;
 }

@@ -11,6 +11,7 @@
 #include "attach/hands.h"
 #include "cmd/capture.h"
 #include "cmd/procs.h"
+#include "query/shape.h"
 
 const struct command *command_find(const char *name)
 {
@@ -80,6 +81,16 @@ err_t command_lookup(const char *name, bool session, const struct command **out)
 		return err_new(E_USAGE, session ? "%s is not a command of the session"
 						: "%s is a command of the session (asyncmon attach)", cmd->name);
 	*out = cmd;
+	return NULL;
+}
+
+static err_t where_of(const struct args *a)
+{
+	const char *which = opt_value(a, "where");
+	bool innermost = which && strcmp(which, "innermost") == 0;
+	if (which && !innermost && strcmp(which, "user") != 0)
+		return err_new(E_USAGE, "--where takes user or innermost, not %s", which);
+	shape_set_where(innermost ? WHERE_INNERMOST : WHERE_USER);
 	return NULL;
 }
 
@@ -291,6 +302,7 @@ static err_t prepare(struct call *c, const struct args *before, int argc, char *
 		TRY(args_give(&c->args, before->given[i].opt, before->given[i].value));
 	TRY(args_parse(&c->args, argc - 1, argv + 1, c->cmd->flags & CMD_REST ? UNTIL_WORD : UNTIL_END));
 	TRY(colour_of(&c->args, &when));
+	TRY(where_of(&c->args));
 	term_look(&c->term, when);
 	return NULL;
 }

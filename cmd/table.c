@@ -35,6 +35,8 @@ const struct option options_common[] = {
 	{ "no-pause", 0, NULL, "read without stopping the target; what is seen may not be of one instant" },
 	{ "max-pause", 0, "DURATION", "the longest that the target is stopped for: 50ms, 2s; 1s where not given" },
 	{ "stats", 0, NULL, "say on stderr what the look cost: bytes, pause, time by stage" },
+	{ "where", 0, "WHICH", "the frame shown for a stack: user (the last in the user's own code, the default) "
+			       "or innermost (the last outside asyncio)" },
 	{ "verbose", 'v', NULL, "say more on stderr, and show stacks whole" },
 	{ "exe", 0, "FILE", "the executable that a core dump is of" },
 	{ "sysroot", 0, "DIR", "where the files that a core dump names lie" },

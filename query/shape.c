@@ -102,16 +102,26 @@ void shape_frame(struct strbuf *b, const struct frame *f)
 	shape_place(b, f->function, f->file, f->line);
 }
 
-bool shape_of_asyncio(const char *file)
+static enum shape_where where;
+
+void shape_set_where(enum shape_where w)
 {
-	const char *base = file ? strrchr(file, '/') : NULL;
-	return base && base - file >= 8 && !memcmp(base - 8, "/asyncio", 8);
+	where = w;
+}
+
+static enum code_owner owner_of(const struct frame *f)
+{
+	static const struct code_folders unknown;
+	return f->owner ? f->owner : code_owner(&unknown, f->file);
 }
 
 const struct frame *shape_last(const struct stack *st)
 {
+	for (size_t i = st->n; where == WHERE_USER && i-- > 0;)
+		if (owner_of(st->frames[i]) == CODE_USER)
+			return st->frames[i];
 	for (size_t i = st->n; i-- > 0;)
-		if (!shape_of_asyncio(st->frames[i]->file))
+		if (owner_of(st->frames[i]) != CODE_ASYNCIO)
 			return st->frames[i];
 	return st->n ? st->frames[st->n - 1] : NULL;
 }

@@ -24,14 +24,17 @@ void shape_frame(struct strbuf *b, const struct frame *f);
 bool shape_wait(struct strbuf *b, const struct snapshot *s, const struct task *t);
 /* Who that is: a task's name, "thread 12", "generator rows". */
 void shape_holder(struct strbuf *b, const struct snapshot *s, const struct holder *h);
-/* The frame to show of a stack: the last one outside asyncio itself, else the last. */
+/* Which frame of a stack to show as the place where it is. */
+enum shape_where { WHERE_USER, WHERE_INNERMOST };
+/* USER (as it is unless this is called): the last frame in the user's own code, neither the
+ * standard library's nor an installed library's; where there is none, and with INNERMOST, the
+ * last one outside asyncio itself, else the last. */
+void shape_set_where(enum shape_where w);
 const struct frame *shape_last(const struct stack *st);
 /* A name, else "0x7f…". */
 void shape_name(struct strbuf *b, const char *name, uint64_t id);
 /* The colour of a state, NULL: none. */
 const char *shape_state_colour(enum task_state s);
-/* Code of asyncio itself, by the folder that its file lies in. */
-bool shape_of_asyncio(const char *file);
 
 /* "ValueError: too much"; how it was made where its text is not known: "Refused('db', 3)". */
 void shape_exception(struct strbuf *b, const struct exception *e);

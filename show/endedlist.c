@@ -106,7 +106,7 @@ static const struct column columns[] = {
 	{ "LIFETIME", "from its creation to its end", COL_DEFAULT, true, FIT_WHOLE, lifetime_text, lifetime_number },
 	{ "EXCEPTION", "what it failed with", COL_KNOWN, false, FIT_END(0.3), exception_text, NULL },
 	{ "CANCELLER", "who asked it to cancel last", COL_KNOWN, false, FIT_END(0.1), canceller_text, NULL },
-	{ "WHERE", "the last frame outside asyncio itself when it ended", COL_KNOWN, false, FIT_START(0.3), where_text, NULL },
+	{ "WHERE", "the last frame in the user's own code when it ended", COL_KNOWN, false, FIT_START(0.3), where_text, NULL },
 	{ "STARTED", "how long ago it was made", COL_ASKED, true, FIT_WHOLE, started_text, started_number },
 	{ "BY", "the task that made it", COL_ASKED, false, FIT_END(0.1), by_text, NULL },
 	{ "CREATED", "where it was made", COL_ASKED, false, FIT_START(0.2), created_text, NULL },

@@ -207,7 +207,7 @@ static const struct column columns[] = {
 	  state_number },
 	{ "NAME", "the task's name", COL_DEFAULT, false, FIT_MIDDLE(0.2), name_text, NULL },
 	{ "CORO", "its outermost coroutine", COL_SPARE, false, FIT_START(0.2), coro_text, NULL },
-	{ "WHERE", "function, file and line of the last frame outside asyncio itself", COL_DEFAULT, false, FIT_START(0.3),
+	{ "WHERE", "function, file and line of the last frame in the user's own code", COL_DEFAULT, false, FIT_START(0.3),
 	  where_text, NULL },
 	{ "WAITING", "what it waits for", COL_DEFAULT, false, FIT_END(0.3), waiting_text, NULL },
 	{ "HOLDS", "the context managers that it is inside of", COL_ASKED, false, FIT_END(0.2), holds_text, NULL },

@@ -34,9 +34,38 @@ const char *cancel_origin_name(enum cancel_origin o)
 	return (unsigned)o < CANCEL_ORIGINS ? origin_names[o] : "unknown";
 }
 
+static bool in_folder(const char *file, const char *folder)
+{
+	size_t n = folder ? strlen(folder) : 0;
+	return n && strncmp(file, folder, n) == 0 && file[n] == '/';
+}
+
+static bool in_asyncio_by_name(const char *file)
+{
+	const char *base = strrchr(file, '/');
+	size_t n = base ? (size_t)(base - file) : 0;
+	return n >= 7 && memcmp(base - 7, "asyncio", 7) == 0 && (n == 7 || base[-8] == '/');
+}
+
+enum code_owner code_owner(const struct code_folders *folders, const char *file)
+{
+	if (!file)
+		return CODE_UNKNOWN;
+	if (folders->asyncio ? in_folder(file, folders->asyncio) : in_asyncio_by_name(file))
+		return CODE_ASYNCIO;
+	/* Before the standard library's folder, which theirs may lie in. */
+	if (strstr(file, "/site-packages/") || strstr(file, "/dist-packages/"))
+		return CODE_LIBRARY;
+	if (in_folder(file, folders->stdlib) || strncmp(file, "<frozen ", 8) == 0)
+		return CODE_STDLIB;
+	return CODE_USER;
+}
+
 bool frame_is(const struct frame *f, const char *file_end, const char *function)
 {
 	if (!f || !f->file || !f->function)
+		return false;
+	if (f->owner && f->owner != CODE_ASYNCIO && strncmp(file_end, "asyncio/", 8) == 0)
 		return false;
 	const char *dot = strrchr(f->function, '.');
 	size_t n = strlen(f->file), m = strlen(file_end);

@@ -33,14 +33,27 @@ struct local {
 	const char *name, *type, *value; /* value: short text of plain types, else NULL */
 };
 
+/* Whose code a frame runs. */
+enum code_owner { CODE_UNKNOWN, CODE_ASYNCIO, CODE_STDLIB, CODE_LIBRARY, CODE_USER };
+
+/* Where the target's own modules lie, as their code objects name it; NULL: not known. */
+struct code_folders { const char *asyncio, *stdlib; };
+
+/* By the file's name. Libraries are what lies in a folder named site-packages or
+ * dist-packages; what lies in none of these folders is the user's, an editable install too.
+ * Without folders, by what they are called as a rule. */
+enum code_owner code_owner(const struct code_folders *folders, const char *file);
+
 struct frame {
 	const char *function, *file;
 	int line;                /* 0: unknown */
+	enum code_owner owner;
 	const struct local *locals; /* with SNAPSHOT_LOCALS */
 	size_t nlocals;
 };
 
-/* Is it the function of that (plain) name, in a file whose path ends so? */
+/* Is it the function of that (plain) name, in a file whose path ends so? A path that begins
+ * with "asyncio/" is asyncio's own file, and no other's in a folder of that name. */
 bool frame_is(const struct frame *f, const char *file_end, const char *function);
 
 struct context {             /* a context manager that a frame is inside of */
@@ -299,6 +312,7 @@ struct snapshot {
 	const char *exe;
 	char python[32];         /* "3.14.2" */
 	bool free_threaded;
+	struct code_folders folders;
 	const char *layout;      /* "debug-offsets", "dwarf", "table" */
 	bool agent;
 	bool cancels_counted;    /* tasks count requests to cancel, and take them back (3.11) */

@@ -122,6 +122,7 @@ static struct snapshot *walk_once(struct python *py, struct walk *w, unsigned wh
 	err_free(reader_init(&w->r, py, s->arena));
 	struct addrs tasks = { 0 };
 	walk_interpreters(w);
+	walk_folders(w);
 	if (!(what & SNAPSHOT_NO_TASKS)) {
 		walk_executors(w);
 		walk_tables(w, &tasks);

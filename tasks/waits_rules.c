@@ -70,11 +70,14 @@ static bool in_file(const char *path, const char *end)
 }
 
 /* A row that names a file goes before one that does not. */
-static size_t find(const struct code *c)
+static size_t find(const struct code_folders *folders, const struct code *c)
 {
+	bool asyncio = code_owner(folders, c->file) == CODE_ASYNCIO;
 	size_t any = 0;
 	for (size_t i = 0; c->name && i < NRULES; i++) {
 		if (strcmp(c->name, rules[i].function) != 0)
+			continue;
+		if (rules[i].file && strncmp(rules[i].file, "asyncio/", 8) == 0 && !asyncio)
 			continue;
 		if (rules[i].file && in_file(c->file, rules[i].file))
 			return i + 1;
@@ -88,7 +91,7 @@ const struct wait_rule *wait_rule_of(struct walk *w, const struct code *c)
 {
 	uint64_t i;
 	if (!map_get(&w->rules, c->addr, &i)) {
-		i = find(c);
+		i = find(&w->s->folders, c);
 		if (!map_set(&w->rules, c->addr, i))
 			w->nomem = true;
 	}

@@ -132,6 +132,8 @@ void walk_loops_finish(struct walk *w);
 void walk_timers(struct walk *w, struct loop *l, uint64_t scheduled);
 /* Seconds until whom's timer fires; NaN: none known. */
 double walk_deadline(struct walk *w, uint64_t whom);
+/* folders.c: before any frame is made. */
+void walk_folders(struct walk *w);
 /* scopes.c: which tasks a library has cancelled scopes of. */
 void walk_scopes(struct walk *w);
 /* groups.c */

@@ -12,7 +12,7 @@ static struct snapshot *hostile(void)
 	struct wait *w = snap_wait(s, WAIT_QUEUE_GET);
 	struct frame *f = arena_alloc(s->arena, sizeof *f);
 	const struct frame **v = arena_array(s->arena, 1, sizeof *v);
-	*f = (struct frame){ HOSTILE, "/tmp/" HOSTILE, 3, NULL, 0 };
+	*f = (struct frame){ .function = HOSTILE, .file = "/tmp/" HOSTILE, .line = 3 };
 	v[0] = f;
 	w->detail = HOSTILE;
 	s->tasks[0].name = s->tasks[0].coro = s->tasks[0].type = HOSTILE;
