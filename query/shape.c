@@ -57,9 +57,8 @@ bool shape_because(struct strbuf *b, const struct cancel *c)
 		strbuf_str(b, " ended");
 		return true;
 	}
-	strbuf_fmt(b, " failed with %s", c->because_failed->type ? c->because_failed->type : "an exception");
-	if (c->because_failed->message && *c->because_failed->message)
-		strbuf_fmt(b, ": %s", c->because_failed->message);
+	strbuf_str(b, " failed with ");
+	shape_exception(b, c->because_failed);
 	return true;
 }
 

@@ -218,7 +218,8 @@ void walk_wait(struct walk *w, struct task *t)
 	/* Future.__await__ of the pure-Python class is a frame of its own. */
 	size_t n = w->chain.n;
 	while (n && (!w->chain.v[n - 1].code || !w->chain.v[n - 1].code->file ||
-		     strstr(w->chain.v[n - 1].code->file, "asyncio/futures.py")))
+		     (strstr(w->chain.v[n - 1].code->file, "/futures.py") &&
+		      code_owner(&w->s->folders, w->chain.v[n - 1].code->file) == CODE_ASYNCIO)))
 		n--;
 	/* A task awaited directly is that, whatever the frame. */
 	bool direct = is_task(object_kind(&w->r, t->fut_waiter));

@@ -132,20 +132,22 @@ static void task_json(void **state)
 	has(r.out, "\"tasks\":[{\"id\":\"0x7f0000001000\",\"serial\":1,\"name\":\"worker\",\"state\":\"waiting\","
 		"\"coro\":\"work\",\"body\":\"work\",\"type\":\"_asyncio.Task\",\"loop\":\"0x10\",\"thread\":4712,\"cancelling\":1,"
 		"\"awaited_by\":[\"0x7f0000001100\"],\"waiting_on\":{\"kind\":\"sleep\",\"id\":null,\"detail\":null,"
-		"\"tasks\":[],\"total\":null,\"left\":null,\"deadline_in\":1.5,\"fd\":null,\"peer\":null},\"group\":\"0x20\",\"stack\":["
-		"{\"function\":\"level_0\",\"file\":\"/srv/app/handlers.py\",\"line\":10},"
-		"{\"function\":\"level_1\",\"file\":\"/srv/app/handlers.py\",\"line\":11}],"
+		"\"tasks\":[],\"total\":null,\"left\":null,\"holders\":null,"
+		"\"deadline_in\":1.5,\"fd\":null,\"peer\":null},\"group\":\"0x20\",\"stack\":["
+		"{\"function\":\"level_0\",\"file\":\"/srv/app/handlers.py\",\"line\":10,\"contexts\":null},"
+		"{\"function\":\"level_1\",\"file\":\"/srv/app/handlers.py\",\"line\":11,\"contexts\":null}],"
 		"\"stack_beyond\":null,\"created\":{\"at\":\"2023-11-14T22:13:20.250000Z\",\"age\":61,"
 		"\"by\":{\"id\":\"0x7f0000001100\",\"serial\":2,\"name\":\"boss\","
 		"\"remembered\":true},\"stack\":["
-		"{\"function\":\"maker\",\"file\":\"/srv/app/main.py\",\"line\":5}]},"
+		"{\"function\":\"maker\",\"file\":\"/srv/app/main.py\",\"line\":5,\"contexts\":null}]},"
 		"\"cancels\":[{\"at\":\"2023-11-14T22:13:21.000000Z\",\"by\":{\"id\":\"0x7f0000001100\",\"serial\":2,"
-		"\"name\":\"boss\",\"remembered\":true},\"origin\":\"task\",\"message\":\"enough\",\"stack\":[]}],"
+		"\"name\":\"boss\",\"remembered\":true},\"origin\":\"task\",\"signal\":null,\"because\":null,"
+		"\"message\":\"enough\",\"stack\":[]}],"
 		"\"stats\":{\"polls\":7,\"busy\":0.5,\"longest_poll\":0.25,"
 		"\"at_least\":{\"polls\":7,\"busy\":0.5,\"longest_poll\":0.25}},\"exception\":null,\"persistent\":false,"
 		"\"chain\":[{\"task\":{\"id\":\"0x7f0000001100\",\"serial\":2,\"name\":\"boss\","
 		"\"remembered\":true},\"stack\":["
-		"{\"function\":\"level_0\",\"file\":\"/srv/app/handlers.py\",\"line\":10}]}]");
+		"{\"function\":\"level_0\",\"file\":\"/srv/app/handlers.py\",\"line\":10,\"contexts\":null}]}]");
 	ran_free(&r);
 	r = run_line(whole_task, "where Task-2 --json");
 	has(r.out, "\"loop\":null,\"thread\":null,\"cancelling\":0,\"awaited_by\":[],\"waiting_on\":null,"
