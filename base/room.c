@@ -80,19 +80,33 @@ static uint64_t left_by(const char *root, char *line)
 			  v2 ? "memory.current" : "memory.usage_in_bytes");
 }
 
-uint64_t memory_room(const char *root)
+/* What the groups in /proc/WHO/cgroup leave. */
+static uint64_t left_to(const char *root, const char *who)
 {
 	char path[PATH_MAX], line[PATH_MAX];
-	uint64_t room = available(root);
-	snprintf(path, sizeof path, "%s/proc/self/cgroup", root);
+	uint64_t least = UINT64_MAX;
+	snprintf(path, sizeof path, "%s/proc/%s/cgroup", root, who);
 	FILE *f = fopen(path, "re");
 	while (f && fgets(line, sizeof line, f)) {
 		uint64_t left = left_by(root, line);
-		room = left < room ? left : room;
+		least = left < least ? left : least;
 	}
 	if (f)
 		fclose(f);
-	return room;
+	return least;
+}
+
+uint64_t memory_room(const char *root)
+{
+	uint64_t room = available(root), left = left_to(root, "self");
+	return left < room ? left : room;
+}
+
+uint64_t memory_left_to(const char *root, pid_t pid)
+{
+	char who[16];
+	snprintf(who, sizeof who, "%d", (int)pid);
+	return left_to(root, who);
 }
 
 void memory_yield(void)

@@ -3,6 +3,7 @@
 #include "cmd/capture.h"
 #include "cmd/command.h"
 #include "query/list.h"
+#include "inject/limits.h"
 #include "inject/seccomp.h"
 #include "inject/site.h"
 
@@ -70,6 +71,9 @@ static const char remove_text[] =
 	"    agent.stop()\n"
 	"reply = 'removed' if was else 'absent'\n";
 
+/* The agent's own default, in bytes (agent/memory.c). */
+#define MEMORY (64ull << 20)
+
 static err_t number(const struct args *a, const char *option, double unit, unsigned long long *v)
 {
 	const char *text = opt_value(a, option);
@@ -82,7 +86,12 @@ static err_t number(const struct args *a, const char *option, double unit, unsig
 	return NULL;
 }
 
-struct wanted { bool remove; unsigned long long history, memory; unsigned deadline_ms; };
+struct wanted {
+	bool remove;
+	unsigned long long history, memory;
+	uint64_t left;           /* of memory, where that is why the agent gets less; else 0 */
+	unsigned deadline_ms;
+};
 
 static err_t parse(struct call *c, struct wanted *w)
 {
@@ -96,6 +105,21 @@ static err_t parse(struct call *c, struct wanted *w)
 	if (!(s > 0 && s < 86400))
 		return err_new(E_USAGE, "--timeout takes a duration up to a day, not %s", timeout);
 	w->deadline_ms = (unsigned)(s * 1000) + 1;
+	return NULL;
+}
+
+/* The memory that the agent may take, where the process may not take much more itself. */
+static err_t fit(struct call *c, struct wanted *w)
+{
+	uint64_t left = limits_memory_left(call_target(c));
+	if (w->memory && w->memory > left / 2)
+		return err_new(E_UNSUPPORTED, "the process may take only %llu MiB more (setrlimit, control group), and "
+			       "--memory asks for more than half of that", (unsigned long long)(left >> 20));
+	uint64_t share = limits_memory_share(left, MEMORY);
+	if (w->memory || share == MEMORY)
+		return NULL;
+	w->memory = share;
+	w->left = left;
 	return NULL;
 }
 
@@ -141,7 +165,7 @@ static err_t inject(struct call *c, const struct wanted *w, char **reply)
 		strbuf_fmt(&text, "%sreply = go(%llu, %llu)\n", start_text, w->history, w->memory);
 	x.text = text.s;
 	x.blob = blob.s;
-	x.blob_len = blob.len;
+	x.blob_len = x.file_bytes = blob.len;
 	if (!e)
 		e = text.failed ? ERR_NOMEM : inject_run(call_target(c), site, &x, reply);
 	strbuf_free(&text);
@@ -163,7 +187,10 @@ static bool others_untouched(const struct python *py, const struct snapshot *s)
 static void say_limits(const struct call *c, const struct wanted *w, struct snapshot *s, const char *reply)
 {
 	bool running = strcmp(reply, "running") == 0;
-	if (running && (w->history || w->memory))
+	if (w->left && !running && !w->remove)
+		snapshot_note(s, "The agent uses %llu MiB at most, for the process may take only %llu MiB more (setrlimit, "
+			      "control group).", w->memory >> 20, (unsigned long long)(w->left >> 20));
+	if (running && (w->history || (w->memory && !w->left)))
 		snapshot_note(s, "The agent keeps the limits that it was started with: --history and --memory count "
 			      "for one that starts (inject --remove switches it off).");
 	if ((running || strcmp(reply, "started") == 0) && others_untouched(c->cap->python, s))
@@ -201,6 +228,8 @@ static int inject_run_command(struct call *c)
 		e = call_snapshot(c, 0, &s);
 	snapshot_free(s);
 	s = NULL;
+	if (!e && !w.remove)
+		e = fit(c, &w);
 	if (!e)
 		e = inject(c, &w, &reply);
 	if (!e)

@@ -12,6 +12,7 @@
 
 #include "attach/act.h"
 #include "attach/process.h"
+#include "inject/limits.h"
 #include "inject/seccomp.h"
 #include "base/clock.h"
 #include "base/strbuf.h"
@@ -323,7 +324,9 @@ err_t inject_run(struct target *t, const struct inject_site *site, const struct 
 	};
 	if (t->kind != TARGET_PROCESS)
 		return err_new(E_UNSUPPORTED, "a core dump cannot be acted on");
-	err_t e = x->force ? NULL : seccomp_check(t, USE_TEXT | x->uses);
+	err_t e = limits_check(t, CHANNEL_TEXT + x->file_bytes);
+	if (!e && !x->force)
+		e = seccomp_check(t, USE_TEXT | x->uses);
 	if (!e)
 		e = open_channel(&i);
 	if (!e)

@@ -56,6 +56,7 @@ struct inject_text {
 	const void *blob;
 	size_t blob_len;
 	unsigned deadline_ms;    /* 0: 10,000 */
+	size_t file_bytes;       /* of the largest file that the text writes */
 	unsigned uses;           /* enum seccomp_use, beyond USE_TEXT */
 	bool force;              /* also where the target's seccomp filters may forbid it */
 };

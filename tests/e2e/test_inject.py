@@ -329,3 +329,46 @@ def test_no_asyncio(python, asyncmon):
     p.wait()
     p.stdout.close()
     assert answer.rc == 4
+
+
+def vm_size(pid):
+    with open("/proc/%d/statm" % pid) as f:
+        return int(f.read().split()[0]) * 4096
+
+
+def test_little_memory(main_interp, target, asyncmon):
+    """The agent is small where the process may not take much more, and says so."""
+    t = target(main_interp, "actors.py")
+    left = 90 << 20
+    before = vm_size(t.pid)
+    resource.prlimit(t.pid, resource.RLIMIT_AS, (before + left, before + left))
+    answer = inject(asyncmon, t.pid)
+    assert "The agent uses " in answer.err, answer
+    assert vm_size(t.pid) - before < left / 3
+    inject(asyncmon, t.pid, "--remove")
+    # What the user asks for is not made smaller in silence.
+    t = target(main_interp, "actors.py")
+    before = vm_size(t.pid)
+    resource.prlimit(t.pid, resource.RLIMIT_AS, (before + left, before + left))
+    answer = asyncmon("inject", t.pid, "--memory", "60")
+    assert answer.rc == 3 and "--memory asks for more than half" in answer.err, answer
+
+
+def test_few_descriptors(target, asyncmon, python):
+    t = target(python, "actors.py")
+    n = len(os.listdir("/proc/%d/fd" % t.pid))
+    resource.prlimit(t.pid, resource.RLIMIT_NOFILE, (n + 4, n + 64))
+    for command in (["inject"], ["cancel", "willing"], ["console", "-c", "1"]):
+        answer = asyncmon(command[0], t.pid, *command[1:])
+        assert answer.rc == 3 and "descriptors" in answer.err and "nothing was changed" in answer.err, answer
+    resource.prlimit(t.pid, resource.RLIMIT_NOFILE, (n + 64, n + 64))
+    assert asyncmon.json("cancel", t.pid, "willing")["outcome"] == "cancelled"
+
+
+def test_small_files_only(target, asyncmon, python):
+    """A memfd is a file to RLIMIT_FSIZE, and SIGXFSZ ends a process."""
+    t = target(python, "actors.py")
+    resource.prlimit(t.pid, resource.RLIMIT_FSIZE, (8192, 8192))
+    answer = asyncmon("inject", t.pid)
+    assert answer.rc == 3 and "8192 bytes" in answer.err, answer
+    assert asyncmon.json("cancel", t.pid, "willing")["outcome"] == "cancelled"
