@@ -37,6 +37,7 @@ struct subject {
 	enum task_state state;
 	const struct created *created;
 	bool persistent;
+	bool recorded;           /* the agent has a record of it: else that is not known */
 };
 
 struct list_kind {
@@ -70,6 +71,7 @@ struct selection {
 	unsigned states;       /* a bit for each; 0: any */
 	double older_than;     /* seconds; NAN: any age */
 	bool persistent;
+	bool recorded;           /* the agent has a record of it: else that is not known */
 };
 err_t selection_parse(struct selection *sel, const struct args *a);
 bool selection_any(const struct selection *sel); /* it filters at all */

@@ -125,15 +125,18 @@ bool selection_cannot_judge(const struct selection *sel, const struct subject *x
 	struct selection rest = *sel;
 	rest.older_than = NAN;
 	rest.created = NULL;
-	return ((!isnan(sel->older_than) && !(x->created && !isnan(x->created->age))) ||
-		(sel->created && !created_at(x->created))) && selection_matches(&rest, x);
+	rest.persistent = false;
+	return ((sel->persistent && !x->recorded) ||
+		(!isnan(sel->older_than) && !(x->created && !isnan(x->created->age))) ||
+		(sel->created && !created_at(x->created))) &&
+	       selection_matches(&rest, x);
 }
 
 void list_say_unjudged(struct snapshot *s, size_t n, const char *noun)
 {
 	if (n)
-		snapshot_lacks(s, "%zu %s are left out because nothing is known of their making: only the agent "
-			      "sees that.", n, noun);
+		snapshot_lacks(s, "%zu %s are left out because what the filter asks for is not known of them: only the "
+			      "agent sees that.", n, noun);
 }
 
 void list_select(struct list *l, const struct selection *sel)

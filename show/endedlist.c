@@ -125,7 +125,7 @@ static const struct column *const groups_by[] = { &by_coro, &by_created, &by_sta
 static void subject(const void *row, struct subject *x)
 {
 	const struct ended *t = row;
-	*x = (struct subject){ t->name, t->coro, NULL, t->outcome, t->created, t->persistent };
+	*x = (struct subject){ t->name, t->coro, NULL, t->outcome, t->created, t->persistent, true };
 }
 
 static const char *colour(const void *row)

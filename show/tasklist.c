@@ -129,7 +129,7 @@ NUMBER(busy_number) { TASK; return t->stats && is(v, true, t->stats->busy); }
 TEXT(longest_text) { TASK; return counted(b, t) && seconds(b, true, t->stats->longest_poll); }
 NUMBER(longest_number) { TASK; return t->stats && is(v, true, t->stats->longest_poll); }
 TEXT(exception_text) { TASK; return t->exception && str(b, t->exception->type); }
-TEXT(persistent_text) { TASK; return str(b, t->persistent ? "yes" : "no"); }
+TEXT(persistent_text) { TASK; return str(b, t->serial < 0 ? NULL : t->persistent ? "yes" : "no"); }
 
 TEXT(where_text)
 {
@@ -256,7 +256,7 @@ static const struct column *const groups_by[] = {
 static void subject(const void *row, struct subject *x)
 {
 	const struct task *t = row;
-	*x = (struct subject){ t->name, t->coro, t->body, t->state, t->created, t->persistent };
+	*x = (struct subject){ t->name, t->coro, t->body, t->state, t->created, t->persistent, t->serial >= 0 };
 }
 
 static const char *colour(const void *row)
