@@ -13,20 +13,24 @@
 
 static void add_locals(struct walk *w, const struct pyframe *pf, struct frame *f)
 {
-	struct local locals[LOCALS_MAX];
+	struct VEC(struct local) locals = { 0 };
 	struct locals_iter it;
-	size_t n = 0;
+	struct local x;
 	uint64_t v;
 	if (!locals_begin(&w->r, pf, &it))
 		return;
-	while (n < LOCALS_MAX && locals_next(&w->r, &it, &locals[n].name, &v)) {
+	while (locals.n < LOCALS_MAX && locals_next(&w->r, &it, &x.name, &v)) {
 		const struct type_info *t = object_type(&w->r, v);
-		locals[n].type = t ? type_short_name(&w->r, t) : NULL;
-		locals[n].value = brief_text(&w->r, v);
-		n++;
+		x.type = t ? type_short_name(&w->r, t) : NULL;
+		x.value = brief_text(&w->r, v);
+		if (!vec_push(&locals, x)) {
+			w->nomem = true;
+			break;
+		}
 	}
-	f->locals = arena_dup(w->arena, locals, n * sizeof *locals);
-	f->nlocals = f->locals ? n : 0;
+	f->locals = arena_dup(w->arena, locals.v ? locals.v : &x, locals.n * sizeof x);
+	f->nlocals = f->locals ? locals.n : 0;
+	vec_free(&locals);
 }
 
 const struct frame *walk_frame(struct walk *w, const struct code *c, int64_t lasti)

@@ -45,3 +45,15 @@ def test_they_are_no_other_files(target, python):
     finally:
         p.kill()
         p.wait()
+
+
+@pytest.mark.parametrize("command", ["ps", "tree", "where --locals", "stacktrace --native", "check", "inject"])
+def test_little_stack(shared, python, command):
+    """A shell that was told `ulimit -s 64`."""
+    t = shared(python, "shapes.py")
+    words = command.split()
+    argv = ["bash", "-c", 'ulimit -s 64; exec "$@"', "bash", ASYNCMON, words[0], str(t.pid)] + words[1:]
+    if words[0] == "where":
+        argv.append(next(iter(t.tasks())))
+    p = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert p.returncode in (0, 1, 5) and p.stdout, p
