@@ -19,6 +19,7 @@ enum type_kind {
 	KIND_LIST, KIND_DICT, KIND_SET, KIND_CODE, KIND_FUNCTION, KIND_METHOD, KIND_CFUNCTION,
 	KIND_CELL, KIND_MODULE, KIND_FRAME, KIND_WEAKREF, KIND_TYPE, KIND_PARTIAL, KIND_DEQUE,
 	KIND_CORO, KIND_GEN, KIND_ASYNCGEN, KIND_CORO_WRAPPER, KIND_ASEND, KIND_ATHROW,
+	KIND_ANEXT,    /* of anext() with a default */
 	KIND_FUTUREITER,
 	KIND_FUTURE,   /* _asyncio.Future and its subclasses that are no tasks */
 	KIND_TASK,     /* _asyncio.Task and its subclasses */

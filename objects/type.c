@@ -59,7 +59,7 @@ static enum type_kind kind_by_name(const char *name, bool heap)
 		{ "_asyncio.FutureIter", KIND_FUTUREITER },
 		{ "coroutine_wrapper", KIND_CORO_WRAPPER },
 		{ "async_generator_asend", KIND_ASEND },
-		{ "async_generator_athrow", KIND_ATHROW },
+		{ "async_generator_athrow", KIND_ATHROW }, { "anext_awaitable", KIND_ANEXT },
 		{ "functools.partial", KIND_PARTIAL }, { "collections.deque", KIND_DEQUE },
 		{ "NoneType", KIND_NONE }, { "coroutine", KIND_CORO }, { "generator", KIND_GEN },
 		{ "async_generator", KIND_ASYNCGEN }, { "weakref", KIND_WEAKREF },

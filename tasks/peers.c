@@ -83,4 +83,5 @@ void peers_ask(struct snapshot *s)
 	}
 	if (pidfd >= 0)
 		close(pidfd);
+	pipes_ask(s);
 }

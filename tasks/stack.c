@@ -152,6 +152,8 @@ static uint64_t behind(struct walk *w, uint64_t obj, enum type_kind kind)
 		return field_at(&w->r, obj, l->asend_gen);
 	case KIND_ATHROW:
 		return field_at(&w->r, obj, l->athrow_gen);
+	case KIND_ANEXT: /* anextawaitableobject (Objects/iterobject.c): what it wraps comes first */
+		return field_at(&w->r, obj, l->object_size);
 	case KIND_FUTUREITER:
 		return field_at(&w->r, obj, l->futureiter_future);
 	default:

@@ -64,8 +64,22 @@ bool describe_group(struct waiting *x);
 bool describe_anyio_group(struct waiting *x);
 bool describe_limiter(struct waiting *x);
 bool describe_memory_stream(struct waiting *x);
+/* Of a queue that is not the rule's local. */
+bool describe_queue_of(struct waiting *x, uint64_t queue);
+
+/* waits_end.c */
+bool describe_server_close(struct waiting *x);
+bool describe_shutdown(struct waiting *x);
+bool describe_worker_thread(struct waiting *x);
+bool describe_handshake(struct waiting *x);
+bool describe_race(struct waiting *x);
+bool describe_httpcore(struct waiting *x);
+bool describe_janus(struct waiting *x);
+bool describe_anyio_receive(struct waiting *x);
 
 /* waits_io.c */
+/* Down to the descriptor and the peer; false where neither is known. */
+bool describe_transport(struct waiting *x, uint64_t transport);
 bool describe_stream(struct waiting *x);
 bool describe_socket(struct waiting *x);
 bool describe_server(struct waiting *x);

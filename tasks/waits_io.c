@@ -42,7 +42,7 @@ static uint64_t below_tls(struct walk *w, uint64_t transport)
 	return ssl ? uvloop_member(w, ssl, "uvloop.loop.UVStream") : 0;
 }
 
-static bool describe_transport(struct waiting *x, uint64_t transport)
+bool describe_transport(struct waiting *x, uint64_t transport)
 {
 	static const char *const fds[] = { "_sock_fd", "_fileno" };
 	struct reader *r = &x->w->r;
@@ -129,15 +129,44 @@ bool describe_server(struct waiting *x)
 	return true;
 }
 
+/* BaseSubprocessTransport: the first of its pipes that is not closed; -1 none. */
+static int open_pipe(struct reader *r, uint64_t transport)
+{
+	struct dict_iter it;
+	uint64_t number, proto;
+	int64_t fd;
+	if (!dict_begin(r, attr_get(r, transport, "_pipes"), &it))
+		return -1;
+	while (dict_next(r, &it, &number, &proto))
+		if (int_at(r, attr_get(r, attr_get(r, proto, "pipe"), "_fileno"), &fd) && fd >= 0 && fd < 1 << 30 &&
+		    !is_none(r, attr_get(r, attr_get(r, proto, "pipe"), "_pipe")))
+			return (int)fd;
+	return -1;
+}
+
+/* A child that has exited is waited for until its pipes are closed, also by those that it
+ * left them to. */
 bool describe_process(struct waiting *x)
 {
 	struct reader *r = &x->w->r;
-	int64_t pid;
+	int64_t pid, code;
 	if (!x->thing)
 		return false;
-	if (int_at(r, attr_get(r, x->thing, "pid"), &pid) || int_at(r, attr_get(r, x->thing, "_pid"), &pid) ||
-	    int_at(r, attr_get(r, attr_get(r, x->thing, "_transport"), "_pid"), &pid))
+	uint64_t transport = attr_get(r, x->thing, "_transport");
+	transport = is_none(r, transport) ? x->thing : transport;
+	if (!int_at(r, attr_get(r, x->thing, "pid"), &pid) && !int_at(r, attr_get(r, transport, "_pid"), &pid))
+		return true;
+	if (!int_at(r, attr_get(r, transport, "_returncode"), &code)) {
 		x->wait->detail = arena_fmt(x->w->arena, "pid %lld", (long long)pid);
+		return true;
+	}
+	x->wait->fd = open_pipe(r, transport);
+	x->wait->detail = arena_fmt(x->w->arena, code < 0 ? "pid %lld was ended by signal %lld"
+							  : "pid %lld has exited with %lld",
+				    (long long)pid, (long long)(code < 0 ? -code : code));
+	if (x->wait->fd >= 0)
+		x->wait->detail = arena_fmt(x->w->arena, "%s, its pipe fd %d is still open", x->wait->detail,
+					    x->wait->fd);
 	return true;
 }
 

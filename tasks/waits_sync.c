@@ -101,21 +101,19 @@ static void slots(struct waiting *x, int64_t all, int64_t used)
 	x->wait->left = used < 0 ? -1 : used < all ? all - used : 0;
 }
 
-bool describe_queue(struct waiting *x)
+bool describe_queue_of(struct waiting *x, uint64_t queue)
 {
 	struct reader *r = &x->w->r;
-	int64_t max = int_attr(x, x->thing, "_maxsize", 0);
-	int64_t size = items_in(r, attr_get(r, x->thing, "_queue"));
-	const char *class = class_of(x, x->thing);
-	if (!attr_get(r, x->thing, "_getters"))
-		return false;
+	int64_t max = int_attr(x, queue, "_maxsize", 0);
+	int64_t size = items_in(r, attr_get(r, queue, "_queue"));
+	const char *class = class_of(x, queue);
 	if (x->wait->kind == WAIT_QUEUE_JOIN) {
-		x->wait->left = int_attr(x, x->thing, "_unfinished_tasks", -1);
+		x->wait->left = int_attr(x, queue, "_unfinished_tasks", -1);
 		x->wait->detail = arena_fmt(x->w->arena, "%s (%lld unfinished)", class, (long long)x->wait->left);
 		return true;
 	}
 	bool get = x->wait->kind == WAIT_QUEUE_GET;
-	const char *more = others(x, items_in(r, attr_get(r, x->thing, get ? "_getters" : "_putters")));
+	const char *more = others(x, items_in(r, attr_get(r, queue, get ? "_getters" : "_putters")));
 	slots(x, max, size);
 	if (max > 0)
 		x->wait->detail = arena_fmt(x->w->arena, "%s (%lld/%lld)%s", class, (long long)size,
@@ -125,6 +123,11 @@ bool describe_queue(struct waiting *x)
 			? arena_fmt(x->w->arena, "%s (%lld)%s", class, (long long)size, more)
 			: arena_fmt(x->w->arena, "%s%s", class, more);
 	return true;
+}
+
+bool describe_queue(struct waiting *x)
+{
+	return attr_get(&x->w->r, x->thing, "_getters") && describe_queue_of(x, x->thing);
 }
 
 static void group_detail(struct waiting *x, uint64_t tasks)

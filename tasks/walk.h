@@ -174,6 +174,8 @@ const char *cython_coroutine(struct walk *w, uint64_t obj, uint64_t *closure);
 
 /* peers.c: what the kernel says of the sockets waited for; live targets, not paused. */
 void peers_ask(struct snapshot *s);
+/* pipes.c: who else has the pipes open that are waited for; part of peers_ask(). */
+void pipes_ask(struct snapshot *s);
 
 /* groups.c: the group that left that callback on its child, its owner; 0 none. */
 uint64_t group_of_callback(struct walk *w, uint64_t callback);

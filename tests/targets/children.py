@@ -94,6 +94,9 @@ async def main():
     told("get-unbound", just(free.get()), "queue-get", None, None)
     told("join", just(full.join()), "queue-join", None, 3)
 
+    if hasattr(loop, "shutdown_default_executor"):
+        told("shutdown", loop.shutdown_default_executor(), "shutdown", 2, 2)
+
     # Made by one task, awaited by another, or by none.
     made = {}
 

@@ -8,9 +8,12 @@ import asyncio
 import concurrent.futures
 import os
 import socket
+import ssl
+import subprocess
 import sys
 import threading
 import time
+from asyncio.staggered import staggered_race
 
 from truth import FOREVER, Truth, run
 
@@ -276,6 +279,49 @@ async def streams(loop):
           none=["peer"])
 
 
+# endings
+
+async def endings(loop):
+    async def held(reader, writer):
+        keep.extend((reader, writer))
+        await forever()
+    server = await asyncio.start_server(held, "127.0.0.1", 0)
+    sock = socket.create_connection(server.sockets[0].getsockname()[:2])
+    keep.extend((server, sock))
+    while not server._active_count if hasattr(server, "_active_count") \
+            else not server._clients:
+        await asyncio.sleep(0.01)
+    if sys.version_info >= (3, 12, 1):
+        server.close()
+        start("server-close", just(server.wait_closed()), kind="server-close",
+              peer="%s:%d" % sock.getsockname(),
+              detail="1 connection is still open: ")
+    else:
+        start("server-close", just(server.wait_closed()), kind="server-close",
+              detail="the server has not been closed")
+    mute = socket.socket()
+    mute.bind(("127.0.0.1", 0))
+    mute.listen()
+    keep.append(mute)
+    context = ssl.create_default_context()
+    start("tls", just(asyncio.open_connection(
+        *mute.getsockname(), ssl=context, server_hostname="example.org")),
+        kind="tls", peer="%s:%d" % mute.getsockname(),
+        detail="handshake with example.org, ")
+    start("race", just(staggered_race([forever, forever], None)), kind="wait",
+          detail="the first of 2 that succeeds, 2 left")
+    # A pipe that another process holds open: it ends with this one.
+    r, w = os.pipe()
+    holder = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=w)
+    os.close(w)
+    reader = asyncio.StreamReader()
+    transport, _ = await loop.connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(r, "rb"))
+    keep.extend((reader, transport, holder))
+    start("held-pipe", just(reader.read(1)), kind="stream-read", fd=r,
+          detail="held open by cat (%d)" % holder.pid)
+
+
 # outside the loop
 
 def blocking(event):
@@ -460,8 +506,11 @@ async def main():
     loop = truth.loop()
     loop.set_exception_handler(lambda *_: None)
     truth.add(asyncio.current_task(), tag="main", kind="future")
-    for part in (timers, others, locks, queues, groups, streams, outside,
-                 two_loops, libraries, web):
+    parts = [timers, others, locks, queues, groups, streams, outside,
+             two_loops, libraries, web]
+    if "--uvloop" not in sys.argv:
+        parts.append(endings)
+    for part in parts:
         await part(loop)
     truth.tell_when_settled(waits=expected)
     await forever()
