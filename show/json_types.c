@@ -292,10 +292,10 @@ static void wait_on(struct json *j, const struct wait *w)
 	kstr(j, "detail", w->detail);
 	json_key(j, "tasks");
 	json_ids(j, w->tasks, w->ntasks);
-	kcount(j, "total", w->total);
-	kcount(j, "left", w->left);
 	json_key(j, "holders");
 	holders(j, w);
+	kcount(j, "total", w->total);
+	kcount(j, "left", w->left);
 	kdouble(j, "deadline_in", w->deadline_in);
 	kcount(j, "fd", w->fd);
 	kstr(j, "peer", w->peer);
