@@ -11,7 +11,7 @@ bool locals_begin(struct reader *r, const struct pyframe *f, struct locals_iter 
 {
 	const struct py_layout *l = r->l;
 	*it = (struct locals_iter){ 0 };
-	if (!f->code_addr || !f->code)
+	if (!f->addr || !f->code_addr || !f->code)
 		return false;
 	if (l->code_localsplusnames >= 0) {
 		it->names[0] = field_at(r, f->code_addr, l->code_localsplusnames);

@@ -90,7 +90,7 @@ static bool was_given(struct walk *w, const struct pyframe *f, const struct pyfr
 static bool wraps(struct walk *w, const struct pyframe *f, const struct pyframe *inner)
 {
 	uint64_t known, key = f->code_addr ^ (inner->code_addr << 21 | inner->code_addr >> 43);
-	if (!f->code || !inner->code)
+	if (!f->code || !inner->code || !f->code_addr || !inner->code_addr)
 		return false;
 	if (map_get(&w->wrappers, key, &known))
 		return known;

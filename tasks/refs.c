@@ -72,6 +72,8 @@ bool walk_unreferenced(struct walk *w, const struct task *t)
 	if (refs(w, t->id) != to_task || refs(w, t->coro_id) != 1)
 		return false;
 	for (size_t i = 0; i < w->chain.n; i++) {
+		if (!w->chain.v[i].addr) /* of Cython: what its closure holds is not counted */
+			return false;
 		int64_t n = in_slots(w, &w->chain.v[i], f);
 		if (n < 0 || (l->gen_iframe >= 0 && refs(w, w->chain.v[i].addr - (uint64_t)l->gen_iframe) != 1))
 			return false;

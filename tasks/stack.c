@@ -179,11 +179,28 @@ static bool handles_cancel(struct walk *w, uint64_t gen)
 	return t && strcmp(type_short_name(&w->r, t), "CancelledError") == 0;
 }
 
+/* Which instruction a coroutine of Cython is at is not kept in a way that can be read: its
+ * frame has no line. */
+static bool cython_frame(struct walk *w, struct frames *fs, uint64_t obj, struct cython_coroutine *c)
+{
+	if (!cython_read(w, obj, c))
+		return false;
+	struct frame *f = arena_alloc(w->arena, sizeof *f);
+	if (f)
+		*f = (struct frame){ .function = c->qualname, .file = c->code ? c->code->file : NULL };
+	else
+		w->nomem = true;
+	push(w, fs, f);
+	/* No slots: an address of 0. */
+	chain_push(w, &(struct pyframe){ .code = c->code, .code_addr = c->code ? c->code->addr : 0, .lasti = -1 });
+	return true;
+}
+
 struct stack walk_coroutine(struct walk *w, uint64_t coro, struct stack_end *end)
 {
 	struct frames fs = { 0 };
 	const char *broken = NULL, *beyond = NULL;
-	uint64_t mark = 0;
+	uint64_t mark = 0, last_cython = 0;
 	*end = (struct stack_end){ 0 };
 	w->chain.n = 0;
 	w->chain_end = 0;
@@ -200,6 +217,12 @@ struct stack walk_coroutine(struct walk *w, uint64_t coro, struct stack_end *end
 			coro = next;
 			continue;
 		}
+		struct cython_coroutine cython;
+		if (kind == KIND_OTHER && cython_frame(w, &fs, coro, &cython)) {
+			last_cython = cython.id;
+			coro = cython.awaited;
+			continue;
+		}
 		if (kind != KIND_CORO && kind != KIND_GEN && kind != KIND_ASYNCGEN) {
 			end->awaited = is_none(&w->r, coro) ? 0 : coro;
 			beyond = end->awaited ? foreign(w, coro, kind) : NULL;
@@ -214,6 +237,7 @@ struct stack walk_coroutine(struct walk *w, uint64_t coro, struct stack_end *end
 			broken = "a coroutine's frame could not be read";
 			break;
 		}
+		last_cython = 0;
 		chain_push(w, &f);
 		push(w, &fs, frame_of(w, &f, state == GEN_CREATED ? -1 : f.lasti));
 		if (state != GEN_CREATED && fs.n)
@@ -228,7 +252,7 @@ struct stack walk_coroutine(struct walk *w, uint64_t coro, struct stack_end *end
 		if (!coro)
 			broken = "what a frame waits for could not be read";
 	}
-	w->chain_end = end->awaited;
+	w->chain_end = last_cython ? last_cython : end->awaited;
 	if (broken)
 		w->broken_stacks++;
 	struct stack s = keep(w, &fs, broken);

@@ -34,6 +34,9 @@ static const char *coro_name(struct walk *w, uint64_t coro)
 		const char *q = str_at(&w->r, field_at(&w->r, coro, l->gen_qualname));
 		return q ? q : str_at(&w->r, field_at(&w->r, coro, l->gen_name));
 	}
+	struct cython_coroutine cython;
+	if (t->kind == KIND_OTHER && cython_read(w, coro, &cython))
+		return cython.qualname;
 	return type_full_name(&w->r, t);
 }
 

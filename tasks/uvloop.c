@@ -184,33 +184,3 @@ size_t uvloop_signals(struct walk *w, uint64_t loop, struct uvloop_signal *out, 
 	}
 	return found;
 }
-
-static bool ends_with(const char *s, const char *end)
-{
-	size_t n = strlen(s), m = strlen(end);
-	return n >= m && strcmp(s + n - m, end) == 0;
-}
-
-/* Cython's types are "coroutine", "iterable_coroutine" and "coroutine_wrapper", from
- * version 3 on with "_cython_3_1_6." in front. __pyx_CoroutineObject: body, closure, …,
- * gi_name, gi_qualname, gi_modulename: of the str among its words the second is the
- * qualified name. A wrapper has the coroutine alone. */
-const char *cython_coroutine(struct walk *w, uint64_t obj, uint64_t *closure)
-{
-	const struct type_info *t = object_type(&w->r, obj);
-	if (t && ends_with(t->name, "coroutine_wrapper"))
-		t = object_type(&w->r, obj = word(w, obj, 2));
-	if (!t || t->kind != KIND_OTHER || !ends_with(t->name, "coroutine"))
-		return NULL;
-	int64_t n = words_of(w, obj);
-	int strings = 0;
-	for (int64_t i = 2; i < n; i++) {
-		uint64_t p = word(w, obj, i);
-		const struct type_info *pt = p ? object_type(&w->r, p) : NULL;
-		if (pt && !*closure && strstr(pt->name, "__pyx_scope_struct"))
-			*closure = p;
-		if (pt && pt->kind == KIND_STR && ++strings == 2)
-			return str_at(&w->r, p);
-	}
-	return NULL;
-}

@@ -206,10 +206,11 @@ static void uvloop_server(struct waiting *x, uint64_t server)
 
 bool describe_cython(struct waiting *x)
 {
-	uint64_t closure = 0;
-	const char *name = cython_coroutine(x->w, x->w->chain_end, &closure);
-	if (!name)
+	struct cython_coroutine c;
+	if (!cython_read(x->w, x->w->chain_end, &c))
 		return false;
+	const char *name = c.qualname;
+	uint64_t closure = c.closure;
 	if (strcmp(name, "Server.serve_forever") == 0) {
 		x->wait->kind = WAIT_SOCKET;
 		x->wait->id = x->thing = uvloop_member(x->w, closure, "uvloop.loop.Server");

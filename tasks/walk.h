@@ -77,7 +77,7 @@ struct walk {
 	double born;             /* that clock when the process began as a copy of its parent; NAN:
 				  * it did not, or it is unknown */
 	struct VEC(struct pyframe) chain; /* of the last walk_coroutine(), outermost first */
-	uint64_t chain_end;      /* what its innermost frame awaits, 0 none */
+	uint64_t chain_end;      /* what its innermost frame of Python awaits, 0 none */
 	bool asyncio;            /* some interpreter has asyncio imported */
 
 	/* Signs of a read in the middle of a change: try again. */
@@ -169,8 +169,15 @@ void uvloop_timers(struct walk *w, struct loop *l,
 /* What loop.add_signal_handler() was given; how many were found. */
 struct uvloop_signal { int number; uint64_t callable; };
 size_t uvloop_signals(struct walk *w, uint64_t loop, struct uvloop_signal *out, size_t max);
-/* "Server.serve_forever" of a coroutine that Cython made; NULL if it is none. */
-const char *cython_coroutine(struct walk *w, uint64_t obj, uint64_t *closure);
+
+/* cython.c: a coroutine that Cython made; false if it is none. */
+struct cython_coroutine {
+	uint64_t id, closure;    /* closure: 0 none */
+	uint64_t awaited;        /* what it awaits, 0 nothing */
+	const char *name, *qualname; /* "Server.serve_forever" */
+	const struct code *code; /* without lines; NULL none */
+};
+bool cython_read(struct walk *w, uint64_t obj, struct cython_coroutine *out);
 
 /* peers.c: what the kernel says of the sockets waited for; live targets, not paused. */
 void peers_ask(struct snapshot *s);
