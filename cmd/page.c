@@ -57,22 +57,22 @@ void page_line(struct page *p, unsigned indent, const char *sgr)
 	page_end_line(p, from, indent + 4);
 }
 
-void page_frame(struct page *p, const char *function, const char *file, int line, unsigned indent)
+void page_frame(struct page *p, const struct source_place *at, unsigned indent)
 {
 	size_t from = start_line(p, indent);
 	strbuf_str(&p->text, "File \"");
-	strbuf_str(&p->text, file ? file : "?");
+	strbuf_str(&p->text, at->file ? at->file : "?");
 	strbuf_char(&p->text, '"');
-	if (line > 0) {
+	if (at->line > 0) {
 		strbuf_str(&p->text, ", line ");
-		strbuf_int(&p->text, line);
+		strbuf_int(&p->text, at->line);
 	}
 	strbuf_str(&p->text, ", in ");
 	page_put(p, NULL);
-	strbuf_str(&p->text, function ? function : "?");
+	strbuf_str(&p->text, at->function ? at->function : "?");
 	page_put(p, "1");
 	page_end_line(p, from, indent + 4);
-	if (source_line(&p->source, file, line, &p->text))
+	if (source_line(&p->source, at, &p->text))
 		page_line(p, indent + 2, NULL);
 }
 
@@ -103,7 +103,8 @@ void page_thread_frames(struct page *p, const struct thread_frame *frames, size_
 		if (frames[i].kind == FRAME_NATIVE)
 			native_frame(p, &frames[i], indent);
 		else
-			page_frame(p, frames[i].function, frames[i].file, frames[i].line, indent);
+			page_frame(p, &(struct source_place){ frames[i].function, frames[i].file, frames[i].line,
+							      frames[i].first }, indent);
 }
 
 static void locals_of(struct page *p, const struct frame *f, unsigned indent)
@@ -147,7 +148,7 @@ void page_stack(struct page *p, const struct stack *st, unsigned indent, bool lo
 	size_t context = 0;
 	for (size_t i = 0; i < st->n; i++) {
 		const struct frame *f = st->frames[i];
-		page_frame(p, f->function, f->file, f->line, indent);
+		page_frame(p, &(struct source_place){ f->function, f->file, f->line, f->first }, indent);
 		contexts_of(p, st, i, &context, indent);
 		if (locals)
 			locals_of(p, f, indent);

@@ -36,7 +36,7 @@ void page_ref(struct page *p, const struct task_ref *r);
 void page_chain(struct page *p, const struct chain_link *links, size_t n, const char *did);
 /* Where an exception was raised, its notes, and the exceptions it came from or holds. */
 void page_exception(struct page *p, const struct exception *e, unsigned indent);
-void page_frame(struct page *p, const char *function, const char *file, int line, unsigned indent);
+void page_frame(struct page *p, const struct source_place *at, unsigned indent);
 /* The same for frames of a thread: C ones as "NAME at 0x… in MODULE". */
 void page_thread_frames(struct page *p, const struct thread_frame *frames, size_t n, unsigned indent);
 

@@ -18,7 +18,8 @@ enum source_state {
 	SOURCE_NONE,         /* there is no such file, or none that the target could read */
 	SOURCE_READ,
 	SOURCE_DOUBTFUL,     /* it may be another text than what ran */
-	SOURCE_CHANGED,      /* it is, or nobody can tell: its lines are not shown */
+	SOURCE_CHANGED,      /* it may be, and its lines are not shown */
+	SOURCE_ANOTHER,      /* it is */
 	SOURCE_SILENT,       /* its file system does not answer */
 };
 
@@ -155,20 +156,10 @@ static struct source_file *file_of(struct source *s, const char *path)
 	return &v[s->nfiles++];
 }
 
-bool source_line(struct source *s, const char *path, int line, struct strbuf *b)
+/* The n-th line without its indentation. */
+static const char *text_of(const struct source_file *f, int n, size_t *len)
 {
-	/* "<string>", "<frozen …>": no file has that name. */
-	if (!s->target || !path || *path != '/' || line < 1)
-		return false;
-	struct source_file *f = file_of(s, path);
-	if (!f || (f->state != SOURCE_READ && f->state != SOURCE_DOUBTFUL))
-		return false;
-	if ((size_t)line > f->nlines) {
-		/* Code that has more lines than the file is not that file's. */
-		f->state = SOURCE_CHANGED;
-		return false;
-	}
-	const char *p = f->text + f->lines[line - 1], *end = f->text + f->size;
+	const char *p = f->text + f->lines[n - 1], *end = f->text + f->size;
 	while (p < end && (*p == ' ' || *p == '\t' || *p == '\f'))
 		p++;
 	const char *from = p;
@@ -176,9 +167,44 @@ bool source_line(struct source *s, const char *path, int line, struct strbuf *b)
 		p++;
 	while (p > from && (p[-1] == '\r' || p[-1] == ' '))
 		p--;
-	if (p == from)
+	*len = (size_t)(p - from);
+	return from;
+}
+
+/* Does the function begin in the line where its code says? With a decorator, or its name
+ * behind def or class. Others are not asked: "<lambda>", and names that Python may have
+ * normalised or made up. */
+static bool begins_there(const struct source_file *f, const struct source_place *at)
+{
+	const char *name = at->function ? strrchr(at->function, '.') : NULL;
+	size_t len, n;
+	name = name ? name + 1 : at->function;
+	if (!name || at->first < 1 || !(n = strlen(name)) || strcmp(name, "__annotate__") == 0 ||
+	    strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") != n)
+		return true;
+	if ((size_t)at->first > f->nlines)
 		return false;
-	strbuf_add(b, from, (size_t)(p - from));
+	const char *text = text_of(f, at->first, &len);
+	return (len && *text == '@') || len == LINE_MAX_SHOWN || memmem(text, len, name, n);
+}
+
+bool source_line(struct source *s, const struct source_place *at, struct strbuf *b)
+{
+	/* "<string>", "<frozen …>": no file has that name. */
+	if (!s->target || !at->file || *at->file != '/' || at->line < 1)
+		return false;
+	struct source_file *f = file_of(s, at->file);
+	if (!f || (f->state != SOURCE_READ && f->state != SOURCE_DOUBTFUL))
+		return false;
+	if ((size_t)at->line > f->nlines || !begins_there(f, at)) {
+		f->state = SOURCE_ANOTHER;
+		return false;
+	}
+	size_t len;
+	const char *text = text_of(f, at->line, &len);
+	if (!len)
+		return false;
+	strbuf_add(b, text, len);
 	return true;
 }
 
@@ -187,13 +213,13 @@ bool source_said(const struct source *s, size_t i, struct strbuf *b)
 	static const char *const said[] = {
 		[SOURCE_SILENT] = "%s is on a file system that does not answer; its lines are left out.",
 		[SOURCE_CHANGED] = "%s was changed after the process started; its lines are left out.",
+		[SOURCE_ANOTHER] = "%s is not the text that ran: functions do not begin where they should; its lines are left out.",
 		[SOURCE_DOUBTFUL] = "%s is newer than the core file: its lines may not be those that ran.",
 	};
 	const struct source_file *f = &s->files[i];
-	bool core = s->target->kind == TARGET_CORE && f->state == SOURCE_CHANGED;
 	if (f->state == SOURCE_NONE || f->state == SOURCE_READ)
 		return false;
-	strbuf_fmt(b, core ? "%s has fewer lines than what ran; they are left out." : said[f->state], f->path);
+	strbuf_fmt(b, said[f->state], f->path);
 	return true;
 }
 

@@ -48,6 +48,7 @@ struct frame {
 	const char *function, *file;
 	int line;                /* 0: unknown */
 	enum code_owner owner;
+	int first;               /* line in which its function begins; 0: unknown */
 	const struct local *locals; /* with SNAPSHOT_LOCALS */
 	size_t nlocals;
 };
@@ -82,7 +83,7 @@ enum frame_kind { FRAME_PYTHON, FRAME_NATIVE };
 struct thread_frame {
 	enum frame_kind kind;
 	const char *function, *file, *module; /* module: native frames */
-	int line;
+	int line, first;         /* first: Python frames, as in struct frame */
 	bool signal;             /* native: the kernel called from here what is inner, a signal handler */
 	uint64_t address;        /* native frames */
 	uint64_t offset;         /* native frames: address as the module's file counts */

@@ -146,6 +146,7 @@ static bool python_frame(struct walk *w, const struct pyframe *pf, struct thread
 		return false;
 	*out = (struct thread_frame){
 		.kind = FRAME_PYTHON, .function = f->function, .file = f->file, .line = f->line,
+		.first = f->first,
 	};
 	return true;
 }

@@ -47,6 +47,7 @@ const struct frame *walk_frame(struct walk *w, const struct code *c, int64_t las
 	f->function = c->qualname;
 	f->file = c->file;
 	f->owner = code_owner(&w->s->folders, c->file);
+	f->first = c->firstlineno;
 	f->line = code_line(c, w->r.l->version.minor, lasti);
 	if (!map_set(frames, key, (uint64_t)(uintptr_t)f))
 		w->nomem = true;

@@ -55,6 +55,7 @@ static void thread_python(struct walk *w, struct pythread *t, struct thread_stac
 		if (f)
 			frames[n++] = (struct thread_frame){
 				.kind = FRAME_PYTHON, .function = f->function, .file = f->file, .line = f->line,
+				.first = f->first,
 			};
 	}
 	out->frames = frames;

@@ -341,7 +341,7 @@ def test_changed_after_the_core(python, asyncmon, started, tmp_path):
     assert "app.py is newer than the core file" in said
     shorten(path)
     line, said = line_of_nap(asyncmon, core)
-    assert line == "" and "app.py has fewer lines than what ran" in said
+    assert line == "" and "app.py is not the text that ran" in said
 
 
 @pytest.mark.parametrize("noted", [False, True])
@@ -361,3 +361,20 @@ def test_rights_of_a_cores_owner(asyncmon, folder, started, noted):
     else:
         os.chown(core, 12345, 12345)
     assert shown(asyncmon, core, "all", "root", "own") == {"all", "own"}
+
+
+def test_another_file_of_that_name(python, asyncmon, started, tmp_path):
+    """A link that was turned to an older release: no time tells, but the text does."""
+    for release, text in (("old", "# older\n" + SOURCE % "" + RUN), ("new", SOURCE % "" + RUN)):
+        (tmp_path / release).mkdir()
+        write(str(tmp_path / release / "app.py"), text)
+    time.sleep(0.05)
+    link = tmp_path / "current"
+    link.symlink_to("new")
+    pid = started(python.argv + ["-u", str(link / "app.py")])
+    line, said = line_of_nap(asyncmon, pid)
+    assert line.endswith("# as it was") and said == ""
+    link.unlink()
+    link.symlink_to("old")
+    line, said = line_of_nap(asyncmon, pid)
+    assert line == "" and "app.py is not the text that ran" in said
