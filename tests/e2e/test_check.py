@@ -85,7 +85,7 @@ def test_misc(asyncmon, shared, interp):
         lost = of_rule(findings, "exception-never-retrieved")
         assert sorted(f["tasks"][0] for f in lost) == \
             sorted([named["failing-0"], named["failing-1"]])
-        assert "KeyError: missing-" in lost[0]["message"]
+        assert "KeyError: 'missing-" in lost[0]["message"]
     if not interp.free_threaded:
         f = one(findings, "unreferenced-task")
         assert f["severity"] == "info" and "forever" in f["message"]
