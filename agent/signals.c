@@ -54,12 +54,15 @@ bool in_signal(int *number)
 	return now.yes && now.task == current.task;
 }
 
-/* The number of (number, frame), the bound self before them; 0: these are no signal's. A
- * number of CPython's own is no Signals. */
+/* A bound self and what a partial has go before the signal's number and frame. */
+#define ARGUMENTS_MAX 8
+
+/* The signal of a call with (…, number, frame), 0: it is no handler's. Arguments by name come
+ * behind, and do not matter. A number of CPython's own is no Signals. */
 static int signal_of(PyObject *const *args, size_t n)
 {
 	int64_t number;
-	bool is = (n == 2 || n == 3) && int_value(args[n - 2], &number) && number > 0 && number <= 64 &&
+	bool is = n >= 2 && n <= ARGUMENTS_MAX && int_value(args[n - 2], &number) && number > 0 && number <= 64 &&
 		  (args[n - 1] == Py_None || type_of(args[n - 1]) == (PyObject *)&PyFrame_Type);
 	return is ? (int)number : 0;
 }
@@ -84,7 +87,7 @@ static void ran(PyObject *marker, PyObject *token)
 
 static PyObject *hook_handler(PyObject *function, PyObject *const *args, size_t nf, PyObject *names)
 {
-	int number = hooks_active() && !names ? signal_of(args, nf & ~((size_t)1 << 63)) : 0;
+	int number = hooks_active() ? signal_of(args, nf & ~((size_t)1 << 63)) : 0;
 	if (!number)
 		return original(function, args, nf, names);
 	unsigned long long mark = (++signals_seen & 0xfffff) << 8 | (unsigned)number;
