@@ -170,6 +170,11 @@ void target_resume(struct target *t)
 	off_guard(p);
 }
 
+bool target_was_stopped(struct target *t)
+{
+	return t->kind == TARGET_PROCESS && process_of(t)->stop.was_stopped;
+}
+
 err_t target_write(struct target *t, uint64_t addr, const void *buf, size_t len)
 {
 	struct process *p = process_of(t);

@@ -13,6 +13,8 @@
  * A stop of what is stopped already does nothing. */
 err_t target_stop(struct target *t);
 void target_resume(struct target *t);
+/* Did the last stop find it stopped by a signal (SIGSTOP, job control)? */
+bool target_was_stopped(struct target *t);
 /* Writes into writable memory of a stopped target. */
 err_t target_write(struct target *t, uint64_t addr, const void *buf, size_t len);
 /* Reads the living process now, past the image. */

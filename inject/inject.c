@@ -20,6 +20,7 @@
 #define DEADLINE_MS 10000
 #define POLL_NS 500000
 #define NAP_MAX_NS 50000000
+#define SETTLE_NAPS 2000
 #define OLD_MAX 256
 #define SCRIPT_MAX 16384 /* the wrapper, and 40 bytes for each old channel */
 #define YOUNG_NAP_NS 20000000
@@ -110,6 +111,18 @@ static char state_of(const struct injection *i)
 	return state;
 }
 
+/* The same once it is certain. A stopped thread runs for a moment after we have let go of
+ * it, until it stops again; where processors are short, that takes its time. */
+static char settled_state(const struct injection *i)
+{
+	char state = state_of(i);
+	for (int n = 0; n < SETTLE_NAPS && state == 'R' && target_was_stopped(i->t); n++) {
+		nap();
+		state = state_of(i);
+	}
+	return state;
+}
+
 static bool is_stopped(char state)
 {
 	return state == 'T' || state == 't';
@@ -128,7 +141,7 @@ static err_t lost(const struct injection *i)
 /* Why nothing ran: what the main thread is at. */
 static err_t not_run(const struct injection *i)
 {
-	char path[48], text[64] = "", state = state_of(i);
+	char path[48], text[64] = "", state = settled_state(i);
 	TRY(lost(i));
 	snprintf(path, sizeof path, "/proc/%d/syscall", (int)i->t->pid);
 	FILE *f = fopen(path, "re");
@@ -154,7 +167,7 @@ static err_t put(struct injection *i, const char *text, struct inject_carrier **
 	for (;;) {
 		err_t e = carrier_put(i->t, i->site, text, c);
 		bool late = now_ms() >= i->deadline;
-		if (err_code(e) != E_BUSY || (late && !is_stopped(state_of(i))))
+		if (err_code(e) != E_BUSY || (late && !is_stopped(settled_state(i))))
 			return e;
 		err_free(e);
 		if (late)

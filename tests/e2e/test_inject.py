@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from conftest import ASYNCMON, TARGETS, wait_for
+from conftest import ASYNCMON, TARGETS, proc_status, unshare, wait_for
 
 ROUNDS = int(os.environ.get("ASYNCMON_INJECTIONS", "10"))
 SHOTS = int(os.environ.get("ASYNCMON_SHOTS", "20"))
@@ -76,7 +76,7 @@ def test_texts_of_the_killed(interp, target, asyncmon):
     and what they make when they run is closed."""
     t = target(interp, "stuck.py", 0)
     os.kill(t.pid, signal.SIGSTOP)
-    time.sleep(0.1)
+    assert wait_for(lambda: proc_status(t.pid)["State"][0] == "T")
     for _ in range(12):
         p = subprocess.Popen([ASYNCMON, "inject", str(t.pid)], stdout=subprocess.DEVNULL,
                              stderr=subprocess.DEVNULL)
@@ -225,8 +225,8 @@ def test_folder_of_another(interp, target, asyncmon, tmp_path, end):
     os.makedirs(folder, 0o755)
     os.mkdir(root)
     try:
-        t = target(interp, "stuck.py", "5", prefix=[
-            "unshare", "-m", "sh", "-c", REACHED, interp.root, root,
+        t = target(interp, "stuck.py", "5", prefix=unshare("-m") + [
+            "sh", "-c", REACHED, interp.root, root,
             "setpriv", "--reuid=12345", "--regid=12345", "--clear-groups", "unshare", "-Urm",
             "sh", "-c", BOUND, folder, root])
         p = subprocess.Popen([ASYNCMON, "inject", str(t.pid), "--timeout", "20"])
@@ -274,7 +274,7 @@ def test_stopped(python, target, asyncmon):
 
 
 def test_pid_and_mount_namespace(interp, target, asyncmon):
-    t = target(interp, "stuck.py", 0, prefix=["unshare", "-p", "-f", "-m", "--mount-proc"])
+    t = target(interp, "stuck.py", 0, prefix=unshare("-p", "-f", "-m", "--mount-proc"))
     inject(asyncmon, t.pid)
     assert asyncmon.json("ps", t.pid)["target"]["agent"]
     assert asyncmon.json("inject", t.pid)["outcome"] == "running"
@@ -291,7 +291,7 @@ def test_read_only_root(interp, target, asyncmon, proc):
     script = READ_ONLY
     if proc:
         script = 'mount --bind /proc "$0/proc" && ' + READ_ONLY.replace("--bind", "--rbind")
-    t = target(interp, "stuck.py", 0, prefix=["unshare", "-m", "sh", "-c", script, interp.root])
+    t = target(interp, "stuck.py", 0, prefix=unshare("-m") + ["sh", "-c", script, interp.root])
     answer = asyncmon("inject", t.pid)
     if proc:
         assert answer.rc == 0, answer.err
