@@ -59,7 +59,7 @@ $(B)/unit/%: tests/unit/%.c $(LIB)
 
 .PHONY: unit
 unit: $(UNIT)
-	@bad=0; for t in $(UNIT); do echo "== $$t"; $$t || bad=1; done; exit $$bad
+	@tests/leftover.py tests/run-unit $(UNIT)
 
 .PHONY: install
 install: all

@@ -88,7 +88,7 @@ static UNUSED char child_wait(struct child *c)
 {
 	struct pollfd p = { .fd = c->from, .events = POLLIN };
 	char what = 0;
-	if (poll(&p, 1, 10000) != 1 || read(c->from, &what, 1) != 1)
+	if (poll(&p, 1, 60000) != 1 || read(c->from, &what, 1) != 1)
 		fail_msg("the child does not answer");
 	return what;
 }

@@ -323,16 +323,22 @@ static void exit_under_our_hands(void **state)
 	}
 }
 
+/* Holds the calling thread in uninterruptible sleep, and ends with it. */
+static void vfork_a_sleeper(void)
+{
+	if (vfork() == 0) {
+		struct timespec ts = { .tv_sec = 60 };
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		syscall(SYS_nanosleep, &ts, NULL);
+		_exit(0);
+	}
+}
+
 static void vforking(int in, int out)
 {
 	child_say(out, 'r');
 	child_hear(in);
-	if (vfork() == 0) {
-		/* Holds the parent in uninterruptible sleep. */
-		struct timespec ts = { .tv_sec = 5 };
-		syscall(SYS_nanosleep, &ts, NULL);
-		_exit(0);
-	}
+	vfork_a_sleeper();
 	child_idle(in, out);
 }
 
@@ -360,11 +366,7 @@ static void *vfork_once(void *arg)
 {
 	(void)arg;
 	shared->threads++;
-	if (vfork() == 0) {
-		struct timespec ts = { .tv_sec = 5 };
-		syscall(SYS_nanosleep, &ts, NULL);
-		_exit(0);
-	}
+	vfork_a_sleeper();
 	return NULL;
 }
 
