@@ -1,6 +1,8 @@
 """Fixtures of the end-to-end tests: asyncmon as a user calls it, targets under
 every interpreter that tests/interpreters knows."""
 import collections
+import fcntl
+import functools
 import json
 import os
 import re
@@ -124,6 +126,25 @@ def wait_for(what, seconds=20):
             return value
         time.sleep(0.01)
     return None
+
+
+@functools.lru_cache(None)
+def refused(argv):
+    """Why these namespaces cannot be had, or ""."""
+    try:
+        p = subprocess.run(argv + ("true",), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    except OSError as e:
+        return str(e)
+    return p.stderr.decode("utf-8", "replace").strip() if p.returncode else ""
+
+
+def unshare(*flags):
+    """The prefix of a target in namespaces of its own. Skips where the system gives none:
+    in a container, or below a root that is no mount point."""
+    argv = ("unshare",) + flags
+    if refused(argv):
+        pytest.skip(refused(argv))
+    return list(argv)
 
 
 def descendants(pid):
@@ -312,10 +333,23 @@ def interpreter_of(item):
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "alone: shares the machine with no other test, because "
-                            "it takes most of its memory or changes the whole system")
+    config.addinivalue_line("markers", "alone: no other test runs beside it, because it takes "
+                            "most of the machine or changes all of it")
     if not hasattr(config, "workerinput"):
         leftover.watch()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item):
+    """Tests run side by side (pytest -n), but one that is marked `alone` runs while no other
+    does: it holds the room by itself. Who waits for that keeps the door, so that nobody
+    enters before."""
+    mode = fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH
+    with open(__file__) as room, open(leftover.__file__) as door:
+        fcntl.flock(door, fcntl.LOCK_EX)
+        fcntl.flock(room, mode)
+        fcntl.flock(door, fcntl.LOCK_UN)
+        yield
 
 
 @pytest.hookimpl(tryfirst=True)

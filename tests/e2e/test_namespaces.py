@@ -5,7 +5,7 @@ import os
 import pytest
 
 from compare import by_id, differences
-from conftest import call
+from conftest import call, unshare
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
@@ -24,7 +24,7 @@ def check(t, thread=True):
 
 def test_pid_namespace(target, interp):
     t = target(interp, "shapes.py",
-               prefix=["unshare", "-p", "-f", "-m", "--mount-proc"])
+               prefix=unshare("-p", "-f", "-m", "--mount-proc"))
     assert t.pid != t.truth["pid"]
     answer = check(t, thread=False)
     # Ours count: what a caller could use on this side.
@@ -35,8 +35,8 @@ def test_pid_namespace(target, interp):
 
 def test_mount_namespace(target, python):
     """Its executable's path leads elsewhere on our side."""
-    check(target(python, "shapes.py", prefix=[
-        "unshare", "-m", "sh", "-c",
+    check(target(python, "shapes.py", prefix=unshare("-m") + [
+        "sh", "-c",
         'mount -t tmpfs none /mnt && cp "$1" /mnt/python && shift && '
         'exec /mnt/python "$@"', "sh"]))
 

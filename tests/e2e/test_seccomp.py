@@ -4,9 +4,9 @@ import subprocess
 
 import pytest
 
-from conftest import ASYNCMON, INTERPS, some, usable
+from conftest import ASYNCMON, INTERPS, OWN, some, usable
 
-SOME = some("debian-3.11", "pyenv-3.8", "pyenv-3.12", "sid-3.14")
+SOME = some(OWN, "pyenv-3.8", "pyenv-3.12", "sid-3.14")
 COMMANDS = {"cancel": ["first"], "console": ["-c", "1 + 1"], "inject": []}
 CALLS = {"memfd_create": 319, "socketpair": 53, "pwrite64": 18, "prctl": 157, "mprotect": 10}
 

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from compare import by_id
-from conftest import INTERPS, some, usable
+from conftest import INTERPS, some, unshare, usable
 
 # Where the standard library's reader is right: it knows neither running
 # tasks' stacks nor generators, asyncs generators' hops, wrappers.
@@ -41,8 +41,8 @@ def test_same_as_stdlib(asyncmon, target, name):
     interp = usable(INTERPS[name])
     if interp.minor < (3, 14):
         pytest.skip("it has no asyncio ps")
-    t = target(interp, "shapes.py", prefix=[
-        "unshare", "-m", "sh", "-c",
+    t = target(interp, "shapes.py", prefix=unshare("-m") + [
+        "sh", "-c",
         'mount --bind /proc "$0/proc" && exec "$@"', interp.root]
         if interp.root else [])
     theirs = stdlib_ps(t)
