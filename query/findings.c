@@ -13,6 +13,12 @@
 const struct rule rules[] = {
 	{ "await-cycle", FINDING_ERROR, "tasks that wait for each other in a circle",
 	  false, false, ENTRY(cycle) },
+	{ "deadlock", FINDING_ERROR, "tasks that wait for locks which each other, or they themselves, have",
+	  false, false, ENTRY(deadlock) },
+	{ "lost-wakeup", FINDING_ERROR, "a task that waits for what is there, and nothing is about to wake it",
+	  true, false, ENTRY(lostwakeup) },
+	{ "asleep-with-work", FINDING_ERROR, "a loop that sleeps though callbacks are ready to be run",
+	  true, false, ENTRY(asleep) },
 	{ "blocked-loop", FINDING_ERROR, "a loop that is in the same step in two looks",
 	  true, false, ENTRY(blocked) },
 	{ "orphaned-lock", FINDING_ERROR, "a lock whose holder has ended without releasing it",

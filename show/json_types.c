@@ -250,6 +250,35 @@ void json_exception(struct json *j, const struct exception *e)
 	json_object_end(j);
 }
 
+void json_holder(struct json *j, const struct holder *h)
+{
+	if (!h) {
+		json_null(j);
+		return;
+	}
+	json_object(j);
+	kid(j, "task", h->task);
+	json_key(j, "thread");
+	if (h->thread)
+		json_int(j, h->thread);
+	else
+		json_null(j);
+	kid(j, "generator", h->generator);
+	kstr(j, "function", h->place ? h->place->function : NULL);
+	kstr(j, "file", h->place ? h->place->file : NULL);
+	json_key(j, "line");
+	if (h->place && h->place->line > 0)
+		json_int(j, h->place->line);
+	else
+		json_null(j);
+	json_key(j, "since_line");
+	if (h->since > 0)
+		json_int(j, h->since);
+	else
+		json_null(j);
+	json_object_end(j);
+}
+
 static void holders(struct json *j, const struct wait *w)
 {
 	if (!w->holders) {
@@ -257,31 +286,14 @@ static void holders(struct json *j, const struct wait *w)
 		return;
 	}
 	json_array(j);
-	for (size_t i = 0; i < w->nholders; i++) {
-		const struct holder *h = &w->holders[i];
-		json_object(j);
-		kid(j, "task", h->task);
-		json_key(j, "thread");
-		if (h->thread)
-			json_int(j, h->thread);
-		else
-			json_null(j);
-		kid(j, "generator", h->generator);
-		kstr(j, "function", h->place ? h->place->function : NULL);
-		kstr(j, "file", h->place ? h->place->file : NULL);
-		json_key(j, "line");
-		if (h->place && h->place->line > 0)
-			json_int(j, h->place->line);
-		else
-			json_null(j);
-		json_object_end(j);
-	}
+	for (size_t i = 0; i < w->nholders; i++)
+		json_holder(j, &w->holders[i]);
 	json_array_end(j);
 }
 
-static void wait_on(struct json *j, const struct wait *w)
+void json_wait(struct json *j, const char *key, const struct wait *w)
 {
-	json_key(j, "waiting_on");
+	json_key(j, key);
 	if (!w) {
 		json_null(j);
 		return;
@@ -341,7 +353,7 @@ void json_task(struct json *j, const struct task *t, bool open)
 	kint(j, "cancelling", t->cancelling);
 	json_key(j, "awaited_by");
 	json_ids(j, t->awaited_by, t->nawaited_by);
-	wait_on(j, t->wait);
+	json_wait(j, "waiting_on", t->wait);
 	kid(j, "group", t->group);
 	json_key(j, "stack");
 	json_stack(j, &t->stack);

@@ -102,6 +102,7 @@ struct holder {
 	pid_t thread;            /* 0: none */
 	uint64_t generator;      /* whose frame keeps it; 0: a coroutine's or a function's */
 	const struct frame *place; /* the frame that is inside; NULL: unknown */
+	int since;               /* the line of its `with`; 0: unknown */
 };
 
 enum wait_kind {
@@ -129,6 +130,7 @@ struct wait {
 	int fd;                  /* -1: none */
 	const char *peer;
 	bool listening;          /* fd is a listening socket */
+	bool available;          /* what it waits for is there: a free lock, a set event, items */
 	const struct holder *holders; /* NULL: it cannot be told who has it */
 	size_t nholders;
 	/* Locks that say who holds them: that task, and whether it has ended. */
@@ -239,6 +241,7 @@ struct loop {
 	bool inner;              /* and none of another loop are further in */
 	bool copied;             /* fork() left it here: it runs in the parent, never here */
 	int64_t ready, timers;   /* -1 unknown */
+	bool asleep;             /* its thread is in a system call that waits for events */
 	int64_t interpreter;     /* PyInterpreterState.id */
 	/* While callbacks run: when this turn of the loop took stock of its timers, and
 	 * the how-manieth callback it is in. Both the same in two looks: the same step. */

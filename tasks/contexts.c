@@ -13,20 +13,24 @@
 #define EXITS_MAX 4096           /* entries of an exit stack that are looked at */
 #define BASES_MAX 16
 
-static bool hold_add(struct walk *w, uint64_t object, const struct frame *place, uint64_t generator)
+/* Whose frame is inside, and where it became so. */
+struct inside { const struct frame *place; uint64_t generator; int since; };
+
+static bool hold_add(struct walk *w, uint64_t object, const struct inside *in)
 {
 	struct holds *h = &w->holds;
 	uint64_t first = 0;
 	map_get(&h->first, object, &first);
 	if (!vec_push(h, (struct hold){
 			.object = object, .next = (size_t)first,
-			.by = { h->who.task, h->who.thread, generator ? generator : h->who.generator, place } }) ||
+			.by = { h->who.task, h->who.thread, in->generator ? in->generator : h->who.generator,
+				in->place, in->since } }) ||
 	    !map_set(&h->first, object, h->n))
 		w->nomem = true;
 	return !w->nomem;
 }
 
-static void hold_manager(struct walk *w, uint64_t manager, const struct frame *place, uint64_t generator, int depth);
+static void hold_manager(struct walk *w, uint64_t manager, const struct inside *in, int depth);
 
 /* What a generator that runs a context manager is inside of at its `yield`. */
 static void hold_generator(struct walk *w, uint64_t gen, int depth)
@@ -40,11 +44,11 @@ static void hold_generator(struct walk *w, uint64_t gen, int depth)
 		w->nomem = true;
 	const struct frame *place = n ? walk_frame(w, f.code, f.lasti) : NULL;
 	for (size_t i = 0; i < n; i++)
-		hold_manager(w, found[i].manager, place, gen, depth + 1);
+		hold_manager(w, found[i].manager, &(struct inside){ place, gen, found[i].line }, depth + 1);
 }
 
 /* contextlib's exit stacks: a deque of (is_sync, exit method). */
-static void hold_exits(struct walk *w, uint64_t exits, const struct frame *place, uint64_t generator, int depth)
+static void hold_exits(struct walk *w, uint64_t exits, const struct inside *in, int depth)
 {
 	struct deque_iter it;
 	uint64_t item;
@@ -53,7 +57,7 @@ static void hold_exits(struct walk *w, uint64_t exits, const struct frame *place
 	for (int i = 0; i < EXITS_MAX && deque_next(&w->r, &it, &item); i++) {
 		uint64_t method = seq_item(&w->r, item, 1);
 		if (object_kind(&w->r, method) == KIND_METHOD)
-			hold_manager(w, field_at(&w->r, method, w->r.l->method_self), place, generator, depth + 1);
+			hold_manager(w, field_at(&w->r, method, w->r.l->method_self), in, depth + 1);
 	}
 }
 
@@ -87,23 +91,23 @@ static enum keeps keeps(struct walk *w, uint64_t manager)
 	return found;
 }
 
-static void hold_manager(struct walk *w, uint64_t manager, const struct frame *place, uint64_t generator, int depth)
+static void hold_manager(struct walk *w, uint64_t manager, const struct inside *in, int depth)
 {
 	struct reader *r = &w->r;
-	if (depth > NEST_MAX || walk_stop(w) || !hold_add(w, manager, place, generator))
+	if (depth > NEST_MAX || walk_stop(w) || !hold_add(w, manager, in))
 		return;
 	switch (keeps(w, manager)) {
 	case KEEPS_LOCK: {
 		uint64_t lock = attr_get(r, manager, "_lock");
 		if (!is_none(r, lock))
-			hold_add(w, lock, place, generator);
+			hold_add(w, lock, in);
 		return;
 	}
 	case KEEPS_GENERATOR:
 		hold_generator(w, attr_get(r, manager, "gen"), depth);
 		return;
 	case KEEPS_EXITS:
-		hold_exits(w, attr_get(r, manager, "_exit_callbacks"), place, generator, depth);
+		hold_exits(w, attr_get(r, manager, "_exit_callbacks"), in, depth);
 		return;
 	case KEEPS_ITSELF:
 		return;
@@ -128,7 +132,7 @@ void walk_contexts(struct walk *w, const struct pyframe *f, bool suspended, size
 	size_t n = frame_contexts(&w->r, f, suspended, found);
 	for (size_t i = 0; i < n && context_add(w, &found[i], index); i++)
 		if (!found[i].entering)
-			hold_manager(w, found[i].manager, place, 0, 0);
+			hold_manager(w, found[i].manager, &(struct inside){ place, 0, found[i].line }, 0);
 }
 
 void walk_contexts_keep(struct walk *w, struct stack *s)

@@ -4,7 +4,7 @@
  * the holder is not known, never that there is none. */
 #include "objects/contexts.h"
 #include "objects/locals.h"
-#include "tasks/walk.h"
+#include "tasks/waits.h"
 
 #include <stdlib.h>
 
@@ -82,6 +82,25 @@ static bool has_permits(struct walk *w, uint64_t obj)
 	return int_at(&w->r, attr_get(&w->r, obj, "_value"), &v) && v > 0;
 }
 
+/* Whether what a task waits for is there already: it is about to be woken, or was forgotten. */
+static bool is_there(struct walk *w, const struct wait *wait)
+{
+	struct reader *r = &w->r;
+	int64_t n;
+	switch (wait->kind) {
+	case WAIT_LOCK:
+		return is_free(w, wait->id);
+	case WAIT_SEMAPHORE:
+		return has_permits(w, wait->id);
+	case WAIT_EVENT:
+		return int_at(r, attr_get(r, wait->id, "_value"), &n) && n;
+	case WAIT_QUEUE_GET:
+		return items_in(r, attr_get(r, wait->id, "_queue")) > 0;
+	default:
+		return false;
+	}
+}
+
 struct found { const struct holder *v; size_t n; };
 
 struct finding_holders {
@@ -152,6 +171,8 @@ void walk_holders(struct walk *w)
 		loops_generators(w, s->loops[i].id);
 	for (size_t i = 0; waited && i < s->ntasks && !walk_stop(w); i++) {
 		struct wait *wait = (struct wait *)(uintptr_t)s->tasks[i].wait;
+		if (wait && wait->id)
+			wait->available = is_there(w, wait);
 		const struct found *f = wait && can_be_held(wait) ? found_for(w, &finding, wait->id) : NULL;
 		if (f) {
 			wait->holders = f->v;

@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 #define LOOP_WORDS 256
 
@@ -99,6 +100,16 @@ static bool came_by_fork(const struct walk *w, const struct loop *l)
 	return l->turn < w->born + PROC_TICK_S; /* false where either is unknown */
 }
 
+/* By the system call that it was stopped in; false also where registers are not known. */
+static bool waits_for_events(const struct thread *t)
+{
+	static const long calls[] = { SYS_epoll_wait, SYS_epoll_pwait, SYS_poll, SYS_ppoll, SYS_select, SYS_pselect6 };
+	for (size_t i = 0; t && t->have_regs && i < sizeof calls / sizeof *calls; i++)
+		if ((long)t->regs.orig_rax == calls[i])
+			return true;
+	return false;
+}
+
 /* Which thread the loop runs in. A thread's state names the loop that runs in it. The
  * loop's own `_thread_id` names a thread too, but outlives a fork(), where the identity of a
  * thread is the same in the child: it is believed where the loop's frames are there. */
@@ -129,6 +140,8 @@ static void loop_thread(struct walk *w, struct loop *l)
 		return;
 	l->inner = on.inner;
 	l->interpreter = in->interp_id;
+	/* Of loops that share a thread only the inner one can sleep in its system call. */
+	l->asleep = l->inner && waits_for_events(in->thread);
 	if (in->thread)
 		l->thread = in->thread->tid;
 }

@@ -1,0 +1,179 @@
+/* Rules about what tasks wait for: deadlocks, and wake-ups that were lost. */
+#include "query/findings.h"
+#include "query/ring.h"
+#include "query/shape.h"
+#include "query/waits_for.h"
+
+/* ---- deadlock: a ring through at least one lock; await-cycle has the others ---- */
+
+static bool through_holder(const struct waits_for *g, uint32_t from)
+{
+	uint32_t at = from;
+	do {
+		if (held_by_task(&g->s->tasks[at], &g->s->tasks[g->toward[at]]))
+			return true;
+		at = g->toward[at];
+	} while (at != from);
+	return false;
+}
+
+static void ring_item(struct checking *k, const struct waits_for *g, uint32_t from)
+{
+	size_t n = 0;
+	uint32_t at = from;
+	do
+		n++;
+	while ((at = g->toward[at]) != from);
+	uint64_t *ids = arena_array(k->now->arena, n, sizeof *ids);
+	if (!ids) {
+		k->nomem = true;
+		return;
+	}
+	for (size_t i = 0; i < n; i++, at = g->toward[at])
+		ids[i] = g->s->tasks[at].id;
+	item_add(k, &(struct item){ .tasks = ids, .ntasks = n });
+}
+
+void deadlock_check(struct checking *k)
+{
+	struct waits_for g;
+	err_t e = waits_for_make(&g, k->now);
+	k->nomem |= e != NULL;
+	for (uint32_t i = 0; !e && i < g.n; i++)
+		if (g.in_ring[i] && g.root[i] == i && through_holder(&g, i))
+			ring_item(k, &g, i);
+	waits_for_free(&g);
+}
+
+void deadlock_one(struct strbuf *b, const struct checking *k, const struct item *x)
+{
+	if (x->ntasks == 1)
+		strbuf_str(b, "A task waits for what it has itself, and can never go on: ");
+	else
+		strbuf_str(b, "Tasks wait for each other, and none of them can ever go on: ");
+	say_ring(b, k->now, x->tasks, x->ntasks);
+	strbuf_str(b, ". Cancelling one of them ends it; \"why\" says who waits behind them.");
+}
+
+void deadlock_summary(struct strbuf *b, const struct checking *k, const struct item *items, size_t n)
+{
+	(void)k;
+	(void)items;
+	say_count(b, n);
+	strbuf_str(b, " rings of tasks wait for each other and can never go on");
+}
+
+/* ---- lost-wakeup: what is waited for is there, and the loop has nothing left to do ---- */
+
+static const struct task *same_wait(const struct snapshot *s, const struct task *t)
+{
+	const struct task *was = snapshot_task(s, t->id);
+	if (!was || was->coro_id != t->coro_id || was->state != TASK_WAITING || !was->wait)
+		return NULL;
+	return was->wait->kind == t->wait->kind && was->wait->id == t->wait->id &&
+	       was->fut_waiter == t->fut_waiter ? was : NULL;
+}
+
+/* The loops that have something to do now, or of which that is not known. */
+static bool busy_loops(const struct snapshot *s, struct map *busy)
+{
+	for (size_t i = 0; i < s->nloops; i++)
+		if ((!s->loops[i].running || s->loops[i].ready) && !map_set(busy, s->loops[i].id, 1))
+			return false;
+	for (size_t i = 0; i < s->ntasks; i++) {
+		const struct task *t = &s->tasks[i];
+		if ((t->state == TASK_RUNNING || t->state == TASK_RUNNABLE) && !map_set(busy, t->loop, 1))
+			return false;
+	}
+	return true;
+}
+
+void lostwakeup_check(struct checking *k)
+{
+	struct map busy = { 0 };
+	if (k->before && (!busy_loops(k->before, &busy) || !busy_loops(k->now, &busy)))
+		k->nomem = true;
+	for (size_t i = 0; k->before && i < k->now->ntasks; i++) {
+		const struct task *t = &k->now->tasks[i];
+		if (t->state != TASK_WAITING || !t->wait || !t->wait->available || map_get(&busy, t->loop, NULL))
+			continue;
+		const struct task *was = same_wait(k->before, t);
+		if (was && was->wait->available)
+			item_task(k, t);
+	}
+	map_free(&busy);
+}
+
+void lostwakeup_one(struct strbuf *b, const struct checking *k, const struct item *x)
+{
+	const struct task *t = x->of;
+	(void)k;
+	say_task(b, t);
+	strbuf_str(b, " waits for ");
+	say_object(b, t);
+	say_where(b, t);
+	strbuf_str(b, t->wait->kind == WAIT_EVENT ? ", which is set" :
+		      t->wait->kind == WAIT_QUEUE_GET ? ", which has items" : ", which is free");
+	strbuf_str(b, "; nothing in its loop is about to wake it: the wake-up was lost. Look for what releases or "
+		      "sets it from another thread, and for classes that change how it does.");
+}
+
+void lostwakeup_summary(struct strbuf *b, const struct checking *k, const struct item *items, size_t n)
+{
+	(void)k;
+	(void)items;
+	say_count(b, n);
+	strbuf_str(b, " tasks wait for what is there, and nothing is about to wake them");
+}
+
+/* ---- asleep-with-work: the loop sleeps while callbacks are ready ---- */
+
+static const struct loop *loop_of(const struct snapshot *s, uint64_t id)
+{
+	for (size_t i = 0; i < s->nloops; i++)
+		if (s->loops[i].id == id)
+			return &s->loops[i];
+	return NULL;
+}
+
+void asleep_check(struct checking *k)
+{
+	for (size_t i = 0; k->before && i < k->now->nloops; i++) {
+		const struct loop *l = &k->now->loops[i], *was = loop_of(k->before, l->id);
+		if (!was || !l->asleep || !was->asleep || l->ready <= 0 || was->ready <= 0)
+			continue;
+		struct item x = { .of = l };
+		uint64_t *ids = arena_array(k->now->arena, k->now->ntasks + 1, sizeof *ids);
+		for (size_t t = 0; ids && t < k->now->ntasks; t++)
+			if (k->now->tasks[t].loop == l->id && k->now->tasks[t].state == TASK_RUNNABLE)
+				ids[x.ntasks++] = k->now->tasks[t].id;
+		x.tasks = ids;
+		k->nomem |= !ids;
+		item_add(k, &x);
+	}
+}
+
+void asleep_one(struct strbuf *b, const struct checking *k, const struct item *x)
+{
+	const struct loop *l = x->of;
+	const struct task *t = x->ntasks ? snapshot_task(k->now, x->tasks[0]) : NULL;
+	strbuf_str(b, "The loop ");
+	strbuf_hex(b, l->id);
+	strbuf_fmt(b, " in thread %d sleeps though %lld callback%s wait%s to be run", (int)l->thread,
+		   (long long)l->ready, l->ready == 1 ? "" : "s", l->ready == 1 ? "s" : "");
+	if (t) {
+		strbuf_str(b, ", that of ");
+		say_task(b, t);
+		say_where(b, t);
+	}
+	strbuf_str(b, ": another thread has set a result or scheduled a call without "
+		      "loop.call_soon_threadsafe(), so that nothing wakes the loop.");
+}
+
+void asleep_summary(struct strbuf *b, const struct checking *k, const struct item *items, size_t n)
+{
+	(void)k;
+	(void)items;
+	say_count(b, n);
+	strbuf_str(b, " loops sleep though callbacks wait to be run");
+}

@@ -1,0 +1,162 @@
+#include "show/why.h"
+
+#include "query/ring.h"
+#include "query/shape.h"
+#include "show/json_types.h"
+#include "show/wrap.h"
+
+static void json_root(struct json *j, const struct root *r)
+{
+	json_object(j);
+	json_key(j, "kind");
+	json_str(j, root_kind_name(r->kind));
+	json_key(j, "task");
+	json_id(j, r->task);
+	json_key(j, "thread");
+	if (r->thread)
+		json_int(j, r->thread);
+	else
+		json_null(j);
+	json_key(j, "tasks");
+	json_ids(j, r->tasks, r->ntasks);
+	json_key(j, "waiting");
+	json_int(j, (int64_t)(r->task || r->kind == ROOT_DEADLOCK ? r->waiting : r->ntasks));
+	json_key(j, "message");
+	json_str(j, r->message);
+	json_object_end(j);
+}
+
+void json_why_roots(struct json *j, const struct why *y)
+{
+	json_key(j, "roots");
+	json_array(j);
+	for (size_t i = 0; i < y->nroots; i++)
+		json_root(j, &y->roots[i]);
+	json_array_end(j);
+}
+
+/* The next task on the way from one to its root; a ring is gone round once. */
+static uint32_t next_link(const struct why *y, uint32_t at, uint32_t *ring)
+{
+	const struct waits_for *g = &y->graph;
+	uint32_t to = g->toward[at];
+	if (g->in_ring[at] && *ring == WAITS_FOR_NONE)
+		*ring = at;
+	return to == *ring ? WAITS_FOR_NONE : to;
+}
+
+static void json_link(struct json *j, const struct why *y, uint32_t at)
+{
+	const struct waits_for *g = &y->graph;
+	uint32_t to = g->toward[at];
+	json_object(j);
+	json_key(j, "task");
+	json_id(j, g->s->tasks[at].id);
+	json_wait(j, "wait", g->s->tasks[at].wait);
+	json_key(j, "held_by");
+	json_holder(j, to == WAITS_FOR_NONE ? NULL : held_by_task(&g->s->tasks[at], &g->s->tasks[to]));
+	json_object_end(j);
+}
+
+void json_why_chains(struct json *j, const struct why *y, const uint32_t *tasks, size_t n)
+{
+	json_key(j, "chains");
+	json_array(j);
+	for (size_t i = 0; i < n; i++) {
+		uint32_t ring = WAITS_FOR_NONE, root = y->root_of[tasks[i]];
+		json_object(j);
+		json_key(j, "task");
+		json_id(j, y->graph.s->tasks[tasks[i]].id);
+		json_key(j, "links");
+		json_array(j);
+		for (uint32_t at = tasks[i]; at != WAITS_FOR_NONE; at = next_link(y, at, &ring))
+			json_link(j, y, at);
+		json_array_end(j);
+		json_key(j, "root");
+		if (root != WAITS_FOR_NONE)
+			json_root(j, &y->roots[root]);
+		else
+			json_null(j);
+		json_object_end(j);
+	}
+	json_array_end(j);
+}
+
+static const char *colour(const struct root *r)
+{
+	return r->kind == ROOT_DEADLOCK ? "31;1" : r->kind == ROOT_NOBODY ? "33" : NULL;
+}
+
+/* Text of the target, made fit for a terminal and wrapped at its width. */
+static void line(struct out *o, const struct term *t, const char *sgr, const char *text, unsigned hang)
+{
+	struct strbuf escaped = { 0 };
+	size_t from = o->b.len;
+	strbuf_escaped(&escaped, text);
+	term_sgr(t, &o->b, sgr, escaped.s ? escaped.s : "");
+	wrap_indented(&o->b, from, t->width, hang);
+	strbuf_char(&o->b, '\n');
+	strbuf_free(&escaped);
+	out_tick(o);
+}
+
+void text_why_roots(struct out *o, const struct term *t, const struct why *y)
+{
+	for (size_t i = 0; i < y->nroots; i++)
+		line(o, t, colour(&y->roots[i]), y->roots[i].message, 2);
+	if (!y->nroots)
+		strbuf_str(&o->b, "No task waits.\n");
+}
+
+/* "waits for Lock 0x…, at f app.py:8" */
+static void say_link(struct strbuf *b, const struct snapshot *s, const struct task *t)
+{
+	const struct frame *f = shape_last(&t->stack);
+	if (t->state == TASK_WAITING) {
+		strbuf_str(b, "waits for ");
+		if (!shape_wait(b, s, t))
+			strbuf_str(b, "what cannot be told");
+	} else {
+		strbuf_fmt(b, "is %s", task_state_name(t->state));
+	}
+	if (f) {
+		strbuf_str(b, " at ");
+		shape_frame(b, f);
+	}
+}
+
+/* How the link before leads to this task: "which worker-0 has since app.py:41; it …". */
+static void say_step(struct strbuf *b, const struct task *from, const struct task *to)
+{
+	const struct holder *h = held_by_task(from, to);
+	shape_name(b, to->name, to->id);
+	if (!h) {
+		strbuf_str(b, ", which that one awaits, ");
+		return;
+	}
+	strbuf_str(b, " has that");
+	say_taken(b, h);
+	strbuf_str(b, ", and ");
+}
+
+void text_why_chain(struct out *o, const struct term *t, const struct why *y, uint32_t task)
+{
+	uint32_t ring = WAITS_FOR_NONE, root = y->root_of[task];
+	struct strbuf b = { 0 };
+	for (uint32_t at = task, from = task; at != WAITS_FOR_NONE; from = at, at = next_link(y, at, &ring)) {
+		const struct task *tasks = y->graph.s->tasks;
+		strbuf_clear(&b);
+		if (at == task) {
+			shape_name(&b, tasks[at].name, tasks[at].id);
+			strbuf_char(&b, ' ');
+		} else {
+			strbuf_str(&b, "  ");
+			say_step(&b, &tasks[from], &tasks[at]);
+		}
+		say_link(&b, y->graph.s, &tasks[at]);
+		line(o, t, NULL, b.s ? b.s : "", 4);
+	}
+	if (root != WAITS_FOR_NONE && y->roots[root].kind == ROOT_DEADLOCK)
+		line(o, t, "31;1", y->roots[root].message, 2);
+	strbuf_free(&b);
+}

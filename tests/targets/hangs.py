@@ -1,0 +1,170 @@
+"""Programs that hang, each in one way (the first argument); the target tells which tasks
+are to blame."""
+import asyncio
+import json
+import os
+import sys
+import threading
+import time
+
+kept = []
+
+
+def start(name, coro):
+    t = asyncio.ensure_future(coro)
+    if hasattr(t, "set_name"):
+        t.set_name(name)
+    kept.append(t)
+    return t
+
+
+async def both(first, second, gate=None):
+    async with first:
+        if gate:
+            await gate.wait()
+        else:
+            await asyncio.sleep(0)
+        async with second:
+            pass
+
+
+async def take(lock):
+    async with lock:
+        pass
+
+
+async def settle():
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def ring(n):
+    """Each holds one lock and waits for the next one's."""
+    locks = [asyncio.Lock() for _ in range(n)]
+    tasks = [start("t%d" % i, both(locks[i], locks[(i + 1) % n])) for i in range(n)]
+    await settle()
+    behind = [start("b%d" % i, take(locks[0])) for i in range(5)]
+    await settle()
+    return {"ring": tasks, "behind": behind, "rule": "deadlock"}
+
+
+async def itself():
+    lock = asyncio.Lock()
+    t = start("t", both(lock, lock))
+    await settle()
+    return {"ring": [t], "behind": [], "rule": "deadlock"}
+
+
+async def through_await():
+    """A holds a lock and awaits B, which waits for the lock."""
+    lock = asyncio.Lock()
+
+    async def a():
+        async with lock:
+            await asyncio.gather(start("inner", take(lock)))
+    t = start("outer", a())
+    await settle()
+    inner = [k for k in kept if k is not t]
+    return {"ring": [t] + inner, "behind": [], "rule": "deadlock"}
+
+
+async def with_timeout():
+    """A ring that a timeout will break is no deadlock."""
+    one, two = asyncio.Lock(), asyncio.Lock()
+    start("t0", asyncio.wait_for(both(one, two), 3600))
+    start("t1", both(two, one))
+    await settle()
+    return {"ring": [], "behind": [], "rule": None}
+
+
+async def permits():
+    """Two have both permits of a semaphore and each wants another."""
+    sem = asyncio.BoundedSemaphore(2)
+    tasks = [start("t%d" % i, both(sem, sem)) for i in range(2)]
+    await settle()
+    return {"stuck": tasks, "rule": "deadlock"}
+
+
+async def spare_permit():
+    """One of the holders of a semaphore only sleeps: it will give its permit back."""
+    sem = asyncio.BoundedSemaphore(2)
+
+    async def sleeper():
+        async with sem:
+            await asyncio.sleep(3600)
+    start("sleeper", sleeper())
+    await settle()
+    start("t", both(sem, sem))
+    await settle()
+    return {"ring": [], "behind": [], "rule": None}
+
+
+async def wait(thing):
+    await (thing.wait() if hasattr(thing, "wait") else thing.get())
+
+
+async def lost():
+    """A lock is free, an event set, and a queue has an item, but nobody is woken."""
+    lock, event, queue = asyncio.Lock(), asyncio.Event(), asyncio.Queue()
+    await lock.acquire()
+    tasks = [start("l", take(lock)), start("e", wait(event)), start("q", wait(queue))]
+    await settle()
+    lock._locked = False
+    event._value = True
+    queue._queue.append(1)
+    return {"lost": tasks, "rule": "lost-wakeup"}
+
+
+async def asleep():
+    """Another thread completes a future without waking the loop."""
+    future = asyncio.get_running_loop().create_future()
+
+    async def waiter():
+        await future
+    t = start("waiter", waiter())
+
+    def complete():
+        time.sleep(0.5)
+        future.set_result(1)
+        tell({"asleep": [t], "rule": "asleep-with-work"})
+    threading.Thread(target=complete, daemon=True).start()
+    return None
+
+
+async def healthy():
+    """Locks passed on all the time, and a lock that one holds while it sleeps."""
+    lock, slow = asyncio.Lock(), asyncio.Lock()
+
+    async def hot():
+        while True:
+            async with lock:
+                await asyncio.sleep(0)
+
+    async def hold():
+        while True:
+            async with slow:
+                await asyncio.sleep(3600)
+    holder = start("holder", hold())
+    for i in range(20):
+        start("hot%d" % i, hot())
+    await settle()
+    behind = [start("w%d" % i, take(slow)) for i in range(5)]
+    await settle()
+    return {"root": [holder], "behind": behind, "rule": None}
+
+
+def tell(truth):
+    out = {k: [hex(id(t)) for t in v] if isinstance(v, list) else v
+           for k, v in truth.items()}
+    print(json.dumps(dict(out, pid=os.getpid())), flush=True)
+
+
+async def main():
+    kind = sys.argv[1]
+    truth = await (ring(int(kind)) if kind.isdigit() else globals()[kind]())
+    if truth:
+        tell(truth)
+    await asyncio.get_running_loop().create_future()
+
+
+asyncio.run(main())
