@@ -319,6 +319,7 @@ struct snapshot {
 	struct code_folders folders;
 	const char *layout;      /* "debug-offsets", "dwarf", "table" */
 	bool agent;
+	const char *agent_unread; /* why what an agent recorded cannot be read, though there is one; or NULL */
 	bool cancels_counted;    /* tasks count requests to cancel, and take them back (3.11) */
 	double agent_since;      /* seconds since the epoch; NAN: no agent */
 	int64_t paused_us;       /* -1: was not paused */

@@ -9,22 +9,27 @@
 #define DEPTH_MAX 1024
 #define STRING_MAX 4096
 
-static bool header_at(struct walk *w, uint64_t addr, struct agent_header *h)
+/* *damaged: it is the agent's by most of its marks, but not by all. */
+static bool header_at(struct walk *w, uint64_t addr, struct agent_header *h, bool *damaged)
 {
 	uint64_t magic;
-	return addr && image_u64(w->r.img, addr, &magic) && magic == AGENT_MAGIC &&
-	       image_read(w->r.img, addr, h, sizeof *h) && h->self == addr;
+	if (!addr || !image_u64(w->r.img, addr, &magic) || !image_read(w->r.img, addr, h, sizeof *h))
+		return false;
+	bool named = magic == AGENT_MAGIC, placed = h->self == addr;
+	bool sized = h->version == AGENT_VERSION && h->size == sizeof *h;
+	*damaged |= named + placed + sized == 2 && !(named && placed);
+	return named && placed;
 }
 
 /* The agent's module exports where its header is. */
-static bool by_symbol(struct walk *w, struct agent_header *h)
+static bool by_symbol(struct walk *w, struct agent_header *h, bool *damaged)
 {
 	struct modules *ms = w->r.py->modules;
 	for (size_t i = 0; i < modules_count(ms); i++) {
 		struct module *m = modules_at(ms, i);
 		uint64_t symbol, addr;
 		if (strstr(module_path(m), "asyncmon-agent") && module_symbol(m, AGENT_SYMBOL, &symbol, NULL) &&
-		    image_u64(w->r.img, symbol, &addr) && header_at(w, addr, h))
+		    image_u64(w->r.img, symbol, &addr) && header_at(w, addr, h, damaged))
 			return true;
 	}
 	return false;
@@ -32,12 +37,12 @@ static bool by_symbol(struct walk *w, struct agent_header *h)
 
 /* A core holds no file of an agent that was injected, so no symbols: but the header
  * begins a mapping of its own. */
-static bool by_mapping(struct walk *w, struct agent_header *h)
+static bool by_mapping(struct walk *w, struct agent_header *h, bool *damaged)
 {
 	const struct target *t = w->r.py->target;
 	for (size_t i = 0; i < t->nmappings; i++) {
 		const struct mapping *m = &t->mappings[i];
-		if (m->read && m->write && !m->shared && m->inode == 0 && header_at(w, m->start, h))
+		if (m->read && m->write && !m->shared && m->inode == 0 && header_at(w, m->start, h, damaged))
 			return true;
 	}
 	return false;
@@ -53,7 +58,7 @@ static bool pools_are_sane(const struct agent_header *h)
 		const struct agent_pool *p = &h->pools[i];
 		if (p->item_size != sizes[i] || p->used > p->capacity || p->capacity > TASKS_MAX ||
 		    p->addr < h->self || p->addr - h->self > h->total ||
-		    (uint64_t)p->capacity * p->item_size > h->total)
+		    (uint64_t)p->capacity * p->item_size > h->total - (p->addr - h->self))
 			return false;
 	}
 	return true;
@@ -63,9 +68,11 @@ bool history_find(struct walk *w, struct agent_header *h, const char **why)
 {
 	*why = NULL;
 	uint64_t misses = w->r.img->misses;
-	bool found = by_symbol(w, h) || by_mapping(w, h);
+	bool damaged = false, found = by_symbol(w, h, &damaged) || by_mapping(w, h, &damaged);
 	/* Looking into memory that is not there is no loss of what was looked for. */
 	w->r.img->misses = misses;
+	if (!found && damaged)
+		*why = "The header of the agent's memory is damaged: its records are not shown.";
 	if (!found || !h->on)
 		return false;
 	if (h->version != AGENT_VERSION || h->size != sizeof *h) {

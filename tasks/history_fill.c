@@ -316,6 +316,7 @@ void walk_history(struct walk *w)
 	struct history hi;
 	const char *why;
 	if (!history_find(w, &h, &why)) {
+		w->s->agent_unread = why;
 		if (why)
 			snapshot_note(w->s, "%s", why);
 		return;
