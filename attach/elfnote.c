@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/oom.h"
+
 #define NOTES_MAX (64u << 10) /* of a program or library; more is none we look for */
 #define HEADERS_MAX 512
 
@@ -54,7 +56,7 @@ bool elf_headers(const struct elf_source *s, Elf64_Ehdr *eh, Elf64_Phdr **ph)
 	    eh->e_ident[EI_CLASS] != ELFCLASS64 || eh->e_ident[EI_DATA] != ELFDATA2LSB ||
 	    eh->e_machine != EM_X86_64 || eh->e_phentsize != sizeof **ph || eh->e_phnum > HEADERS_MAX)
 		return false;
-	*ph = calloc(eh->e_phnum + 1u, sizeof **ph);
+	*ph = oom_check(calloc(eh->e_phnum + 1u, sizeof **ph));
 	if (*ph && s->read(s->ctx, eh->e_phoff, *ph, eh->e_phnum * sizeof **ph))
 		return true;
 	free(*ph);
@@ -69,7 +71,7 @@ void elf_find_build_id(const struct elf_source *s, const Elf64_Phdr *ph, size_t 
 	for (size_t i = 0; i < n && !out->n; i++) {
 		if (ph[i].p_type != PT_NOTE || ph[i].p_filesz > NOTES_MAX)
 			continue;
-		uint8_t *bytes = malloc(ph[i].p_filesz + 1);
+		uint8_t *bytes = oom_check(malloc(ph[i].p_filesz + 1));
 		struct note note;
 		if (bytes && s->read(s->ctx, ph[i].p_offset, bytes, ph[i].p_filesz)) {
 			for (size_t at = 0; note_next(bytes, ph[i].p_filesz, &at, &note);) {

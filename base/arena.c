@@ -1,5 +1,6 @@
 #include "base/arena.h"
 
+#include "base/oom.h"
 #include "base/pages.h"
 #include "base/poison.h"
 
@@ -94,6 +95,7 @@ void *arena_alloc(struct arena *a, size_t size)
 		b = block_add(a, size);
 		if (!b) {
 			a->failed = true;
+			oom_note();
 			return NULL;
 		}
 	}

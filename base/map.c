@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "base/oom.h"
+
 void map_free(struct map *m)
 {
 	free(m->slots);
@@ -14,6 +16,7 @@ static bool resize(struct map *m, size_t mask)
 	bigger.slots = calloc(bigger.mask + 1, 2 * sizeof *bigger.slots);
 	if (!bigger.slots) {
 		m->failed = true;
+		oom_note();
 		return false;
 	}
 	for (size_t i = 0; m->slots && i <= m->mask; i++) {

@@ -3,6 +3,8 @@
 #include <stdint.h>
 #include <sys/mman.h>
 
+#include "base/oom.h"
+
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* linux/mman.h, 5.14 */
 #endif
@@ -20,12 +22,12 @@ void *pages_alloc(size_t size)
 	size = rounded(size);
 	if (size < HUGE) {
 		void *small = mmap(NULL, size, PROT_READ | PROT_WRITE, FLAGS, -1, 0);
-		return small == MAP_FAILED ? NULL : small;
+		return oom_check(small == MAP_FAILED ? NULL : small);
 	}
 	/* One huge page more than asked for, to cut an aligned piece out of. */
 	char *p = mmap(NULL, size + HUGE, PROT_READ | PROT_WRITE, FLAGS, -1, 0);
 	if (p == MAP_FAILED)
-		return NULL;
+		return oom_check(NULL);
 	size_t before = (HUGE - ((uintptr_t)p & (HUGE - 1))) & (HUGE - 1);
 	if (before)
 		munmap(p, before);

@@ -15,8 +15,12 @@
 #endif
 
 #ifdef ASAN
-#include <sanitizer/asan_interface.h>
-#include <sanitizer/lsan_interface.h>
+/* As sanitizer/asan_interface.h and lsan_interface.h have them, which not every compiler
+ * that can sanitize comes with. */
+void __asan_poison_memory_region(void const volatile *p, size_t n);
+void __asan_unpoison_memory_region(void const volatile *p, size_t n);
+void __lsan_register_root_region(const void *p, size_t n);
+void __lsan_unregister_root_region(const void *p, size_t n);
 
 static inline void poison(const void *p, size_t n) { __asan_poison_memory_region(p, n); }
 static inline void unpoison(const void *p, size_t n) { __asan_unpoison_memory_region(p, n); }

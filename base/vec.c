@@ -2,6 +2,8 @@
 
 #include <stdint.h>
 
+#include "base/oom.h"
+
 #define FIRST_BYTES 256u
 
 void *vec_grown(void *v, size_t n, size_t more, size_t *cap, size_t size)
@@ -15,7 +17,7 @@ void *vec_grown(void *v, size_t n, size_t more, size_t *cap, size_t size)
 		room = want;
 	if (__builtin_mul_overflow(room, size, &bytes))
 		return NULL;
-	char *to = realloc(v, bytes);
+	char *to = oom_check(realloc(v, bytes));
 	if (!to)
 		return NULL;
 	/* What has been reserved but not added is not to be touched. */

@@ -18,12 +18,15 @@ void call_note(struct call *c, const char *fmt, ...)
 	va_start(ap, fmt);
 	int n = vasprintf(&s, fmt, ap);
 	va_end(ap);
-	if (n < 0)
-		return;
-	strbuf_escaped(&text, s);
-	strbuf_fmt(c->notes, "asyncmon: %s\n", text.s ? text.s : "");
+	if (n >= 0) {
+		strbuf_escaped(&text, s);
+		free(s);
+	}
+	if (n < 0 || text.failed)
+		c->notes->failed = true;
+	else
+		strbuf_fmt(c->notes, "asyncmon: %s\n", text.s ? text.s : "");
 	strbuf_free(&text);
-	free(s);
 }
 
 int status_of(err_t e)

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "attach/hands.h"
+#include "base/oom.h"
 #include "cmd/capture.h"
 #include "cmd/procs.h"
 #include "query/shape.h"
@@ -276,6 +277,12 @@ static void deliver(struct call *c)
 	}
 }
 
+static void write_all(int fd, const char *s, size_t n)
+{
+	for (ssize_t put; n && ((put = write(fd, s, n)) > 0 || errno == EINTR); s += put > 0 ? put : 0)
+		n -= put > 0 ? (size_t)put : 0;
+}
+
 /* Everything out: data first, then the notes. A reader that has gone is no failure of
  * ours worth a word, but nothing was delivered either. */
 static int finish(struct call *c, int status)
@@ -285,8 +292,15 @@ static int finish(struct call *c, int status)
 		call_note(c, "writing to standard output: %s", strerror(c->out->errnum));
 		status = status ? status : STATUS_ATTACH;
 	}
-	if (c->notes->len)
-		fwrite(c->notes->s, 1, c->notes->len, stderr);
+	if (oom_noted() && status <= STATUS_FINDING) {
+		call_note(c, "memory was out while the answer was made: something may be missing from it");
+		status = STATUS_INCOMPLETE;
+	}
+	/* Written without a buffer of stdio's, which there may be no memory for. */
+	static const char nomem[] = "asyncmon: out of memory\n";
+	write_all(STDERR_FILENO, c->notes->s, c->notes->len);
+	if (c->notes->failed)
+		write_all(STDERR_FILENO, nomem, sizeof nomem - 1);
 	strbuf_free(c->notes);
 	out_free(c->out);
 	args_free(&c->args);

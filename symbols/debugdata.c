@@ -7,6 +7,7 @@
 #include <libdeflate.h>
 #endif
 
+#include "base/oom.h"
 #include "base/pages.h"
 
 #ifndef ELFCOMPRESS_ZSTD
@@ -66,7 +67,7 @@ static bool start(struct debugdata *d, enum debug_section s)
 		d->refused = c.ch_size;
 		return true;
 	}
-	struct unpacking *u = calloc(1, sizeof *u);
+	struct unpacking *u = oom_check(calloc(1, sizeof *u));
 	void *bytes = u ? pages_alloc(c.ch_size) : NULL;
 	if (!bytes) {
 		free(u);

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/oom.h"
+
 #define MAX_TYPES 128
 #define MAX_TYPEDEFS 8 /* typedefs of typedefs */
 
@@ -271,7 +273,7 @@ err_t dwarf_layout(int fd, struct py_layout *l, bool known[LAYOUT_NFIELDS])
 	Dwarf *dw = dwarf_begin(fd, DWARF_C_READ);
 	if (!dw)
 		return ERR_NOTFOUND;
-	struct dwarf_types *ts = calloc(1, sizeof *ts);
+	struct dwarf_types *ts = oom_check(calloc(1, sizeof *ts));
 	if (!ts) {
 		dwarf_end(dw);
 		return ERR_NOMEM;

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/oom.h"
 #include "symbols/filebytes.h"
 
 #define MAX_PHDRS 128          /* ld writes about a dozen */
@@ -121,7 +122,7 @@ static err_t read_headers(struct elf *e, uint64_t start)
 				  : elf_bytes(e, e->eh.e_phoff, len);
 	if (len && !ph)
 		return err_new(E_BADDATA, "program headers are not there");
-	e->ph = calloc(e->eh.e_phnum + 1u, sizeof *e->ph);
+	e->ph = oom_check(calloc(e->eh.e_phnum + 1u, sizeof *e->ph));
 	if (!e->ph)
 		return ERR_NOMEM;
 	if (len)
@@ -132,7 +133,7 @@ static err_t read_headers(struct elf *e, uint64_t start)
 
 err_t elf_open_file(int fd, struct elf **out)
 {
-	struct elf *e = calloc(1, sizeof *e);
+	struct elf *e = oom_check(calloc(1, sizeof *e));
 	if (!e) {
 		close(fd);
 		return ERR_NOMEM;
@@ -149,7 +150,7 @@ err_t elf_open_file(int fd, struct elf **out)
 
 err_t elf_open_memory(struct image *img, uint64_t start, struct elf **out)
 {
-	struct elf *e = calloc(1, sizeof *e);
+	struct elf *e = oom_check(calloc(1, sizeof *e));
 	if (!e)
 		return ERR_NOMEM;
 	e->file.fd = -1;

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/oom.h"
 #include "base/pages.h"
 
 #define SIZE_LIMIT (16ull << 30)
@@ -32,7 +33,7 @@ err_t filebytes_open(struct filebytes *f, int fd, uint64_t least)
 		return err_new(E_BADDATA, "not a file of a size that can be read");
 	}
 	f->size = (uint64_t)st.st_size;
-	f->blocks = calloc(f->size / BLOCK + 1, 1);
+	f->blocks = oom_check(calloc(f->size / BLOCK + 1, 1));
 	if (f->blocks)
 		return NULL;
 	filebytes_close(f);
@@ -80,7 +81,7 @@ static bool reserve(struct filebytes *f)
 	if (f->area)
 		return true;
 	void *p = mmap(NULL, f->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	f->area = p == MAP_FAILED ? NULL : p;
+	f->area = oom_check(p == MAP_FAILED ? NULL : p);
 	return f->area;
 }
 
@@ -130,7 +131,7 @@ static struct piece *read_piece(struct filebytes *f, uint64_t offset, uint64_t l
 		end = start + PIECE;
 	if (end > f->size)
 		end = f->size;
-	struct piece *p = malloc(sizeof *p + (end - start));
+	struct piece *p = oom_check(malloc(sizeof *p + (end - start)));
 	if (!p || !read_at(f, start, end - start, p->bytes)) {
 		free(p);
 		return NULL;

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/oom.h"
+
 #define TABLES_MAX 4
 #define SCANS 8            /* from there on buckets are cheaper */
 #define ASKED_MAX (1u << 20) /* addresses of one scan */
@@ -85,7 +87,7 @@ bool functions_own(struct elf *e)
 
 struct functions *functions_read(struct elf *e, struct elf *debug)
 {
-	struct functions *fs = calloc(1, sizeof *fs);
+	struct functions *fs = oom_check(calloc(1, sizeof *fs));
 	if (fs && !read_tables(fs, e, SHT_SYMTAB) && (!debug || !read_tables(fs, debug, SHT_SYMTAB)))
 		read_tables(fs, e, SHT_DYNSYM);
 	return fs;
@@ -220,7 +222,7 @@ static void scan(struct functions *fs, const uint64_t *vaddrs, size_t n)
 {
 	struct index index;
 	free(fs->answers);
-	fs->answers = calloc(n, sizeof *fs->answers);
+	fs->answers = oom_check(calloc(n, sizeof *fs->answers));
 	fs->nanswers = 0;
 	if (fs->answers) {
 		for (size_t i = 0; i < n; i++)
@@ -253,7 +255,7 @@ static struct found *find_all(const struct functions *fs, size_t *n, uint64_t *l
 	size_t all = 0;
 	for (uint32_t k = 0; k < fs->ntables; k++)
 		all += fs->tables[k].n;
-	struct found *v = all < UINT32_MAX ? reallocarray(NULL, all + 1, sizeof *v) : NULL;
+	struct found *v = all < UINT32_MAX ? oom_check(reallocarray(NULL, all + 1, sizeof *v)) : NULL;
 	*n = 0;
 	*low = UINT64_MAX;
 	*high = 0;
@@ -288,9 +290,9 @@ static bool cut(struct functions *fs)
 	while (fs->shift < 63 && (high - fs->low) >> fs->shift > n / PER_BUCKET)
 		fs->shift++;
 	fs->nbuckets = (size_t)((high - fs->low) >> fs->shift) + 1;
-	fs->buckets = calloc(fs->nbuckets + 2, sizeof *fs->buckets);
-	fs->sorted = calloc(fs->nbuckets, sizeof *fs->sorted);
-	fs->places = reallocarray(NULL, n, sizeof *fs->places);
+	fs->buckets = oom_check(calloc(fs->nbuckets + 2, sizeof *fs->buckets));
+	fs->sorted = oom_check(calloc(fs->nbuckets, sizeof *fs->sorted));
+	fs->places = oom_check(reallocarray(NULL, n, sizeof *fs->places));
 	bool ok = fs->buckets && fs->sorted && fs->places;
 	/* While they are filled, a bucket's number is one higher. */
 	for (size_t i = 0; ok && i < n; i++)

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/map.h"
+#include "base/oom.h"
 #include "base/strbuf.h"
 #include "symbols/debugdata.h"
 #include "symbols/lineprog.h"
@@ -52,7 +53,7 @@ bool lines_own(struct elf *e)
 
 struct lines *lines_read(struct elf *e)
 {
-	struct lines *ls = lines_own(e) ? calloc(1, sizeof *ls) : NULL;
+	struct lines *ls = lines_own(e) ? oom_check(calloc(1, sizeof *ls)) : NULL;
 	if (ls && !debugdata_open(&ls->d, e)) {
 		free(ls);
 		return NULL;
@@ -101,7 +102,7 @@ static struct program *program_at(struct lines *ls, uint64_t offset)
 	uint64_t known;
 	if (map_get(&ls->programs, offset + 1, &known))
 		return (struct program *)(uintptr_t)known;
-	struct program *p = ls->nprograms < PROGRAMS_MAX ? calloc(1, sizeof *p) : NULL;
+	struct program *p = ls->nprograms < PROGRAMS_MAX ? oom_check(calloc(1, sizeof *p)) : NULL;
 	if (!p || !map_set(&ls->programs, offset + 1, (uint64_t)(uintptr_t)p)) {
 		ls->refused = true;
 		free(p);
@@ -192,7 +193,7 @@ static bool filled_at(struct lines *ls, size_t n, uint64_t *offset)
 		ls->filled_next = there && next < debugdata_size(&ls->d, DEBUG_LINE) ? next : NO_MORE;
 		if (!there || empty)
 			continue;
-		uint64_t *v = ls->nfilled < PROGRAMS_MAX ? reallocarray(ls->filled, ls->nfilled + 1, sizeof *v) : NULL;
+		uint64_t *v = ls->nfilled < PROGRAMS_MAX ? oom_check(reallocarray(ls->filled, ls->nfilled + 1, sizeof *v)) : NULL;
 		if (!v) {
 			ls->refused = true;
 			ls->filled_next = NO_MORE;

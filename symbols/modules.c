@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/oom.h"
 #include "symbols/debugfile.h"
 #include "symbols/elf.h"
 #include "symbols/functions.h"
@@ -98,12 +99,12 @@ static bool same_module(const struct module *a, const struct module *b)
 /* NULL when memory is out. */
 static struct module *add_module(struct modules *ms, const struct module *like)
 {
-	struct module **all = reallocarray(ms->all, ms->nall + 1, sizeof *all);
+	struct module **all = oom_check(reallocarray(ms->all, ms->nall + 1, sizeof *all));
 	if (!all)
 		return NULL;
 	ms->all = all;
 	char *path = strdup(like->first.path);
-	struct module *m = path ? malloc(sizeof *m) : NULL;
+	struct module *m = path ? oom_check(malloc(sizeof *m)) : NULL;
 	if (!m) {
 		free(path);
 		return NULL;
@@ -117,8 +118,8 @@ static struct module *add_module(struct modules *ms, const struct module *like)
 
 err_t modules_refresh(struct modules *ms)
 {
-	struct module *now = calloc(ms->target->nmappings + 1, sizeof *now);
-	struct module **items = calloc(ms->target->nmappings + 1, sizeof *items);
+	struct module *now = oom_check(calloc(ms->target->nmappings + 1, sizeof *now));
+	struct module **items = oom_check(calloc(ms->target->nmappings + 1, sizeof *items));
 	size_t n = now && items ? group(ms->target, now) : 0;
 	bool ok = now && items;
 	for (size_t i = 0; i < n && ok; i++) {
@@ -139,7 +140,7 @@ err_t modules_refresh(struct modules *ms)
 
 err_t modules_find(struct target *t, struct modules **out)
 {
-	struct modules *ms = calloc(1, sizeof *ms);
+	struct modules *ms = oom_check(calloc(1, sizeof *ms));
 	if (!ms)
 		return ERR_NOMEM;
 	ms->target = t;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/oom.h"
 #include "symbols/check.h"
 #include "symbols/debug_offsets.h"
 #include "symbols/dwarf.h"
@@ -350,7 +351,7 @@ static err_t not_python(const struct finder *f)
 
 err_t python_find(struct target *t, struct python **out)
 {
-	struct finder f = { .py = calloc(1, sizeof *f.py) };
+	struct finder f = { .py = oom_check(calloc(1, sizeof *f.py)) };
 	if (!f.py)
 		return ERR_NOMEM;
 	f.py->target = t;

@@ -29,6 +29,11 @@ fuzz: all
 		grep -E 'number_of_executed_units|average_exec|^Done' $(FUZZ_DIR)/$$f.log; \
 	done
 
+# All of them for a short while, as CI does.
+.PHONY: fuzz-short
+fuzz-short:
+	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=20
+
 fuzz-build: $(FUZZ:%=$(B)/%) $(B)/seeds
 
 $(B)/fuzz_%: tests/fuzz/fuzz_%.c $(LIB)

@@ -47,6 +47,11 @@ $(B)/refuse: tests/tools/refuse.c
 	@mkdir -p $(@D)
 	$(CC) -O1 -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -o $@ $<
 
+# Preloaded, makes one allocation of a command fail.
+$(B)/failmem.so: tests/tools/failmem.c
+	@mkdir -p $(@D)
+	$(CC) -shared -fPIC -O1 -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -o $@ $<
+
 .PHONY: bench
 bench: all $(B)/bench/bulkcopy $(B)/stack-dump
 	@/usr/bin/python3 tests/bench/bench.py

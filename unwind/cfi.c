@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/oom.h"
 #include "base/pages.h"
 #include "symbols/cursor.h"
 
@@ -283,7 +284,7 @@ static struct cie *read_cie(struct cfi *c, uint64_t at)
 	c->walked += r.size;
 	if (!r.size || !read_header(&r.c, &cie) || !run(&p, &r.c, 0) || !compose(&p, out, &cie.n, &cie.by_expression))
 		return NULL;
-	struct cie *kept = malloc(sizeof *kept + cie.n);
+	struct cie *kept = oom_check(malloc(sizeof *kept + cie.n));
 	if (kept) {
 		*kept = cie;
 		kept->defines_cfa = p.now.last[CFA].n;

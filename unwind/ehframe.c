@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/oom.h"
 #include "symbols/elf.h"
 
 #define HEAD_ENC_TABLE (DW_EH_PE_datarel | DW_EH_PE_sdata4) /* what every ld writes */
@@ -94,7 +95,7 @@ static void make_table(struct ehframes *es, struct ehframe *e)
 	if (!module_section(e->module, ".eh_frame", &at, &size) || most > INT32_MAX || size > SECTION_MAX ||
 	    at - base > most || size > most - (at - base))
 		return;
-	e->made = malloc((size / RECORD_MIN + 1) * sizeof *e->made);
+	e->made = oom_check(malloc((size / RECORD_MIN + 1) * sizeof *e->made));
 	if (!e->made)
 		return;
 	e->n = scan(es, at, at + size, base, most, e->made);
@@ -110,7 +111,7 @@ static const struct ehframe *table_of(struct ehframes *es, uint64_t ip)
 	if (!m)
 		return NULL;
 	if (!map_get(&es->by_module, module_start(m), &known)) {
-		struct ehframe *e = calloc(1, sizeof *e);
+		struct ehframe *e = oom_check(calloc(1, sizeof *e));
 		if (!e || !map_set(&es->by_module, module_start(m), (uint64_t)(uintptr_t)e)) {
 			free(e);
 			return NULL;

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "base/oom.h"
+
 static bool is_shim(const struct py_layout *l, const struct pyframe *f)
 {
 	return f->owner >= 0 && (f->owner == l->owner_cstack || f->owner == l->owner_interpreter);
@@ -38,7 +40,7 @@ static void by_frames(struct reader *r, const struct pystack *ps, struct pyentri
 }
 
 /* How far into a thread state its own CFrame, the end of the chain, may be. What that
- * one calls the previous is no more than what malloc() gave (3.10). */
+ * one calls the previous is no more than what oom_check(malloc()) gave (3.10). */
 #define TSTATE_SIZE 4096
 
 /* The CFrames of a thread, innermost first, as many as fit in v. */
@@ -77,7 +79,7 @@ static bool match_cframes(struct reader *r, const struct pystack *ps, struct pye
 static bool anchor_by_cframes(struct reader *r, uint64_t tstate, const struct pystack *ps, struct pyentries *out)
 {
 	size_t max = out->n + 8;
-	uint64_t *v = calloc(max, sizeof *v);
+	uint64_t *v = oom_check(calloc(max, sizeof *v));
 	if (!v)
 		return false;
 	size_t n = cframes(r, tstate, v, max);

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/oom.h"
+
 #define NONE SIZE_MAX
 
 /* GCC and Clang: NAME.cold, NAME.part.0, NAME.constprop.0, NAME.llvm.123, ... */
@@ -217,7 +219,7 @@ bool merge_stacks(const struct native_stack *ns, const enum native_role *roles,
 		frames += chains[c].stack->n;
 	*out = (struct merged){ .matched = true, .broken = ns->broken };
 	out->items = arena_array(a, frames + 1, sizeof *out->items);
-	size_t *work = calloc(2 * ns->n + nchains + 1, sizeof *work);
+	size_t *work = oom_check(calloc(2 * ns->n + nchains + 1, sizeof *work));
 	if (!out->items || !work) {
 		free(work);
 		return false;

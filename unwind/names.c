@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/oom.h"
 #include "base/strbuf.h"
 
 /* Real ones of templates reach some thousands. */
@@ -104,7 +105,7 @@ static int by_module(const void *a, const void *b)
 /* Those of one module together. */
 static void look_for_wanted(struct names *ns)
 {
-	uint64_t *addrs = reallocarray(NULL, ns->wanted.n, sizeof *addrs);
+	uint64_t *addrs = oom_check(reallocarray(NULL, ns->wanted.n, sizeof *addrs));
 	qsort(ns->wanted.v, ns->wanted.n, sizeof *ns->wanted.v, by_module);
 	for (size_t i = 0; addrs && i < ns->wanted.n;) {
 		struct module *m = ns->wanted.v[i].module;

@@ -3,6 +3,7 @@
 #include <libunwind.h>
 #include <stdlib.h>
 
+#include "base/oom.h"
 #include "base/vec.h"
 #include "unwind/ehframe.h"
 
@@ -157,7 +158,7 @@ static unw_accessors_t accessors = {
 
 err_t unwinder_new(struct target *t, struct modules *ms, struct unwinder **out)
 {
-	struct unwinder *u = calloc(1, sizeof *u);
+	struct unwinder *u = oom_check(calloc(1, sizeof *u));
 	if (!u)
 		return ERR_NOMEM;
 	u->as = ehframes_init(&u->eh, t, ms) ? unw_create_addr_space(&accessors, 0) : NULL;

@@ -66,12 +66,16 @@ int main(int argc, char **argv)
 	dir = argv[1];
 	struct maker m = { 0 };
 	uint8_t *library = make_library(7, true);
-	for (int kind = 0; kind < 6; kind++) {
+	for (int kind = 0; kind < 7; kind++) {
 		char file[16];
 		snprintf(file, sizeof file, "core%d", kind);
 		m.unaligned = kind & 1;
 		if (kind != 2)
 			notes(&m);
+		if (kind == 6) {
+			m.split = m.nnotes;
+			notes(&m);
+		}
 		if (kind != 3)
 			memory(&m, library);
 		for (int i = 0; kind == 4 && i < 100; i++)

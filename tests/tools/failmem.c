@@ -2,7 +2,6 @@
  * that one on all with FAILMEM_ALL. Counted are malloc, calloc, realloc, reallocarray and
  * anonymous mappings. With FAILMEM_COUNT their number is written into that file at the end.
  * Processes that the first one starts are let alone. */
-#define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
