@@ -82,6 +82,9 @@ err_t list_answer(struct call *c, const struct list_kind *kind, struct snapshot 
 		e = list_query(&l, &c->args, &t);
 	if (!e) {
 		list_say_unjudged(s, l.unjudged, kind->noun);
+		/* A table has their number, which is of all. */
+		if (c->as_json && !grouped)
+			list_say_cut(s, &l);
 		call_answer(c, s);
 		if (c->as_json && before)
 			before(&c->json, s);

@@ -4,6 +4,7 @@
 #include "query/shape.h"
 #include "show/wrap.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 void page_free(struct page *p)
@@ -196,18 +197,47 @@ void page_exception(struct page *p, const struct exception *e, unsigned indent)
 	}
 }
 
+static void folded_frames(struct page *p, size_t n, const char *what, unsigned indent)
+{
+	if (!n)
+		return;
+	strbuf_fmt(&p->text, "(%zu frame%s %s: -v shows %s)", n, n == 1 ? "" : "s", what, n == 1 ? "it" : "them");
+	page_line(p, indent, "2");
+}
+
 void page_past_stack(struct page *p, const struct stack *st, unsigned indent)
 {
-	size_t folded = opt_given(&p->c->args, "verbose") ? 0 : fold_loop_frames(st);
+	bool all = opt_given(&p->c->args, "verbose");
+	size_t before = all ? 0 : fold_loop_frames(st);
 	struct stack rest = *st;
-	rest.frames += folded;
-	rest.n -= folded;
-	if (folded) {
-		strbuf_fmt(&p->text, "(%zu frame%s that ran the loop: -v shows %s)", folded, folded == 1 ? "" : "s",
-			   folded == 1 ? "it" : "them");
-		page_line(p, indent, "2");
-	}
+	rest.frames += before;
+	rest.n -= before;
+	size_t behind = all ? 0 : fold_asyncio_frames(&rest);
+	rest.n -= behind;
+	folded_frames(p, before, "that ran the loop", indent);
 	page_stack(p, &rest, indent, false);
+	folded_frames(p, behind, "of asyncio itself", indent);
+}
+
+void page_cancels(struct page *p, const struct cancel *v, size_t n, void (*one)(struct page *, void *ctx, size_t i),
+		  void (*when)(struct strbuf *, void *ctx, double at), void *ctx)
+{
+	bool *shown = opt_given(&p->c->args, "verbose") ? NULL : calloc(n + 1, sizeof *shown);
+	for (size_t i = 0; i < n; i++) {
+		size_t last = i, alike;
+		if (shown && shown[i])
+			continue;
+		one(p, ctx, i);
+		alike = shown ? fold_cancels(v, n, i, shown, &last) : 0;
+		if (!alike)
+			continue;
+		strbuf_fmt(&p->text, "(%zu more alike, ", alike);
+		strbuf_str(&p->text, alike > 1 ? "the last " : "");
+		when(&p->text, ctx, v[last].at);
+		strbuf_str(&p->text, "; -v shows each)");
+		page_line(p, 6, "2");
+	}
+	free(shown);
 }
 
 void page_ref(struct page *p, const struct task_ref *r)

@@ -29,6 +29,10 @@ void page_stack(struct page *p, const struct stack *st, unsigned indent, bool lo
 /* The same of a moment that is past: without the frames that ran the loop, which are all
  * alike; how many they were is said (with --verbose: all). */
 void page_past_stack(struct page *p, const struct stack *st, unsigned indent);
+/* Cancel requests, each by one(); of those that are alike the first, and how many more
+ * there were: when() says of an instant how far it is. With --verbose: all. */
+void page_cancels(struct page *p, const struct cancel *v, size_t n, void (*one)(struct page *, void *ctx, size_t i),
+		  void (*when)(struct strbuf *, void *ctx, double at), void *ctx);
 /* p->text += "NAME (#serial)", or what is left of it. */
 void page_ref(struct page *p, const struct task_ref *r);
 /* A chain of who did that ("made") to whom, its first link first: "A made B at:", its

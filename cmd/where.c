@@ -33,22 +33,34 @@ static void named(struct page *p, const char *label, const struct snapshot *s, c
 	page_field(p, label);
 }
 
-static void cancels(struct page *p, const struct task *t)
+struct cancelled { const struct snapshot *s; const struct task *t; };
+
+static void cancel_one(struct page *p, void *ctx, size_t i)
 {
-	for (size_t i = 0; i < t->ncancels; i++) {
-		const struct cancel *x = &t->cancels[i];
-		shape_instant(&p->text, x->at);
-		strbuf_str(&p->text, " by ");
-		shape_asker(&p->text, x);
-		if (x->has_by) {
-			strbuf_char(&p->text, ' ');
-			page_ref(p, &x->by);
-		}
-		if (x->message)
-			strbuf_fmt(&p->text, ": %s", x->message);
-		page_field(p, "cancelled");
-		page_past_stack(p, &x->stack, 6);
+	const struct cancel *x = &((struct cancelled *)ctx)->t->cancels[i];
+	shape_instant(&p->text, x->at);
+	strbuf_str(&p->text, " by ");
+	shape_asker(&p->text, x);
+	if (x->has_by) {
+		strbuf_char(&p->text, ' ');
+		page_ref(p, &x->by);
 	}
+	if (x->message)
+		strbuf_fmt(&p->text, ": %s", x->message);
+	page_field(p, "cancelled");
+	page_past_stack(p, &x->stack, 6);
+}
+
+static void ago(struct strbuf *b, void *ctx, double at)
+{
+	shape_seconds(b, ((struct cancelled *)ctx)->s->taken_at - at);
+	strbuf_str(b, " ago");
+}
+
+static void cancels(struct page *p, const struct snapshot *s, const struct task *t)
+{
+	struct cancelled x = { s, t };
+	page_cancels(p, t->cancels, t->ncancels, cancel_one, ago, &x);
 }
 
 static void chain(struct page *p, const struct task *t)
@@ -147,7 +159,7 @@ static void history(struct page *p, const struct snapshot *s, const struct task 
 		shape_exception(&p->text, t->exception);
 		page_field(p, "exception");
 	}
-	cancels(p, t);
+	cancels(p, s, t);
 }
 
 static void task_page(struct page *p, const struct snapshot *s, const struct task *t, bool locals)
@@ -245,6 +257,7 @@ static int where_run(struct call *c)
 		e = choose(c, &l);
 	if (!e) {
 		list_say_unjudged(s, l.unjudged, "tasks");
+		list_say_cut(s, &l);
 		call_answer(c, s);
 		if (c->as_json)
 			answer_json(c, &l);

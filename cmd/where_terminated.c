@@ -55,25 +55,35 @@ static void fields(struct page *p, const struct snapshot *s, const struct ended 
 	}
 }
 
+static void cancel_one(struct page *p, void *ctx, size_t i)
+{
+	const struct ended *t = ctx;
+	const struct cancel *x = &t->cancels[i];
+	shape_asker(&p->text, x);
+	if (x->has_by) {
+		strbuf_char(&p->text, ' ');
+		page_ref(p, &x->by);
+	}
+	strbuf_str(&p->text, ", ");
+	shape_seconds(&p->text, t->ended_at - x->at);
+	strbuf_str(&p->text, " before the end");
+	if (x->message)
+		strbuf_fmt(&p->text, ": %s", x->message);
+	page_field(p, "cancelled by");
+	/* The last request's stack is the last link of the chain. */
+	if (i + 1 < t->ncancels || !t->nchain)
+		page_past_stack(p, &x->stack, 6);
+}
+
+static void before_end(struct strbuf *b, void *ctx, double at)
+{
+	shape_seconds(b, ((const struct ended *)ctx)->ended_at - at);
+	strbuf_str(b, " before the end");
+}
+
 static void cancels(struct page *p, const struct ended *t)
 {
-	for (size_t i = 0; i < t->ncancels; i++) {
-		const struct cancel *x = &t->cancels[i];
-		shape_asker(&p->text, x);
-		if (x->has_by) {
-			strbuf_char(&p->text, ' ');
-			page_ref(p, &x->by);
-		}
-		strbuf_str(&p->text, ", ");
-		shape_seconds(&p->text, t->ended_at - x->at);
-		strbuf_str(&p->text, " before the end");
-		if (x->message)
-			strbuf_fmt(&p->text, ": %s", x->message);
-		page_field(p, "cancelled by");
-		/* The last request's stack is the last link of the chain. */
-		if (i + 1 < t->ncancels || !t->nchain)
-			page_past_stack(p, &x->stack, 6);
-	}
+	page_cancels(p, t->cancels, t->ncancels, cancel_one, before_end, (void *)(uintptr_t)t);
 }
 
 static void stack(struct page *p, const char *title, const struct stack *st)
@@ -152,8 +162,10 @@ static int where_terminated_run(struct call *c)
 		e = ended_check(s);
 	for (size_t i = 0; !e && i < c->nwords; i++)
 		e = resolve(s, c->words[i], &v[i]);
-	if (!e)
+	if (!e) {
+		list_say_cut(s, &(struct list){ .kind = &list_ended, .rows = (const void **)v, .n = c->nwords });
 		answer(c, s, v);
+	}
 	int status = e ? call_fail(c, e) : call_end(c, s);
 	free(v);
 	snapshot_free(s);

@@ -38,6 +38,7 @@ struct subject {
 	const struct created *created;
 	bool persistent;
 	bool recorded;           /* the agent has a record of it: else that is not known */
+	size_t cancels_kept;   /* requests that are shown, where there were more; else 0 */
 };
 
 struct list_kind {
@@ -80,6 +81,8 @@ bool selection_matches(const struct selection *sel, const struct subject *x);
 bool selection_cannot_judge(const struct selection *sel, const struct subject *x);
 /* Notes how many were left out so, that an empty list is not taken for "there are none". */
 void list_say_unjudged(struct snapshot *s, size_t n, const char *noun);
+/* Notes of how many rows not all cancel requests are shown. */
+void list_say_cut(struct snapshot *s, const struct list *l);
 void list_select(struct list *l, const struct selection *sel);
 /* Seconds of "90s", "1h30m", "500ms", "2.5"; E_USAGE. */
 err_t duration_parse(const char *text, double *seconds);

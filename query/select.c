@@ -139,6 +139,20 @@ void list_say_unjudged(struct snapshot *s, size_t n, const char *noun)
 			      "agent sees that.", n, noun);
 }
 
+void list_say_cut(struct snapshot *s, const struct list *l)
+{
+	size_t n = 0, kept = 0;
+	for (size_t i = 0; i < l->n; i++) {
+		struct subject x = { 0 };
+		l->kind->subject(l->rows[i], &x);
+		n += x.cancels_kept > 0;
+		kept = x.cancels_kept > kept ? x.cancels_kept : kept;
+	}
+	if (n)
+		snapshot_note(s, "Of tasks that were asked to cancel more than %zu times (%zu here) the first request and "
+			      "the last ones are kept.", kept, n);
+}
+
 void list_select(struct list *l, const struct selection *sel)
 {
 	size_t kept = 0;

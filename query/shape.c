@@ -108,7 +108,7 @@ void shape_set_where(enum shape_where w)
 	where = w;
 }
 
-static enum code_owner owner_of(const struct frame *f)
+enum code_owner shape_owner(const struct frame *f)
 {
 	static const struct code_folders unknown;
 	return f->owner ? f->owner : code_owner(&unknown, f->file);
@@ -117,10 +117,10 @@ static enum code_owner owner_of(const struct frame *f)
 const struct frame *shape_last(const struct stack *st)
 {
 	for (size_t i = st->n; where == WHERE_USER && i-- > 0;)
-		if (owner_of(st->frames[i]) == CODE_USER)
+		if (shape_owner(st->frames[i]) == CODE_USER)
 			return st->frames[i];
 	for (size_t i = st->n; i-- > 0;)
-		if (owner_of(st->frames[i]) != CODE_ASYNCIO)
+		if (shape_owner(st->frames[i]) != CODE_ASYNCIO)
 			return st->frames[i];
 	return st->n ? st->frames[st->n - 1] : NULL;
 }

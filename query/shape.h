@@ -24,6 +24,8 @@ void shape_frame(struct strbuf *b, const struct frame *f);
 bool shape_wait(struct strbuf *b, const struct snapshot *s, const struct task *t);
 /* Who that is: a task's name, "thread 12", "generator rows". */
 void shape_holder(struct strbuf *b, const struct snapshot *s, const struct holder *h);
+/* Whose code the frame is of. */
+enum code_owner shape_owner(const struct frame *f);
 /* Which frame of a stack to show as the place where it is. */
 enum shape_where { WHERE_USER, WHERE_INNERMOST };
 /* USER (as it is unless this is called): the last frame in the user's own code, neither the

@@ -125,7 +125,8 @@ static const struct column *const groups_by[] = { &by_coro, &by_created, &by_sta
 static void subject(const void *row, struct subject *x)
 {
 	const struct ended *t = row;
-	*x = (struct subject){ t->name, t->coro, NULL, t->outcome, t->created, t->persistent, true };
+	*x = (struct subject){ t->name, t->coro, NULL, t->outcome, t->created, t->persistent, true,
+			       t->cancels_asked > t->ncancels ? t->ncancels : 0 };
 }
 
 static const char *colour(const void *row)

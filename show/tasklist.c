@@ -256,7 +256,8 @@ static const struct column *const groups_by[] = {
 static void subject(const void *row, struct subject *x)
 {
 	const struct task *t = row;
-	*x = (struct subject){ t->name, t->coro, t->body, t->state, t->created, t->persistent, t->serial >= 0 };
+	*x = (struct subject){ t->name, t->coro, t->body, t->state, t->created, t->persistent, t->serial >= 0,
+			       t->cancels_asked > t->ncancels ? t->ncancels : 0 };
 }
 
 static const char *colour(const void *row)

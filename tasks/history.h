@@ -18,7 +18,6 @@ struct history {
 	struct map signal_codes; /* code object → the signal whose handler it is, of a loop's */
 	struct map signal_tasks; /* task → the signal whose handler its cancel() is */
 	bool signals_known;
-	size_t cut_cancels;      /* tasks of whose cancel requests not all were kept */
 	size_t stood;            /* ended tasks with AGENT_STOOD */
 };
 

@@ -179,9 +179,8 @@ static const struct cancel *cancels(struct history *hi, const struct agent_task 
 	return v;
 }
 
-static uint64_t asked(struct history *hi, const struct agent_task *t, size_t kept)
+static uint64_t asked(const struct agent_task *t, size_t kept)
 {
-	hi->cut_cancels += t->ncancels > kept;
 	return t->ncancels > kept ? t->ncancels : kept;
 }
 
@@ -222,7 +221,7 @@ static void fill_task(struct history *hi, struct task *task)
 	task->before_agent = t.flags & AGENT_BEFORE;
 	task->created = created(hi, &t);
 	task->cancels = cancels(hi, &t, &task->ncancels);
-	task->cancels_asked = asked(hi, &t, task->ncancels);
+	task->cancels_asked = asked(&t, task->ncancels);
 	task->chain = ancestors(hi, &t, &task->nchain);
 	task->stats = stats(hi, &t, alive);
 }
@@ -254,7 +253,7 @@ static void fill_ended(struct history *hi, const struct agent_task *t, struct en
 	};
 	hi->stood += (t->flags & AGENT_STOOD) != 0;
 	e->cancels = cancels(hi, t, &e->ncancels);
-	e->cancels_asked = asked(hi, t, e->ncancels);
+	e->cancels_asked = asked(t, e->ncancels);
 	e->chain = cancellers(hi, t, &e->nchain);
 }
 
@@ -302,9 +301,6 @@ static void say_dropped(struct history *hi)
 		if (hi->h.counters[lost[i].c] && (!lost[i].ended || hi->w->what & SNAPSHOT_ENDED))
 			snapshot_note(s, "%llu %s.", (unsigned long long)hi->h.counters[lost[i].c],
 				      lost[i].text);
-	if (hi->cut_cancels)
-		snapshot_note(s, "Of tasks that were asked to cancel more than %u times (%zu here) the first request and "
-			      "the last ones are kept.", hi->h.cancels_max, hi->cut_cancels);
 	if (hi->stood)
 		snapshot_note(s, "Of tasks that awaited something after they were cancelled (%zu here) the last stack is where "
 			      "the cancellation met them: Python 3.8 does not keep where they ended.", hi->stood);

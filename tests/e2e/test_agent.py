@@ -169,8 +169,18 @@ def test_more_cancels_than_are_kept(main_interp, target, asyncmon):
     """The count is of all; that some are not shown is said."""
     t = target(main_interp, "stubborn.py")
     truth_of(t, asyncmon)
-    answer = asyncmon.json("pst", t.pid)
-    assert [n for n in answer["notes"] if "more than 64 times (2 here)" in n], answer["notes"]
+    note = "more than 64 times (1 here)"
+    for args in ("pst", "ps"):
+        answer = asyncmon.json(args, t.pid)
+        assert [n for n in answer["notes"] if note in n], answer["notes"]
+    # Said where such a task's requests are shown, and nowhere else.
+    assert note in asyncmon("where", t.pid, "lives").err
+    assert note in asyncmon("wt", t.pid, "dies").err
+    for args in (["ps"], ["ps", "--group-by", "state"], ["tree"], ["pst"]):
+        assert "64 times" not in asyncmon(args[0], t.pid, *args[1:]).err
+    shown = asyncmon("where", t.pid, "lives").out
+    assert shown.count("cancelled ") < 10 and "more alike, the last" in shown, shown
+    assert asyncmon("where", "-v", t.pid, "lives").out.count("  cancelled ") == 64
     rows = asyncmon("ps", t.pid, "-o", "name,cancels", "--raw", "--noheadings").out.split("\n")
     assert "lives 100" in rows
     rows = asyncmon("pst", t.pid, "-o", "name,cancels", "--raw", "--noheadings").out.split("\n")
