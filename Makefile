@@ -51,6 +51,14 @@ $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
+# The names of system calls, as the headers have them.
+$(B)/syscall_list.h:
+	@mkdir -p $(@D)
+	$(call say,GEN,$@)echo '#include <sys/syscall.h>' | $(CC) -E -dM - | \
+		sed -n 's/^#define SYS_\([a-z0-9_]*\) .*/NAME(\1)/p' | sort >$@
+$(B)/base/syscalls.o: $(B)/syscall_list.h
+$(B)/base/syscalls.o: CPPFLAGS += -I$(B)
+
 # Every tests/unit/test_*.c is one program.
 UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
 $(B)/unit/%: tests/unit/%.c $(LIB)

@@ -104,17 +104,27 @@ static err_t traced(pid_t pid, pid_t tracer)
 		       (int)pid, (int)st.tgid, st.name);
 }
 
+/* What would give asyncmon the right. Root of a container lacks it as a rule. */
+static const char *remedy(void)
+{
+	if (geteuid() != 0)
+		return "run asyncmon as root (it needs the capability CAP_SYS_PTRACE)";
+	return "asyncmon runs as root, but without the capability CAP_SYS_PTRACE, as in a container: "
+	       "start that with docker run --cap-add=SYS_PTRACE, enter it with docker exec --privileged, "
+	       "or use kubectl debug --profile=general --target=CONTAINER";
+}
+
 static err_t other_user(pid_t pid, const struct proc_status *st)
 {
 	struct passwd *pw = getpwuid(st->uid[0]);
 	if (st->uid[0] == getuid())
-		return err_new(E_PERM, "process %d runs with other user or group ids than asyncmon; "
-			       "run asyncmon as root (CAP_SYS_PTRACE)", (int)pid);
+		return err_new(E_PERM, "process %d runs with other user or group ids than asyncmon; %s", (int)pid,
+			       remedy());
 	if (pw)
-		return err_new(E_PERM, "process %d belongs to user %s; run asyncmon as that user "
-			       "or as root (CAP_SYS_PTRACE)", (int)pid, pw->pw_name);
-	return err_new(E_PERM, "process %d belongs to uid %u; run asyncmon as that user "
-		       "or as root (CAP_SYS_PTRACE)", (int)pid, st->uid[0]);
+		return err_new(E_PERM, "process %d belongs to user %s; run asyncmon as that user, or: %s", (int)pid,
+			       pw->pw_name, remedy());
+	return err_new(E_PERM, "process %d belongs to uid %u; run asyncmon as that user, or: %s", (int)pid, st->uid[0],
+		       remedy());
 }
 
 static bool same_ids(const struct proc_status *a, const struct proc_status *b)
@@ -131,12 +141,11 @@ static err_t by_yama(pid_t pid, int scope, bool able)
 	if (scope == 3)
 		return err_new(E_PERM, "%s is 3: no process may be attached to until the next boot", knob);
 	if (scope == 2 && !able)
-		return err_new(E_PERM, "%s is 2: only root (CAP_SYS_PTRACE) may attach; "
-			       "run asyncmon as root", knob);
+		return err_new(E_PERM, "%s is 2: only who has CAP_SYS_PTRACE may attach; %s", knob, remedy());
 	if (scope == 1 && !able)
 		return err_new(E_PERM, "%s is 1: process %d is not a descendant of this one; "
-			       "run asyncmon as root, or let the program call "
-			       "prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY)", knob, (int)pid);
+			       "let the program call prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY), or: %s", knob,
+			       (int)pid, remedy());
 	return NULL;
 }
 
@@ -161,10 +170,9 @@ err_t refusal(pid_t pid, int errnum)
 		return other_user(pid, &st);
 	if (!able && not_dumpable(pid, &st))
 		return err_new(E_PERM, "process %d is protected (not dumpable: it changed its user, has file "
-			       "capabilities, or asked for it); run asyncmon as root", (int)pid);
+			       "capabilities, or asked for it); %s", (int)pid, remedy());
 	if (!able && (st.cap_permitted & ~me.cap_permitted))
-		return err_new(E_PERM, "process %d has capabilities that asyncmon lacks; run asyncmon as root",
-			       (int)pid);
+		return err_new(E_PERM, "process %d has capabilities that asyncmon lacks; %s", (int)pid, remedy());
 	e = by_yama(pid, yama_scope(), able);
 	if (e)
 		return e;

@@ -109,6 +109,6 @@ const struct command cmd_attach = {
 		       "With several targets a task is called PID/TASK.\n"
 		       "TARGET is a PID, or a file: an ELF core dump.",
 	.options = attach_options,
-	.flags = CMD_NO_SESSION,
+	.flags = CMD_NO_SESSION | CMD_CORE,
 	.run = attach_run,
 };

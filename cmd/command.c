@@ -41,6 +41,18 @@ void command_sets(const struct command *cmd, struct args *a)
 	a->sets[n] = NULL;
 }
 
+bool command_takes(const struct command *cmd, const struct option *o)
+{
+	static const char *const always[] = { "json", "help" }, *const of_cores[] = { "exe", "sysroot", "debug-dir" };
+	for (size_t i = 0; i < sizeof always / sizeof *always; i++)
+		if (strcmp(o->name, always[i]) == 0)
+			return true;
+	for (size_t i = 0; i < sizeof of_cores / sizeof *of_cores; i++)
+		if (strcmp(o->name, of_cores[i]) == 0)
+			return cmd->flags & CMD_CORE;
+	return cmd->flags & (CMD_TARGET | CMD_CORE) && !(cmd->flags & CMD_NO_LOOK);
+}
+
 static bool known(const struct command *cmd, bool session)
 {
 	return !(cmd->flags & (session ? CMD_NO_SESSION : CMD_SESSION));

@@ -38,7 +38,8 @@ enum command_flags {
 	CMD_NO_SESSION = 256, /* not known in the session */
 	CMD_PAGER = 512,     /* its text goes to a pager on a terminal */
 	CMD_HERE = 1024,     /* changes the session itself, so runs in its process */
-	CMD_HIDDEN = 4096    /* for programs: no help lists it */
+	CMD_HIDDEN = 4096,   /* for programs: no help lists it */
+	CMD_NO_LOOK = 8192   /* has a target, but does not look into it */
 };
 
 struct call;
@@ -87,6 +88,8 @@ const struct command *command_find(const char *name);
 err_t command_lookup(const char *name, bool session, const struct command **out);
 /* The sets of options that a command takes, into a->sets. */
 void command_sets(const struct command *cmd, struct args *a);
+/* Whether an option of options_common means something to it. All are accepted. */
+bool command_takes(const struct command *cmd, const struct option *o);
 /* Runs one command line, argv[0] being the command's name, and prints what it says.
  * before: options given before that name. cap: a session's target, or NULL. */
 int command_run(const struct args *before, struct capture *cap, int argc, char **argv);

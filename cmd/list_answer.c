@@ -1,6 +1,8 @@
 /* A list as a command's answer, text or JSON. */
 #include "cmd/list_answer.h"
 
+#include <string.h>
+
 static void counts_json(struct json *j, const struct tallies *t, const char *by)
 {
 	json_key(j, "group_by");
@@ -61,8 +63,9 @@ static err_t text(struct call *c, const struct list *l, const struct tallies *t)
 	if (!e && c->many && k.raw && !opt_given(&c->args, "output"))
 		e = list_look_tell_apart(&k, l, c->shown == 1);
 	if (!e && c->many && !k.raw)
-		strbuf_fmt(&c->out->b, "%sPID %d: python %s, %zu %s\n", c->shown > 1 ? "\n" : "",
-			   (int)l->snap->pid, l->snap->python, l->total, l->kind->noun);
+		strbuf_fmt(&c->out->b, "%sPID %d: python %s, %zu %.*s\n", c->shown > 1 ? "\n" : "",
+			   (int)l->snap->pid, l->snap->python, l->total,
+			   (int)strlen(l->kind->noun) - (l->total == 1), l->kind->noun);
 	if (!e)
 		e = t ? tallies_print(c->out, t, opt_value(&c->args, "group-by"), &k) : list_print(c->out, l, &k);
 	if (!e && c->term.err)

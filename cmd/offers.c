@@ -141,13 +141,15 @@ static void commands_of(struct offers *o, const char *prefix)
 		program_each(program, &p);
 }
 
-static void options_of(struct offers *o, const struct option *const *sets, const char *prefix)
+/* cmd NULL: before any command. */
+static void options_of(struct offers *o, const struct command *cmd, const struct option *const *sets, const char *prefix)
 {
 	char word[64];
 	for (; *sets; sets++)
 		for (const struct option *x = *sets; x->name; x++) {
 			snprintf(word, sizeof word, "--%s", x->name);
-			offer(o, prefix, word, x->help);
+			if (!cmd || *sets != options_common || command_takes(cmd, x))
+				offer(o, prefix, word, x->help);
 		}
 }
 
@@ -409,7 +411,7 @@ static void behind_command(struct offers *o, const struct command *cmd, char *co
 			values_of(o, option, eq + 1, cmd);
 		free(option);
 	} else if (*prefix == '-') {
-		options_of(o, a.sets, prefix);
+		options_of(o, cmd, a.sets, prefix);
 	} else {
 		argument(o, cmd, prefix, nth, first);
 	}
@@ -423,7 +425,7 @@ static void at_command(struct offers *o, char *const *words, int n, const char *
 	while (!o->s && i < n && words[i][0] == '-')
 		i += wants_value(common, words[i]) ? 2 : 1;
 	if (i >= n && *prefix == '-') {
-		options_of(o, common, prefix);
+		options_of(o, NULL, common, prefix);
 	} else if (i >= n) {
 		commands_of(o, prefix);
 		if (!o->s && isdigit((unsigned char)*prefix))

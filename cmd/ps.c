@@ -29,6 +29,8 @@ static int ps_run(struct call *c)
 	err_t e = list_check(&list_tasks, &c->args);
 	if (!e)
 		e = call_snapshot(c, what(c), &s);
+	if (!e && !s->ntasks && !s->nloops)
+		snapshot_note(s, "No event loop was found: this process has imported asyncio, but runs none.");
 	if (!e)
 		e = list_answer(c, &list_tasks, s, (struct rows){ s->tasks, s->ntasks, sizeof *s->tasks }, loops);
 	int status = e ? call_fail(c, e) : call_end(c, s);

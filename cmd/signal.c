@@ -86,6 +86,6 @@ const struct command cmd_signal = {
 	.arguments = "SIGNAL",
 	.summary = "send it a Unix signal",
 	.description = "Sends the process a signal, by name (TERM, SIGUSR1, RTMIN+2) or number.",
-	.flags = CMD_TARGET | CMD_WRITES,
+	.flags = CMD_TARGET | CMD_WRITES | CMD_NO_LOOK,
 	.run = signal_run,
 };

@@ -290,8 +290,8 @@ static err_t answer_text(struct drawing *d)
 	const struct graph *g = d->g;
 	size_t shown = 0;
 	if (d->c->many)
-		strbuf_fmt(b, "%sPID %d: python %s, %zu tasks\n", d->c->shown > 1 ? "\n" : "",
-			   (int)g->s->pid, g->s->python, g->s->ntasks);
+		strbuf_fmt(b, "%sPID %d: python %s, %zu task%s\n", d->c->shown > 1 ? "\n" : "",
+			   (int)g->s->pid, g->s->python, g->s->ntasks, g->s->ntasks == 1 ? "" : "s");
 	TRY(forest_walk(&g->forest, draw, d));
 	for (size_t i = 0; i < g->s->ntasks; i++)
 		shown += g->kept[i];

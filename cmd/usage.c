@@ -30,9 +30,12 @@ static void wrapped(struct strbuf *b, size_t from, const char *text, size_t inde
 	}
 }
 
-static void options(struct strbuf *b, const struct option *o)
+static void options(struct strbuf *b, const struct command *cmd, const struct option *o)
 {
+	bool common = o == options_common;
 	for (; o->name; o++) {
+		if (common && !command_takes(cmd, o))
+			continue;
 		size_t from = b->len;
 		if (o->letter)
 			strbuf_fmt(b, "  -%c, --%s", o->letter, o->name);
@@ -87,7 +90,7 @@ void usage_command(struct strbuf *b, const struct command *cmd)
 	command_sets(cmd, &a);
 	strbuf_str(b, "\nOptions:\n");
 	for (size_t i = 0; a.sets[i]; i++)
-		options(b, a.sets[i]);
+		options(b, cmd, a.sets[i]);
 	if (cmd->list)
 		columns(b, cmd->list->columns);
 }

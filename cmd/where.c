@@ -8,6 +8,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Awaiters named on one line. */
 #define NAMED 12
@@ -105,7 +106,7 @@ static void fields(struct page *p, const struct snapshot *s, const struct task *
 		page_field(p, "loop");
 	}
 	if (shape_wait(&p->text, s, t)) {
-		if (t->wait && t->wait->peer)
+		if (t->wait && t->wait->peer && !strstr(p->text.s, t->wait->peer))
 			strbuf_fmt(&p->text, " from %s", t->wait->peer);
 		page_field(p, "waiting on");
 	}

@@ -16,6 +16,7 @@
 #include "inject/seccomp.h"
 #include "base/clock.h"
 #include "base/strbuf.h"
+#include "base/syscalls.h"
 
 #define DEADLINE_MS 10000
 #define POLL_NS 500000
@@ -156,8 +157,8 @@ static err_t not_run(const struct injection *i)
 		return err_new(E_BUSY, "process %d did not look within the deadline: its main thread is busy "
 			       "outside of Python code (in C); nothing was changed", (int)i->t->pid);
 	return err_new(E_BUSY, "process %d did not look within the deadline: its main thread is blocked in C "
-		       "(system call %d), in no event loop that could be woken; nothing was changed",
-		       (int)i->t->pid, number);
+		       "(%s), in no event loop that could be woken; nothing was changed",
+		       (int)i->t->pid, syscall_name(number) ? syscall_name(number) : "a system call without a name");
 }
 
 /* Puts a short text in place, again while the place is taken. */

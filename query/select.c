@@ -135,8 +135,9 @@ bool selection_cannot_judge(const struct selection *sel, const struct subject *x
 void list_say_unjudged(struct snapshot *s, size_t n, const char *noun)
 {
 	if (n)
-		snapshot_lacks(s, "%zu %s are left out because what the filter asks for is not known of them: only the "
-			      "agent sees that.", n, noun);
+		snapshot_lacks(s, "%zu %.*s %s left out because what the filter asks for is not known of %s: only the "
+			      "agent sees that.", n, (int)strlen(noun) - (n == 1), noun, n == 1 ? "is" : "are",
+			      n == 1 ? "it" : "them");
 }
 
 void list_say_cut(struct snapshot *s, const struct list *l)

@@ -263,9 +263,9 @@ static bool readable(struct py_version v)
 static err_t not_ready(const struct finder *f, const char *name)
 {
 	if (f->py->target->kind == TARGET_CORE)
-		return err_new(E_VERSION, "%s is in this core, but not the memory that it keeps its state in: %s",
-			       name, f->why);
-	return err_new(E_BUSY, "%s is starting or ending here: %s", name, f->why);
+		return err_new(E_VERSION, "this is a core of %s, but the memory that it keeps its state in is not all "
+			       "there: the core was cut off, or its dump left parts out", name);
+	return err_new(E_BUSY, "%s is just starting or ending here, and cannot be read in that moment", name);
 }
 
 static err_t version_error(const struct finder *f, struct py_version v)
@@ -344,9 +344,17 @@ static err_t not_python(const struct finder *f)
 			return err_new(E_VERSION, "this is CPython %u.%u, and asyncmon reads 3.%d to 3.%d",
 				       major, minor, FIRST_MINOR, LAST_MINOR);
 	}
-	const char *exe = f->py->target->exe;
-	return err_new(E_NOTPYTHON, "no CPython in this process: it runs %s",
-		       exe && *exe ? exe : "a program that is not known");
+	const struct target *t = f->py->target;
+	const char *exe = t->exe && *t->exe ? t->exe : NULL;
+	bool core = t->kind == TARGET_CORE;
+	if (exe && strstr(base_name(exe), "python"))
+		return err_new(E_NOTPYTHON, core
+			       ? "this is a core of %s, but that file was not found, or is of another build: "
+				 "--exe FILE or --sysroot DIR says where it is"
+			       : "this process runs %s, but no CPython could be read in it: the file may have been "
+				 "removed or replaced since", exe);
+	return err_new(E_NOTPYTHON, "there is no CPython in this %s: it runs %s", core ? "core" : "process",
+		       exe ? exe : "a program that is not known");
 }
 
 err_t python_find(struct target *t, struct python **out)

@@ -157,7 +157,8 @@ static void say_missing(struct snapshot *s, const struct walk *w, uint64_t misse
 	if (w->lost_tasks)
 		snapshot_lacks(s, "%zu listed tasks could not be read.", w->lost_tasks);
 	if (w->lost_fields)
-		snapshot_lacks(s, "The name or the coroutine of %zu tasks could not be read.", w->lost_fields);
+		snapshot_lacks(s, "The name or the coroutine of %zu task%s could not be read.", w->lost_fields,
+			       w->lost_fields == 1 ? "" : "s");
 	if (w->lost_tables)
 		snapshot_lacks(s, "%zu lists of tasks could not be read.", w->lost_tables);
 	if (w->lost_records)

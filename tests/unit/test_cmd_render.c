@@ -72,7 +72,8 @@ static void nothing(void **state)
 	struct ran r = run_line(empty, "ps");
 	(void)state;
 	assert_string_equal(r.out, "ID STATE NAME CORO WHERE WAITING\n");
-	assert_string_equal(r.err, "");
+	assert_string_equal(r.err, "asyncmon: No event loop was found: this process has imported asyncio, but runs "
+			    "none.\n");
 	ran_free(&r);
 	r = run_line(empty, "ps --raw --noheadings");
 	assert_string_equal(r.out, "");
@@ -83,7 +84,8 @@ static void nothing(void **state)
 	r = run_line(empty, "ps --json");
 	assert_string_equal(r.out, "{\"format\":1,\"target\":{\"kind\":\"process\",\"pid\":4711,"
 		"\"exe\":\"/usr/bin/python3\",\"python\":\"3.14.2\",\"free_threaded\":false,"
-		"\"layout\":\"table\",\"agent\":false,\"paused_us\":412},\"complete\":true,\"notes\":[],"
+		"\"layout\":\"table\",\"agent\":false,\"paused_us\":412},\"complete\":true,\"notes\":[\"No event loop "
+		"was found: this process has imported asyncio, but runs none.\"],"
 		"\"loops\":[],\"shown\":0,\"total\":0,\"tasks\":[]}\n");
 	ran_free(&r);
 	r = run_line(empty, "where x");
