@@ -5,6 +5,7 @@
 
 /* Of very many holders or children, so many are followed for one task. */
 #define NEXT_MAX (1u << 20)
+#define LEVELS_MAX 16
 
 static uint32_t index_of(const struct waits_for *g, uint64_t id)
 {
@@ -160,13 +161,33 @@ static err_t find_stuck(struct waits_for *g)
 	return e;
 }
 
-/* Of several, a stuck one is what holds a stuck task up; else the first. */
+/* Of several, a stuck one is what holds a stuck task up. A task that waits for several that
+ * may go on is a root, until it is known that they all lead to one (see agree()). */
 static uint32_t choose(const struct waits_for *g, uint32_t i)
 {
 	for (uint32_t k = g->starts[i]; g->stuck[i] && k < g->starts[i + 1]; k++)
 		if (g->stuck[g->next[k]])
 			return g->next[k];
-	return g->starts[i] < g->starts[i + 1] ? g->next[g->starts[i]] : WAITS_FOR_NONE;
+	return g->starts[i] + 1 == g->starts[i + 1] ? g->next[g->starts[i]] : WAITS_FOR_NONE;
+}
+
+/* Lets those that wait for several follow them where all lead to one root. */
+static bool agree(struct waits_for *g)
+{
+	bool changed = false;
+	for (uint32_t i = 0; i < g->n; i++) {
+		uint32_t first = g->starts[i], end = g->starts[i + 1], k = first;
+		if (g->toward[i] != WAITS_FOR_NONE || end - first < 2)
+			continue;
+		uint32_t root = g->root[g->next[first]];
+		while (k < end && g->root[g->next[k]] == root)
+			k++;
+		if (k < end || root == i)
+			continue;
+		g->toward[i] = g->next[first];
+		changed = true;
+	}
+	return changed;
 }
 
 static void mark_ring(struct waits_for *g, uint32_t from, bool stuck)
@@ -224,11 +245,17 @@ err_t waits_for_make(struct waits_for *g, const struct snapshot *s)
 	for (uint32_t i = 0; i < g->n; i++)
 		g->any[i] = s->tasks[i].wait && one_is_enough(s->tasks[i].wait);
 	TRY(find_stuck(g));
-	for (uint32_t i = 0; i < g->n; i++) {
+	for (uint32_t i = 0; i < g->n; i++)
 		g->toward[i] = choose(g, i);
-		g->root[i] = WAITS_FOR_NONE;
+	/* Groups of groups take a pass for each level. */
+	for (int pass = 0; pass < LEVELS_MAX; pass++) {
+		for (uint32_t i = 0; i < g->n; i++)
+			g->root[i] = WAITS_FOR_NONE;
+		TRY(find_roots(g));
+		if (!agree(g))
+			return NULL;
 	}
-	return find_roots(g);
+	return NULL;
 }
 
 void waits_for_free(struct waits_for *g)

@@ -22,8 +22,8 @@ const char *root_kind_name(enum root_kind k)
 
 /* What ends a wait for no task. */
 static const enum root_kind by_wait[WAIT_KINDS] = {
-	[WAIT_SLEEP] = ROOT_TIMER, [WAIT_TASK] = ROOT_TASK, [WAIT_GATHER] = ROOT_UNKNOWN,
-	[WAIT_WAIT] = ROOT_UNKNOWN, [WAIT_TASKGROUP] = ROOT_UNKNOWN, [WAIT_SHIELD] = ROOT_UNKNOWN,
+	[WAIT_SLEEP] = ROOT_TIMER, [WAIT_TASK] = ROOT_TASK, [WAIT_GATHER] = ROOT_TASK,
+	[WAIT_WAIT] = ROOT_TASK, [WAIT_TASKGROUP] = ROOT_TASK, [WAIT_SHIELD] = ROOT_TASK,
 	[WAIT_FUTURE] = ROOT_UNKNOWN, [WAIT_LOCK] = ROOT_UNKNOWN, [WAIT_SEMAPHORE] = ROOT_UNKNOWN,
 	[WAIT_CONDITION] = ROOT_UNKNOWN, [WAIT_EVENT] = ROOT_UNKNOWN, [WAIT_BARRIER] = ROOT_UNKNOWN,
 	[WAIT_QUEUE_GET] = ROOT_UNKNOWN, [WAIT_QUEUE_PUT] = ROOT_UNKNOWN, [WAIT_QUEUE_JOIN] = ROOT_UNKNOWN,
@@ -57,7 +57,7 @@ static const char *kept(struct why *y, struct strbuf *b)
 	return s;
 }
 
-/* " and holds Lock since app.py:41": the managers that it is inside of, and where. */
+/* ", inside Lock since Pool.get app.py:41": the managers that its own code is inside of. */
 static void say_holds(struct strbuf *b, const struct task *t)
 {
 	bool first = true;
@@ -65,12 +65,12 @@ static void say_holds(struct strbuf *b, const struct task *t)
 		const struct context *c = &t->stack.contexts[i];
 		const struct frame *f = t->stack.frames[c->frame];
 		const char *dot = c->type ? strrchr(c->type, '.') : NULL;
-		if (c->entering || !c->type)
+		if (c->entering || !c->type || f->owner == CODE_ASYNCIO || f->owner == CODE_STDLIB)
 			continue;
 		strbuf_str(b, first ? ", inside " : ", ");
 		strbuf_str(b, dot ? dot + 1 : c->type);
 		strbuf_str(b, " since ");
-		shape_place(b, NULL, f->file, c->line);
+		shape_place(b, f->function, f->file, c->line);
 		first = false;
 	}
 }

@@ -82,3 +82,15 @@ def test_condensed(asyncmon, target, main_interp):
     assert a.rc == 0, a.err
     line, = [l for l in a.out.splitlines() if "for holder, which" in l]
     assert line.startswith("5 tasks wait, in the end, for holder, which waits for sleep")
+
+
+def test_several_children(asyncmon, target, main_interp):
+    """Whoever waits for several waits for what all of them wait for, or for them."""
+    t = target(main_interp, "hangs.py", "gathered")
+    holder, = t.truth["root"]
+    behind, = t.truth["behind"]
+    apart, = t.truth["apart"]
+    found = {r["task"]: r for r in roots(asyncmon, t) if r["task"]}
+    assert found[holder]["waiting"] == 4        # three that take the lock, and one gather
+    assert behind not in found
+    assert found[apart]["kind"] == "task"

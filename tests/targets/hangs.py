@@ -153,6 +153,24 @@ async def healthy():
     return {"root": [holder], "behind": behind, "rule": None}
 
 
+async def gathered():
+    """One gather whose children all wait for one holder, another whose children do not."""
+    lock = asyncio.Lock()
+
+    async def hold():
+        async with lock:
+            await asyncio.sleep(3600)
+
+    async def together(*coros):
+        await asyncio.gather(*coros)
+    holder = start("holder", hold())
+    await settle()
+    behind = start("behind", together(take(lock), take(lock)))
+    apart = start("apart", together(take(lock), asyncio.sleep(3600)))
+    await settle()
+    return {"root": [holder], "behind": [behind], "apart": [apart], "rule": None}
+
+
 def tell(truth):
     out = {k: [hex(id(t)) for t in v] if isinstance(v, list) else v
            for k, v in truth.items()}
