@@ -48,14 +48,30 @@ struct reader {
 	const struct type_info *lately[TYPE_CACHE];
 	struct map strings;      /* address → char *, for strings read by reader_str() */
 	struct map codes;        /* address → struct code * (objects/code.c) */
+	uint64_t spent;          /* of what reader_spend() allows */
+	size_t cut;              /* times that it did not */
 };
 
 err_t reader_init(struct reader *r, struct python *py, struct arena *arena);
 void reader_free(struct reader *r);
 
-/* The longest text taken from a target, in characters; longer ones are cut and end
- * in U+2026. */
-#define TEXT_MAX 65536
+/* What is taken from a target in all is bounded by what was read of it: so many bytes, and
+ * as many times what the image holds. False: there is no room for more; it is counted. */
+#define SPEND_BASE (64ull << 20)
+#define SPEND_TIMES 2
+static inline bool reader_spend(struct reader *r, uint64_t bytes)
+{
+	if (bytes > SPEND_BASE + SPEND_TIMES * r->img->filled - r->spent) {
+		r->cut++;
+		return false;
+	}
+	r->spent += bytes;
+	return true;
+}
+
+/* The longest text taken from a target, in characters; longer ones are cut, end in U+2026,
+ * and are counted. */
+#define TEXT_MAX (16 << 20)
 /* How many entries of one container are looked at. */
 #define ITEMS_MAX (1ull << 26)
 

@@ -87,6 +87,8 @@ static const char *str_decode(struct reader *r, const struct str_view *v, bool c
 /* A text so long is kept: should thousands of tasks share a name after all, it is decoded
  * once. */
 #define KEEP_FROM 256
+/* What is left of one for which there is no room. */
+#define CUT_TO 64
 
 const char *str_once(struct reader *r, uint64_t obj)
 {
@@ -99,7 +101,11 @@ const char *str_once(struct reader *r, uint64_t obj)
 	if (keep && map_get(&r->strings, obj, &known))
 		return (const char *)(uintptr_t)known;
 	image_i64(r->img, obj + (uint64_t)r->l->unicode_length, &len);
-	const char *s = str_decode(r, &v, len > TEXT_MAX);
+	if (len > TEXT_MAX || !reader_spend(r, keep ? (uint64_t)v.len : 0)) {
+		r->cut += len > TEXT_MAX;
+		v.len = v.len < CUT_TO ? v.len : CUT_TO;
+	}
+	const char *s = str_decode(r, &v, len > v.len);
 	if (keep && s)
 		map_set(&r->strings, obj, (uint64_t)(uintptr_t)s);
 	return s;

@@ -231,8 +231,8 @@ void walk_awaits(struct walk *w)
 			continue;
 		/* In order of address: the same answer from every look. */
 		qsort(c.tasks.v, c.tasks.n, sizeof *c.tasks.v, by_address);
-		t->awaited_by = arena_dup(w->arena, c.tasks.v, c.tasks.n * sizeof *c.tasks.v);
-		t->nawaited_by = t->awaited_by ? c.tasks.n : 0;
+		t->nawaited_by = c.tasks.n;
+		t->awaited_by = walk_keep(w, c.tasks.v, &t->nawaited_by, sizeof *c.tasks.v);
 	}
 	free(ws.v);
 	map_free(&ws.head);

@@ -124,6 +124,8 @@ static struct found holders_of(struct walk *w, struct finding_holders *finding, 
 		n++;
 	if (!n)
 		return has_permits(w, obj) ? none : out;
+	if (!reader_spend(&w->r, n * sizeof(struct holder)))
+		return out;
 	struct holder *v = arena_array(w->arena, n, sizeof *v);
 	if (!v) {
 		w->nomem = true;

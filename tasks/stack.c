@@ -28,8 +28,8 @@ static void add_locals(struct walk *w, const struct pyframe *pf, struct frame *f
 			break;
 		}
 	}
-	f->locals = arena_dup(w->arena, locals.v ? locals.v : &x, locals.n * sizeof x);
-	f->nlocals = f->locals ? locals.n : 0;
+	f->nlocals = locals.n;
+	f->locals = walk_keep(w, locals.v ? locals.v : &x, &f->nlocals, sizeof x);
 	vec_free(&locals);
 }
 
@@ -200,7 +200,7 @@ static bool cython_frame(struct walk *w, struct frames *fs, uint64_t obj, struct
 struct stack walk_coroutine(struct walk *w, uint64_t coro, struct stack_end *end)
 {
 	struct frames fs = { 0 };
-	const char *broken = NULL, *beyond = NULL;
+	const char *broken = NULL, *cut = NULL, *beyond = NULL;
 	uint64_t mark = 0, last_cython = 0;
 	*end = (struct stack_end){ 0 };
 	w->chain.n = 0;
@@ -239,6 +239,11 @@ struct stack walk_coroutine(struct walk *w, uint64_t coro, struct stack_end *end
 			break;
 		}
 		last_cython = 0;
+		const struct frame *frame = walk_frame(w, f.code, state == GEN_CREATED ? -1 : f.lasti);
+		if (frame && !walk_frame_room(w, frame, n)) {
+			cut = "the answer has no room for more of it";
+			break;
+		}
 		chain_push(w, &f);
 		push(w, &fs, frame_of(w, &f, state == GEN_CREATED ? -1 : f.lasti));
 		if (state != GEN_CREATED && fs.n)
@@ -256,7 +261,7 @@ struct stack walk_coroutine(struct walk *w, uint64_t coro, struct stack_end *end
 	w->chain_end = last_cython ? last_cython : end->awaited;
 	if (broken)
 		w->broken_stacks++;
-	struct stack s = keep(w, &fs, broken);
+	struct stack s = keep(w, &fs, broken ? broken : cut);
 	s.beyond = beyond;
 	return s;
 }

@@ -171,6 +171,9 @@ static void say_missing(struct snapshot *s, const struct walk *w, uint64_t misse
 		snapshot_lacks(s, "%zu C stacks end early: not enough of their memory was captured.", w->cut_stacks);
 	if (w->cut_awaits)
 		snapshot_lacks(s, "Not all awaiters are known: there are too many futures between the tasks.");
+	if (w->r.cut)
+		snapshot_lacks(s, "%zu names, stacks or lists are cut: the answer would take more memory than twice what was "
+			       "read of the target.", w->r.cut);
 	if (w->cut_lists)
 		snapshot_lacks(s, "%zu lists (of timers, callbacks, calls or tasks) are longer than what was read of them.",
 			       w->cut_lists);

@@ -112,9 +112,9 @@ void walk_task(struct walk *w, uint64_t addr)
 	t->id = addr;
 	t->serial = -1;
 	t->type = type_full_name(&w->r, type);
-	t->name = task_name(w, addr);
+	t->name = walk_text(w, task_name(w, addr));
 	t->coro_id = task_field(w, addr, l->task_coro, "_coro");
-	t->coro = coro_name(w, t->coro_id);
+	t->coro = walk_text(w, coro_name(w, t->coro_id));
 	if ((in_c && !t->name) || (t->coro_id && !t->coro))
 		w->lost_fields++;
 	t->loop = future_field(w, addr, l->future_loop, "_loop");

@@ -29,8 +29,8 @@ const char *class_of(struct waiting *x, uint64_t obj)
 
 static void add_tasks(struct waiting *x, const struct addrs *a)
 {
-	x->wait->tasks = arena_dup(x->w->arena, a->v, a->n * sizeof *a->v);
-	x->wait->ntasks = x->wait->tasks ? a->n : 0;
+	x->wait->ntasks = a->n;
+	x->wait->tasks = walk_keep(x->w, a->v, &x->wait->ntasks, sizeof *a->v);
 }
 
 static bool one_task(struct waiting *x, uint64_t task)
@@ -250,8 +250,8 @@ void walk_waits_finish(struct walk *w)
 					addrs_add(&a, s->tasks[k].id);
 		struct wait *wait = arena_dup(w->arena, t->wait, sizeof *wait);
 		if (wait) {
-			wait->tasks = arena_dup(w->arena, a.v, a.n * sizeof *a.v);
-			wait->ntasks = wait->tasks ? a.n : 0;
+			wait->ntasks = a.n;
+			wait->tasks = walk_keep(w, a.v, &wait->ntasks, sizeof *a.v);
 			wait->left = (int64_t)a.n;
 			wait->detail = arena_fmt(w->arena, "the next of %zu", a.n);
 			t->wait = wait;

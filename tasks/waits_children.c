@@ -72,8 +72,8 @@ static void tasks_behind(struct walk *w, struct addrs *todo, struct map *seen, s
 
 static void set_tasks(struct waiting *x, const struct addrs *a)
 {
-	x->wait->tasks = arena_dup(x->w->arena, a->v, a->n * sizeof *a->v);
-	x->wait->ntasks = x->wait->tasks ? a->n : 0;
+	x->wait->ntasks = a->n;
+	x->wait->tasks = walk_keep(x->w, a->v, &x->wait->ntasks, sizeof *a->v);
 }
 
 void tasks_among(struct waiting *x, uint64_t container)

@@ -187,6 +187,16 @@ void pipes_ask(struct snapshot *s);
 /* groups.c: the group that left that callback on its child, its owner; 0 none. */
 uint64_t group_of_callback(struct walk *w, uint64_t callback);
 uint64_t group_owner(struct walk *w, uint64_t group);
+
+/* allowance.c: what multiplies is kept within what the reader may spend; what is cut is
+ * counted there. */
+/* A copy of n members in the arena; *n: how many of them. */
+void *walk_keep(struct walk *w, const void *v, size_t *n, size_t size);
+/* A text that many tasks may share: it, or its beginning. */
+const char *walk_text(struct walk *w, const char *s);
+/* Whether a stack may have one more frame, its depth-th. */
+bool walk_frame_room(struct walk *w, const struct frame *f, size_t depth);
+
 /* stack.c: the await stack below a coroutine, or of the thread that runs it. */
 struct stack_end {
 	uint64_t awaited;        /* the object the innermost frame waits for, 0 none */
