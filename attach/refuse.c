@@ -14,7 +14,7 @@
 
 #define CAP_SYS_PTRACE_BIT 19
 
-static bool other_threads_live(pid_t pid)
+bool other_threads_live(pid_t pid)
 {
 	char path[32];
 	snprintf(path, sizeof path, "/proc/%d/task", (int)pid);

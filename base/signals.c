@@ -34,3 +34,16 @@ int signal_number(const char *word)
 			return i;
 	return 0;
 }
+
+static struct sigaction pipe_before;
+
+void signals_ignore_pipe(void)
+{
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+	sigaction(SIGPIPE, &ignore, &pipe_before);
+}
+
+void signals_restore_pipe(void)
+{
+	sigaction(SIGPIPE, &pipe_before, NULL);
+}

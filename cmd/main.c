@@ -1,10 +1,10 @@
 /* asyncmon COMMAND [OPTIONS] TARGET [ARGUMENTS] */
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/signals.h"
 #include "base/utf8.h"
 #include "cmd/command.h"
 
@@ -84,7 +84,7 @@ int main(int argc, char **argv)
 	int status;
 	fill_standard();
 	utf8_start();
-	signal(SIGPIPE, SIG_IGN);
+	signals_ignore_pipe();
 	err_t e = args_parse(&before, argc - 1, argv + 1, UNTIL_WORD);
 	if (e)
 		status = command_fail(e, argc, argv);

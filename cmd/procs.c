@@ -76,8 +76,7 @@ err_t pids_tree(const char *word, struct pids *out)
 	return e ? e : fine ? NULL : ERR_NOMEM;
 }
 
-/* The command line in at most n - 1 bytes. */
-static void command_line(pid_t pid, char *text, size_t n)
+void process_command(pid_t pid, char *text, size_t n)
 {
 	char path[48];
 	snprintf(path, sizeof path, "/proc/%d/cmdline", (int)pid);
@@ -111,7 +110,7 @@ err_t processes_of_python(struct processes *out)
 	struct pids pairs = { 0 };
 	err_t e = all(&pairs);
 	for (size_t i = 0; i < pairs.n && !e; i += 2) {
-		command_line(pairs.v[i], text, sizeof text);
+		process_command(pairs.v[i], text, sizeof text);
 		if (pairs.v[i] == getpid() || !runs_python(pairs.v[i], text))
 			continue;
 		struct process p = { pairs.v[i], strdup(text) };

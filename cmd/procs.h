@@ -15,6 +15,9 @@ struct pids VEC(pid_t);
  * The caller frees out->v. E_USAGE, E_NOPROC. */
 err_t pids_tree(const char *word, struct pids *out);
 
+/* The command line, blanks between words, cut to n - 1 bytes; "" where it has none. */
+void process_command(pid_t pid, char *text, size_t n);
+
 struct process { pid_t pid; char *command; /* its command line, blanks between words */ };
 struct processes VEC(struct process);
 
