@@ -42,6 +42,17 @@ static err_t add(struct jobs *j, const struct task *t)
 	return NULL;
 }
 
+static err_t add_named(const struct call *c, const struct snapshot *s, struct jobs *j)
+{
+	size_t n = c->nwords;
+	const struct task **tasks = calloc(n, sizeof *tasks);
+	err_t e = tasks ? resolve_tasks(s, c->words, &n, tasks) : ERR_NOMEM;
+	for (size_t i = 0; !e && i < n; i++)
+		e = add(j, tasks[i]);
+	free(tasks);
+	return e;
+}
+
 /* The tasks named, or those that the filters leave. */
 static err_t choose(struct call *c, const struct snapshot *s, struct jobs *j)
 {
@@ -50,13 +61,8 @@ static err_t choose(struct call *c, const struct snapshot *s, struct jobs *j)
 	if (!c->nwords == !selection_any(&sel))
 		return err_new(E_USAGE, "cancel takes a TASK (an id, #serial or exact name) or a filter, %s",
 			       c->nwords ? "not both" : "one of them");
-	for (size_t i = 0; i < c->nwords; i++) {
-		const struct task *t;
-		TRY(resolve_task(s, c->words[i], &t));
-		TRY(add(j, t));
-	}
 	if (c->nwords)
-		return NULL;
+		return add_named(c, s, j);
 	struct list l;
 	TRY(list_make(&l, &list_tasks, s, (struct rows){ s->tasks, s->ntasks, sizeof *s->tasks }));
 	list_select(&l, &sel);

@@ -220,16 +220,15 @@ static err_t choose(struct call *c, struct list *l)
 	if (!c->nwords)
 		return list_query(l, &c->args, &none);
 	free(l->rows);
-	l->rows = calloc(c->nwords, sizeof *l->rows);
 	l->n = 0;
-	if (!l->rows)
-		return ERR_NOMEM;
-	for (size_t i = 0; i < c->nwords; i++) {
-		const struct task *t = NULL;
-		TRY(resolve_task(l->snap, c->words[i], &t));
-		l->rows[l->n++] = t;
-	}
-	return NULL;
+	l->rows = calloc(c->nwords, sizeof *l->rows);
+	const struct task **tasks = calloc(c->nwords, sizeof *tasks);
+	size_t n = c->nwords;
+	err_t e = l->rows && tasks ? resolve_tasks(l->snap, c->words, &n, tasks) : ERR_NOMEM;
+	for (; !e && l->n < n; l->n++)
+		l->rows[l->n] = tasks[l->n];
+	free(tasks);
+	return e;
 }
 
 static err_t check(const struct call *c)
@@ -283,8 +282,9 @@ const struct command cmd_where = {
 	.summary = "one task whole: stack with source, what it waits for, who made it",
 	.description = "Shows tasks whole: what each waits for, who awaits it, who made it and where, who "
 		       "asked it to cancel, its await stack with source lines. TASK is an id as shown "
-		       "(hexadecimal or decimal), the agent's #serial, or an exact name where only one "
-		       "task has it. Instead of TASKs, filters choose.",
+		       "(hexadecimal or decimal, or its last digits where they are the only such), the "
+		       "agent's #serial, or an exact name where only one task has it. Instead of TASKs, "
+		       "filters choose.",
 	.options = where_options,
 	.flags = CMD_TARGET | CMD_CORE | CMD_SELECT | CMD_PAGER,
 	.run = where_run,

@@ -5,21 +5,24 @@
 #include "query/resolve.h"
 #include "show/why.h"
 
-static err_t chosen(const struct call *c, const struct snapshot *s, uint32_t *v)
+/* *n: how many tasks they are, at most as many as there are words. */
+static err_t chosen(const struct call *c, const struct snapshot *s, uint32_t *v, size_t *n)
 {
-	for (size_t i = 0; i < c->nwords; i++) {
-		const struct task *t = NULL;
-		TRY(resolve_task(s, c->words[i], &t));
-		v[i] = (uint32_t)(t - s->tasks);
-	}
-	return NULL;
+	*n = c->nwords;
+	const struct task **tasks = calloc(*n + 1, sizeof *tasks);
+	err_t e = tasks ? resolve_tasks(s, c->words, n, tasks) : ERR_NOMEM;
+	for (size_t i = 0; !e && i < *n; i++)
+		v[i] = (uint32_t)(tasks[i] - s->tasks);
+	free(tasks);
+	return e;
 }
 
 static err_t answer(struct call *c, struct snapshot *s)
 {
 	struct why y;
 	uint32_t *tasks = calloc(c->nwords + 1, sizeof *tasks);
-	err_t e = tasks ? chosen(c, s, tasks) : ERR_NOMEM;
+	size_t n = 0;
+	err_t e = tasks ? chosen(c, s, tasks, &n) : ERR_NOMEM;
 	if (e) {
 		free(tasks);
 		return e;
@@ -27,15 +30,15 @@ static err_t answer(struct call *c, struct snapshot *s)
 	e = why_make(&y, s);
 	if (!e) {
 		call_answer(c, s);
-		if (c->as_json && c->nwords)
-			json_why_chains(&c->json, &y, tasks, c->nwords);
+		if (c->as_json && n)
+			json_why_chains(&c->json, &y, tasks, n);
 		else if (c->as_json)
 			json_why_roots(&c->json, &y);
 		if (c->many && !c->as_json)
 			strbuf_fmt(&c->out->b, "%sPID %d: python %s\n", c->shown > 1 ? "\n" : "", (int)s->pid, s->python);
-		if (!c->as_json && !c->nwords)
+		if (!c->as_json && !n)
 			text_why_roots(c->out, &c->term, &y);
-		for (size_t i = 0; !c->as_json && i < c->nwords; i++)
+		for (size_t i = 0; !c->as_json && i < n; i++)
 			text_why_chain(c->out, &c->term, &y, tasks[i]);
 	}
 	why_free(&y);

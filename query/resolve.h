@@ -4,9 +4,14 @@
 
 #include "snapshot/snapshot.h"
 
-/* An id (0x…, or decimal), `#serial`, or an exact name that only one task has.
+/* An id (0x…, or decimal), `#serial`, an exact name that only one task has, or the end of
+ * an id that only one task's has ("…1e980", as a narrow table shows it).
  * E_NOTFOUND names the tasks of that name, or those with a name like it. */
 err_t resolve_task(const struct snapshot *s, const char *word, const struct task **out);
+/* Each of *n words; where one of them is no task, but all of them together are the name of
+ * one (a shell took "hourly report" apart), that one. out has room for *n. *n: how many
+ * tasks that were. */
+err_t resolve_tasks(const struct snapshot *s, const char *const *words, size_t *n, const struct task **out);
 
 /* A number as a user writes one: hexadecimal with 0x, else decimal; not 0. */
 bool resolve_number(const char *text, uint64_t *v);

@@ -265,3 +265,20 @@ def test_columns_that_give_way(asyncmon, target, python):
     assert [c for c in wide if c in narrow] == narrow
     assert narrower == answers
     assert headings(70, "-o", "+busy,serial")[6:] == added + ["SERIAL"]
+
+
+@pytest.mark.parametrize("command", ["where", "why"])
+def test_a_task_by_words_and_by_the_end_of_its_id(asyncmon, shared, python, command):
+    """What a person types off the screen: a name with blanks, an id that was cut."""
+    t = shared(python, "crowd.py", 40)
+    name = next(n for n in t.truth["named"] if n.isascii())
+    whole = asyncmon(command, t.pid, name)
+    assert whole.rc == 0 and name in whole.out, whole.err
+    assert asyncmon(command, t.pid, *name.split()).out == whole.out
+    first = name.split()[0]
+    a = asyncmon(command, t.pid, first)
+    assert a.rc == 1 and 'did you mean "%s"?' % name in a.err
+    id_ = next(task["id"] for task in asyncmon.json("ps", t.pid)["tasks"]
+               if task["name"] == name)
+    assert asyncmon(command, t.pid, "…" + id_[-8:]).out == whole.out
+    assert asyncmon(command, t.pid, "…0").rc == 1

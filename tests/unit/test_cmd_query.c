@@ -209,12 +209,65 @@ static void resolved(void **state)
 	snapshot_free(s);
 }
 
+/* A shell takes a name with blanks apart. */
+static void resolved_words(void **state)
+{
+	struct snapshot *s = twelve();
+	const struct task *out[2] = { NULL, NULL };
+	const char *const name[] = { "hourly", "report" }, *const two[] = { "Task-4", "hourly" };
+	const char *const both[] = { "Task-4", "hourly report" };
+	size_t n = 2;
+	(void)state;
+	s->tasks[10].name = "hourly report";
+	assert_null(resolve_tasks(s, name, &n, out));
+	assert_int_equal(n, 1);
+	assert_ptr_equal(out[0], &s->tasks[10]);
+	n = 2;
+	assert_null(resolve_tasks(s, both, &n, out));
+	assert_int_equal(n, 2);
+	assert_ptr_equal(out[1], &s->tasks[10]);
+	err_t e = resolve_tasks(s, two, &n, out);
+	has(e->msg, "there is no task hourly; did you mean \"hourly report\"?");
+	err_free(e);
+	/* Each word is a task: those are meant. */
+	s->tasks[2].name = "hourly";
+	s->tasks[11].name = "report";
+	assert_null(resolve_tasks(s, name, &n, out));
+	assert_int_equal(n, 2);
+	assert_ptr_equal(out[0], &s->tasks[2]);
+	s->tasks[2].name = "hourly report";
+	e = resolve_tasks(s, name, &n, out);
+	has(e->msg, "2 tasks are called hourly report: 0x7f0000001200 (hourly report, ");
+	err_free(e);
+	snapshot_free(s);
+}
+
+/* As a narrow table shows ids. */
+static void resolved_tails(void **state)
+{
+	struct snapshot *s = twelve();
+	(void)state;
+	s->tasks[5].id = 0x7f00000ab340;
+	resolves(s, "…1300", 3);
+	resolves(s, "...1300", 3);
+	resolves(s, "…b340", 5);
+	resolves(s, "b340", 5);
+	s->tasks[4].name = "b340";
+	resolves(s, "b340", 4);
+	/* Perhaps the name of a task that has ended. */
+	unresolved(s, "1300", "there is no task 1300");
+	unresolved(s, "…00", "there is no task");
+	unresolved(s, "…", "there is no task");
+	unresolved(s, "340", "there is no task 340");
+	snapshot_free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(durations), cmocka_unit_test(natural), cmocka_unit_test(selected),
 		cmocka_unit_test(sorted), cmocka_unit_test(grouped), cmocka_unit_test(counted),
-		cmocka_unit_test(resolved),
+		cmocka_unit_test(resolved), cmocka_unit_test(resolved_words), cmocka_unit_test(resolved_tails),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
