@@ -84,6 +84,8 @@ install: all
 	install -m 644 completions/asyncmon.bash "$(SHARE)/bash-completion/completions/asyncmon"
 	install -m 644 completions/_asyncmon "$(SHARE)/zsh/site-functions/_asyncmon"
 	install -m 644 completions/asyncmon.fish "$(SHARE)/fish/vendor_completions.d/asyncmon.fish"
+	install -d "$(SHARE)/asyncmon"
+	install -m 644 share/asyncmon/asyncmon-1.schema.json "$(SHARE)/asyncmon/"
 
 # What install put there. Of a staging folder, no empty folders either; in a system they
 # may be somebody else's.

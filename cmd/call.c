@@ -52,9 +52,7 @@ static void next_answer(struct call *c)
 {
 	struct json *j = &c->json;
 	if (c->as_json && c->many && !c->shown) {
-		json_object(j);
-		json_key(j, "format");
-		json_int(j, 1);
+		json_answer(j);
 		json_key(j, "answers");
 		json_array(j);
 	}
@@ -65,9 +63,7 @@ static void json_error(struct call *c, err_t e)
 {
 	struct json *j = &c->json;
 	next_answer(c);
-	json_object(j);
-	json_key(j, "format");
-	json_int(j, 1);
+	json_answer(j);
 	if (c->many && c->target) {
 		json_key(j, "of");
 		json_str(j, c->target);
@@ -158,7 +154,7 @@ void call_answer(struct call *c, const struct snapshot *s)
 	next_answer(c);
 	if (!c->as_json)
 		return;
-	json_object(&c->json);
+	json_answer(&c->json);
 	json_head(&c->json, s);
 }
 

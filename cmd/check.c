@@ -169,9 +169,7 @@ static int list_rules(struct call *c)
 {
 	struct json *j = &c->json;
 	if (c->as_json) {
-		json_object(j);
-		json_key(j, "format");
-		json_int(j, 1);
+		json_answer(j);
 		json_key(j, "rules");
 		json_array(j);
 	}

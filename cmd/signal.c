@@ -13,6 +13,7 @@
 #include "attach/act.h"
 #include "cmd/capture.h"
 #include "cmd/command.h"
+#include "show/json_types.h"
 
 static err_t unknown(const char *word)
 {
@@ -69,9 +70,7 @@ static int signal_run(struct call *c)
 	if (e)
 		return call_fail(c, e);
 	if (c->as_json) {
-		json_object(&c->json);
-		json_key(&c->json, "format");
-		json_int(&c->json, 1);
+		json_answer(&c->json);
 		json_key(&c->json, "signal");
 		json_str(&c->json, signal_name(number));
 		json_key(&c->json, "number");

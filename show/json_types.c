@@ -26,9 +26,14 @@ static void ktid(struct json *j, const char *k, pid_t v)
 	kcount(j, k, v ? v : -1);
 }
 
+void json_answer(struct json *j)
+{
+	json_object(j);
+	kint(j, "format", 1);
+}
+
 void json_head(struct json *j, const struct snapshot *s)
 {
-	kint(j, "format", 1);
 	json_key(j, "target");
 	json_object(j);
 	kstr(j, "kind", s->source == SNAPSHOT_OF_CORE ? "core" : "process");

@@ -5,7 +5,10 @@
 #include "base/json.h"
 #include "snapshot/snapshot.h"
 
-/* "format", "target", "complete", "notes" into the open object. */
+/* Opens the object of an answer with its "format", which
+ * share/asyncmon/asyncmon-1.schema.json describes. */
+void json_answer(struct json *j);
+/* "target", "complete", "notes" into the open object. */
 void json_head(struct json *j, const struct snapshot *s);
 void json_loops(struct json *j, const struct snapshot *s);
 /* The keys of a task; the object stays open for more where `open`. */

@@ -20,6 +20,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 REPO = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(REPO, "tests"))
 import leftover  # noqa: E402
+import schema  # noqa: E402
 TARGETS = os.path.join(REPO, "tests", "targets")
 ASYNCMON = os.environ.get("ASYNCMON") or os.path.join(REPO, "build", "asyncmon")
 
@@ -89,6 +90,8 @@ def call(*args, timeout=60, text=True, env=None, **kw):
     p = subprocess.run([ASYNCMON] + [str(a) for a in args],
                        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                        stdin=subprocess.DEVNULL, timeout=timeout, env=e, **kw)
+    if "--json" in args:
+        schema.hold_text(args, p.stdout.decode("utf-8", "strict"))
     return Answer(p.returncode, p.stdout.decode("utf-8", "surrogateescape"),
                   p.stderr.decode("utf-8", "replace"), p.stdout)
 

@@ -36,6 +36,7 @@ def test_uninstall_leaves_nothing(tmp_path):
     make("install", staging)
     there = files(staging)
     assert "usr/bin/asyncmon" in there and "usr/share/man/man1/asyncmon.1" in there
+    assert "usr/share/asyncmon/asyncmon-1.schema.json" in there
     # What is another's stays.
     other = staging / "usr/share/man/man1/other.1"
     other.write_text("")

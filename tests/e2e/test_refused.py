@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+import schema
 from compare import by_id, differences
 from conftest import ASYNCMON, OWN, REPO, pick, usable
 
@@ -41,6 +42,7 @@ def test_another_way(refuse, target, some, what):
     p = refuse(what, "ps", "--all", "--json", t.pid)
     assert p.returncode == 0, p.stderr
     answer = json.loads(p.stdout)
+    schema.hold(["ps"], answer)
     assert answer["complete"]
     told, seen = t.tasks(), by_id(answer)
     bad = differences(told, {i: seen[i] for i in told if i in seen})
