@@ -65,6 +65,8 @@ static err_t run(struct call *c, int *status)
 			.debug_dir = opt_value(&c->args, "debug-dir"),
 		},
 	};
+	for (size_t i = 0; i < n && !e && !o.skip_others; i++)
+		e = call_wait(c, words[i], &o.target);
 	if (!e)
 		e = session_open(&s, &o);
 	if (!e)

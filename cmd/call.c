@@ -124,6 +124,17 @@ static err_t longest_pause(const struct call *c, int64_t *ns)
 	return NULL;
 }
 
+err_t call_wait(struct call *c, const char *word, const struct target_opts *o)
+{
+	const char *text = opt_value(&c->args, "wait");
+	double s = 0;
+	if (!text)
+		return NULL;
+	TRY(duration_parse(text, &s));
+	capture_await(word, o, s);
+	return NULL;
+}
+
 err_t call_snapshot(struct call *c, unsigned what, struct snapshot **out)
 {
 	const struct target_opts o = {
@@ -133,6 +144,8 @@ err_t call_snapshot(struct call *c, unsigned what, struct snapshot **out)
 	};
 	int64_t pause = 0;
 	TRY(longest_pause(c, &pause));
+	if (!c->cap && !c->skippable)
+		TRY(call_wait(c, c->target, &o));
 	if (!c->cap)
 		TRY(opened(capture_open(c->target, &o, &c->cap)));
 	if (c->cap->target)

@@ -1,9 +1,16 @@
 #include "cmd/capture.h"
 
+#include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/strbuf.h"
+
+/* Between two looks of capture_await(). */
+#define WAIT_FIRST_S 0.05
+#define WAIT_LAST_S 1.0
+#define WAIT_GROWS 1.25
 
 /* What could not be had of the target is often why; the first of it. */
 static err_t with_notes(err_t e, const struct target *t)
@@ -49,6 +56,43 @@ err_t capture_open(const char *word, const struct target_opts *o, struct capture
 	}
 	*out = c;
 	return NULL;
+}
+
+/* A program that is about to start may be a shell yet, or a Python whose structures are
+ * being set up. */
+static bool may_become(err_t e)
+{
+	enum err_code c = err_code(e);
+	return c == E_NOTPYTHON || c == E_NOASYNCIO || c == E_TORN || c == E_BADDATA || c == E_UNKNOWN;
+}
+
+/* True: there is nothing (more) to wait for. */
+static bool has_loop(const char *word, const struct target_opts *o)
+{
+	struct capture *cap = NULL;
+	struct snapshot *s = NULL;
+	err_t e = capture_open(word, o, &cap);
+	if (!e)
+		e = capture_take(cap, SNAPSHOT_NO_PAUSE, &s);
+	bool done = e ? !may_become(e) : s->nloops > 0;
+	err_free(e);
+	snapshot_free(s);
+	capture_close(cap);
+	return done;
+}
+
+void capture_await(const char *word, const struct target_opts *o, double seconds)
+{
+	double end = now_seconds() + seconds, pause = WAIT_FIRST_S;
+	/* A core does not change. */
+	if (word[strspn(word, "0123456789")])
+		return;
+	while (now_seconds() < end && !has_loop(word, o)) {
+		double left = end - now_seconds(), s = left < pause ? left : pause;
+		if (s > 0)
+			poll(NULL, 0, (int)(s * 1e3) + 1);
+		pause = pause < WAIT_LAST_S ? pause * WAIT_GROWS : WAIT_LAST_S;
+	}
 }
 
 err_t capture_take(struct capture *cap, unsigned what, struct snapshot **out)

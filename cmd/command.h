@@ -44,6 +44,7 @@ enum command_flags {
 
 struct call;
 struct capture;
+struct target_opts;
 struct list_kind;
 struct session;
 
@@ -110,6 +111,8 @@ int command_fail(err_t e, int argc, char **argv);
 /* Opens the target where none is held, and looks. `what`: enum snapshot_what;
  * --no-pause is seen to. The caller frees the snapshot. */
 err_t call_snapshot(struct call *c, unsigned what, struct snapshot **out);
+/* --wait: until that target has a loop. call_snapshot() does it for the call's own. */
+err_t call_wait(struct call *c, const char *word, const struct target_opts *o);
 /* The open target, after call_snapshot(); c's own. */
 struct target *call_target(struct call *c);
 /* Says e (JSON: as an error object), frees it, and gives the exit status for it. */

@@ -35,6 +35,7 @@ const struct option options_common[] = {
 	{ "color", 0, "WHEN", "colour: auto (on a terminal), always or never" },
 	{ "no-pause", 0, NULL, "read without stopping the target; what is seen may not be of one instant" },
 	{ "max-pause", 0, "DURATION", "the longest that the target is stopped for: 50ms, 2s; 1s where not given" },
+	{ "wait", 0, "DURATION", "where the process has no event loop yet, wait for one so long" },
 	{ "stats", 0, NULL, "say on stderr what the look cost: bytes, pause, time by stage" },
 	{ "where", 0, "WHICH", "the frame shown for a stack: user (the last in the user's own code, the default) "
 			       "or innermost (the last outside asyncio)" },
