@@ -372,9 +372,10 @@ int command_run_held(const struct args *before, const struct held *h, int argc, 
 	} else {
 		if ((h && h->text) || (!e && c.cmd->flags & CMD_PAGER && c.term.out && !c.as_json))
 			out.fd = -1;
-		/* What is read by a program, or drawn over, has nobody to be chatty to. */
+		/* What is read by a program, or drawn over, has nobody to be chatty to, and no
+		 * screen that rows would be folded for. */
 		if (h && h->text)
-			c.term.err = false;
+			c.term.err = false, c.term.height = 0;
 		status = e ? call_fail(&c, e) : run(&c, h);
 		if (c.json.comma)
 			json_end(&c.json);

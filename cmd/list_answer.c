@@ -43,7 +43,7 @@ static void summary(struct call *c, const struct list *l, const struct list_look
 	const struct snapshot *s = l->snap;
 	struct strbuf b = { 0 };
 	if (!l->filtered || k->raw || opt_given(&c->args, "group-by"))
-		strbuf_fmt(&b, "%zu of %zu %s; ", l->n, l->total, l->kind->noun);
+		strbuf_fmt(&b, "%zu of %zu %s; ", l->n + l->folds.rows, l->total, l->kind->noun);
 	strbuf_fmt(&b, "%zu loop%s; python %s; ", s->nloops, s->nloops == 1 ? "" : "s", s->python);
 	if (s->paused_us >= 0)
 		strbuf_fmt(&b, "paused %.1f ms", (double)s->paused_us / 1e3);
@@ -56,10 +56,22 @@ static void summary(struct call *c, const struct list *l, const struct list_look
 	strbuf_free(&b);
 }
 
-static err_t text(struct call *c, const struct list *l, const struct tallies *t)
+/* A person who asked for no rows in particular has more of them than the screen is high. */
+static bool crowded(const struct call *c, const struct list *l)
+{
+	static const char *const chosen[] = { "all-rows", "raw", "sort", "head", "tail", "output" };
+	for (size_t i = 0; i < sizeof chosen / sizeof *chosen; i++)
+		if (opt_given(&c->args, chosen[i]))
+			return false;
+	return l->kind->alike && c->term.out && c->term.height && l->n >= c->term.height;
+}
+
+static err_t text(struct call *c, struct list *l, const struct tallies *t)
 {
 	struct list_look k;
 	err_t e = list_look_make(&k, l, &c->args, &c->term);
+	if (!e && !t && crowded(c, l))
+		e = list_fold(l);
 	if (!e && c->many && k.raw && !opt_given(&c->args, "output"))
 		e = list_look_tell_apart(&k, l, c->shown == 1);
 	if (!e && c->many && !k.raw)

@@ -5,6 +5,7 @@
 
 static const struct option ps_options[] = {
 	{ "all", 'a', NULL, "also tasks that are done but still alive" },
+	{ "all-rows", 0, NULL, "on a terminal: do not fold rows that are alike" },
 	{ NULL, 0, NULL, NULL }
 };
 
@@ -43,7 +44,9 @@ const struct command cmd_ps = {
 	.aliases = { "p" },
 	.arguments = "",
 	.summary = "the live tasks",
-	.description = "Lists the tasks of a process: where each is suspended and what it waits for.",
+	.description = "Lists the tasks of a process: where each is suspended and what it waits for. On a "
+		       "terminal that is too low for all rows, those of more than ten tasks that are alike "
+		       "(in state, place and kind of wait) are told in a line but for the three oldest.",
 	.options = ps_options,
 	.list = &list_tasks,
 	.flags = CMD_TARGET | CMD_MANY | CMD_CORE | CMD_SELECT | CMD_LIST | CMD_PAGER,

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "base/arena.h"
+
 err_t list_make(struct list *l, const struct list_kind *kind, const struct snapshot *s, struct rows r)
 {
 	*l = (struct list){ .kind = kind, .snap = s, .n = r.n, .total = r.n };
@@ -16,6 +18,8 @@ err_t list_make(struct list *l, const struct list_kind *kind, const struct snaps
 void list_free(struct list *l)
 {
 	free(l->rows);
+	free(l->folds.v);
+	arena_free(l->folds.arena);
 	*l = (struct list){ 0 };
 }
 

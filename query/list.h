@@ -50,7 +50,14 @@ struct list_kind {
 	void (*subject)(const void *row, struct subject *out);
 	const char *(*colour)(const void *row); /* of STATE; NULL: none. May be NULL */
 	void (*json)(struct json *j, const void *row);
+	/* What rows that are alike have in common, after "41 more ": "wait on the same line
+	 * (work app.py:8, sleep)". NULL: no row is like another. */
+	void (*alike)(struct strbuf *b, const struct snapshot *s, const void *row);
 };
+
+/* Rows that are not shown, for others are like them. */
+struct fold { const char *text; size_t more; };
+struct folds { struct fold *v; size_t n, rows; struct arena *arena; };
 
 struct list {
 	const struct list_kind *kind;
@@ -59,6 +66,7 @@ struct list {
 	size_t n, total;       /* rows left, rows there were */
 	bool filtered;
 	size_t unjudged;       /* rows left out for want of an age or a place of making */
+	struct folds folds;    /* of rows that were left and are told in a line; list_fold() */
 };
 
 struct rows { const void *base; size_t n, size; }; /* n elements of `size` bytes */
@@ -106,6 +114,10 @@ struct tally { const char *key; size_t count; };
 struct tallies { struct tally *v; size_t n; struct arena *arena; };
 err_t list_group(const struct list *l, const struct args *a, struct tallies *out);
 void tallies_free(struct tallies *t);
+
+/* crowd.c: takes rows out of each crowd that is alike, into l->folds, the largest first.
+ * l->kind->alike is not NULL. */
+err_t list_fold(struct list *l);
 
 /* The order asked for; else, in what a person reads, the kind's own. May be NULL. */
 const char *list_order(const struct list_kind *kind, const struct args *a);

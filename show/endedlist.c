@@ -140,5 +140,5 @@ static void json(struct json *j, const void *row)
 }
 
 const struct list_kind list_ended = {
-	"terminated tasks", "terminated", NULL, columns, groups_by, subject, colour, json
+	"terminated tasks", "terminated", NULL, columns, groups_by, subject, colour, json, NULL
 };

@@ -2,6 +2,7 @@
  * the width that UTF-8 has on a terminal. */
 #include "show/layout.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/utf8.h"
@@ -86,13 +87,46 @@ static err_t print_table(struct out *o, const struct list *l, struct list_look *
 	return e;
 }
 
+/* "2,994" */
+static void with_commas(struct strbuf *b, size_t n)
+{
+	char digits[24];
+	size_t len = (size_t)snprintf(digits, sizeof digits, "%zu", n);
+	for (size_t i = 0; i < len; i++) {
+		if (i && (len - i) % 3 == 0)
+			strbuf_char(b, ',');
+		strbuf_char(b, digits[i]);
+	}
+}
+
+/* A line for each crowd, and with the last of them how to see the rows. */
+static void print_folds(struct out *o, const struct folds *f, const struct list_look *k)
+{
+	static const char all[] = "; --all-rows shows them";
+	struct strbuf text = { 0 }, escaped = { 0 };
+	for (size_t i = 0; i < f->n; i++) {
+		size_t after = i + 1 == f->n ? strlen(all) : 0, from = o->b.len, width = k->term->width;
+		with_commas(&o->b, f->v[i].more);
+		strbuf_str(&o->b, " more ");
+		size_t used = o->b.len - from + after;
+		strbuf_clear(&text);
+		strbuf_clear(&escaped);
+		strbuf_escaped(&escaped, f->v[i].text);
+		fit_cut(&text, escaped.s ? escaped.s : "", width > used ? width - used : 1, FIT_KEEP_BOTH);
+		strbuf_fmt(&o->b, "%s%s\n", text.s ? text.s : "", after ? all : "");
+	}
+	strbuf_free(&text);
+	strbuf_free(&escaped);
+}
+
 err_t list_print(struct out *o, const struct list *l, struct list_look *k)
 {
 	if (k->raw)
 		return print_raw(o, l, k);
 	TRY(print_table(o, l, k));
+	print_folds(o, &l->folds, k);
 	if (l->filtered)
-		strbuf_fmt(&o->b, "%zu of %zu %s\n", l->n, l->total, l->kind->noun);
+		strbuf_fmt(&o->b, "%zu of %zu %s\n", l->n + l->folds.rows, l->total, l->kind->noun);
 	return NULL;
 }
 

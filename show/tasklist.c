@@ -270,4 +270,34 @@ static void json(struct json *j, const void *row)
 	json_task(j, row, false);
 }
 
-const struct list_kind list_tasks = { "tasks", "tasks", "name", columns, groups_by, subject, colour, json };
+/* State and place, the kind of the wait but not its object, and whether it is being cancelled. */
+static void alike(struct strbuf *b, const struct snapshot *s, const void *row)
+{
+	static const char *const verbs[] = {
+		[TASK_WAITING] = "wait", [TASK_FINISHED] = "have finished", [TASK_FAILED] = "have failed",
+		[TASK_CANCELLED] = "were cancelled",
+	};
+	const struct task *t = row;
+	const char *verb = (size_t)t->state < sizeof verbs / sizeof *verbs ? verbs[t->state] : NULL;
+	const char *name = task_state_name(t->state), *body = task_body(t);
+	if (verb)
+		strbuf_str(b, verb);
+	else
+		strbuf_fmt(b, "are %s", name ? name : "in an unknown state");
+	const struct frame *f = shape_last(&t->stack);
+	strbuf_str(b, f ? " on the same line (" : " (");
+	if (f)
+		shape_frame(b, f);
+	else
+		strbuf_str(b, body ? body : "of an unknown coroutine");
+	if (t->wait && wait_kind_name(t->wait->kind))
+		strbuf_fmt(b, ", %s", wait_kind_name(t->wait->kind));
+	if (t->exception && t->exception->type)
+		strbuf_fmt(b, ", %s", t->exception->type);
+	if (t->cancelling || t->must_cancel)
+		strbuf_str(b, ", asked to cancel");
+	strbuf_char(b, ')');
+	(void)s;
+}
+
+const struct list_kind list_tasks = { "tasks", "tasks", "name", columns, groups_by, subject, colour, json, alike };

@@ -81,6 +81,41 @@ def test_names_that_are_not_ascii(crowd, env):
         assert "".join(c.data for c in s.cells[n][at:at + 7]) == "waiting", s.lines[n]
 
 
+def test_a_crowd_is_folded(asyncmon, crowd):
+    """What is common takes a few rows and a line, what is rare is all there."""
+    told = asyncmon.json("ps", crowd.pid)
+    tasks = told["tasks"]
+    assert len(tasks) == crowd.truth["count"] == told["shown"]
+    common = [task["name"] for task in tasks if task["name"].startswith("worker-")]
+    rare = [task["name"] for task in tasks if task["name"] not in common]
+    s = on_a_terminal(120, "ps", crowd.pid)
+    shown = [name for name in common if re.search(r"\b%s " % name, s.text())]
+    assert 0 < len(shown) < 10
+    text = s.text().replace(" ", "")
+    assert [n for n in rare if n.replace(" ", "") not in text] == []
+    assert re.search(r"^%d more wait on the same line \(wait_for_work .*; --all-rows shows them$"
+                     % (len(common) - len(shown)), s.text(), re.M)
+    # Their number is that of all.
+    assert s.line("asyncmon: ").startswith("asyncmon: %d of %d tasks" % (len(tasks), len(tasks)))
+    assert "%d of %d tasks" % (len(common), len(tasks)) in on_a_terminal(
+        120, "ps", crowd.pid, "-f", "worker-").text()
+
+
+@pytest.mark.parametrize("options", [["--all-rows"], ["--raw"], ["--sort", "name"], ["--head", "99"],
+                                     ["--tail", "99"], ["-o", "name"]])
+def test_a_crowd_is_not_folded_where_rows_were_asked_for(crowd, options):
+    s = on_a_terminal(120, "ps", crowd.pid, *options)
+    assert len(re.findall(r"\bworker-\d+\b", s.text())) == 40
+    assert "--all-rows" not in s.text()
+
+
+def test_a_crowd_is_not_folded_where_there_is_room(asyncmon, crowd):
+    s = on_a_terminal(120, "ps", crowd.pid, rows=80)
+    assert len(re.findall(r"\bworker-\d+\b", s.text())) == 40
+    # A pipe has room for everything.
+    assert len(re.findall(r"\bworker-\d+\b", asyncmon("ps", crowd.pid).out)) == 40
+
+
 @pytest.mark.parametrize("command", [["ps"], ["tree"], ["where", "--state", "waiting"],
                                      ["ps", "--group-by", "state"], ["stacktrace"], ["check"],
                                      ["ps", "--raw"], ["ps", "--json"]])

@@ -262,12 +262,49 @@ static void resolved_tails(void **state)
 	snapshot_free(s);
 }
 
+/* Of two crowds a few rows stay, the oldest first of all; a few alike are no crowd. */
+static void folded(void **state)
+{
+	struct snapshot *s = snap_new(45);
+	struct list l;
+	size_t oldest = 0, cancelled = 0, rare = 0;
+	(void)state;
+	for (size_t i = 25; i < 38; i++)
+		s->tasks[i].cancelling = 1;
+	for (size_t i = 38; i < 45; i++)
+		s->tasks[i].coro = "rare";
+	snap_created(s, 20, 100, "/srv/app/pool.py", 42);
+	snap_created(s, 4, 10, "/srv/app/pool.py", 42);
+	assert_null(list_make(&l, &list_tasks, s, (struct rows){ s->tasks, s->ntasks, sizeof *s->tasks }));
+	assert_null(list_fold(&l));
+	assert_int_equal(l.n, 3 + 3 + 7);
+	for (size_t i = 0; i < l.n; i++) {
+		const struct task *t = l.rows[i];
+		oldest += t == &s->tasks[20] || t == &s->tasks[4] || t == &s->tasks[0];
+		cancelled += t->cancelling;
+		rare += !strcmp(t->coro, "rare");
+		assert_true(!i || (const struct task *)l.rows[i - 1] < t);
+	}
+	assert_int_equal(oldest, 3);
+	assert_int_equal(cancelled, 3);
+	assert_int_equal(rare, 7);
+	assert_int_equal(l.folds.rows, 32);
+	assert_int_equal(l.folds.n, 2);
+	assert_int_equal(l.folds.v[0].more, 22);
+	assert_string_equal(l.folds.v[0].text, "wait (work)");
+	assert_int_equal(l.folds.v[1].more, 10);
+	assert_string_equal(l.folds.v[1].text, "wait (work, asked to cancel)");
+	list_free(&l);
+	snapshot_free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(durations), cmocka_unit_test(natural), cmocka_unit_test(selected),
 		cmocka_unit_test(sorted), cmocka_unit_test(grouped), cmocka_unit_test(counted),
 		cmocka_unit_test(resolved), cmocka_unit_test(resolved_words), cmocka_unit_test(resolved_tails),
+		cmocka_unit_test(folded),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
