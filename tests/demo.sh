@@ -38,6 +38,8 @@ caption "A job service runs as process $pid ($("$python" -V)). It takes no" \
 show "Every task, and where each is suspended:" ps "$pid"
 show "Who awaits whom:" tree "$pid"
 
+show "Why it hangs: what every task waits for in the end:" why "$pid"
+
 # The one of the three workers that got the job which is never answered: its
 # stack goes further down than waiting for the queue or the lock.
 stuck=$(build/asyncmon ps --json "$pid" | "$python" -c '
