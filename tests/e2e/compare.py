@@ -2,11 +2,13 @@
 
 
 def frames(stack):
-    return [(f["function"], f["line"]) for f in stack]
+    """Without those that Cython made, which have no lines, and which a target's own
+    account does not see."""
+    return [(f["function"], f["line"]) for f in stack if f["line"] is not None]
 
 
 def files(stack):
-    return [f["file"] for f in stack]
+    return [f["file"] for f in stack if f["line"] is not None]
 
 
 def differences(told, seen, stacks=True):

@@ -140,12 +140,18 @@ def test_cycle(asyncmon, shared, interp):
     assert asyncmon("tree", t.pid).rc == 0
 
 
+def plain(stack):
+    """The frames as the targets tell theirs; these are inside of no manager."""
+    assert not any(f["contexts"] for f in stack)
+    return [{k: f[k] for k in ("function", "file", "line")} for f in stack]
+
+
 def test_deep(asyncmon, target, interp):
     t = target(interp, "deep.py", 20000)
     seen = by_id(asyncmon.json("ps", t.pid))[t.truth["id"]]
     assert len(seen["stack"]) == t.truth["depth"]
-    assert seen["stack"][0] == t.truth["first"]
-    assert seen["stack"][-1] == t.truth["last"]
+    assert plain(seen["stack"][:1]) == [t.truth["first"]]
+    assert plain(seen["stack"][-1:]) == [t.truth["last"]]
     assert asyncmon("where", t.pid, "deep").rc == 0
 
 
@@ -171,7 +177,7 @@ def test_many(asyncmon, target, interp):
     assert answer["complete"] and len(answer["tasks"]) == t.truth["count"]
     ours = [x for x in answer["tasks"] if x["name"].startswith("many-")]
     assert hex(sum(int(x["id"], 16) for x in ours)) == t.truth["id_sum"]
-    assert all(x["stack"] == t.truth["stack"] for x in ours)
+    assert ours and all(plain(x["stack"]) == t.truth["stack"] for x in ours)
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
