@@ -25,7 +25,6 @@
 #define MEMORY_MIN (1ull << 20)
 #define MEMORY_MAX (16ull << 30)
 #define ENDED_DEFAULT 1000u
-#define CANCELS_OF_A_TASK 64u
 
 struct agent_header *asyncmon_agent_header __attribute__((visibility("default")));
 struct agent_private *agent_private;
@@ -130,7 +129,7 @@ static bool begin(char *base, const struct agent_limits *limits)
 	p->task_mask = buckets[0] - 1;
 	p->node_mask = buckets[1] - 1;
 	p->cell_mask = buckets[2] - 1;
-	h->cancels_max = CANCELS_OF_A_TASK;
+	h->cancels_max = AGENT_CANCELS_OF_A_TASK;
 	h->total = region_bytes;
 	h->version = AGENT_VERSION;
 	h->size = sizeof *h;

@@ -24,6 +24,8 @@
 #define AGENT_VERSION 3u
 #define AGENT_SYMBOL "asyncmon_agent_header"
 #define AGENT_SONAME "libasyncmon-agent.so"
+/* Requests to cancel that are kept of a task: the first, and the last ones. */
+#define AGENT_CANCELS_OF_A_TASK 64u
 
 enum agent_pool_name { POOL_TASKS, POOL_CANCELS, POOL_NODES, POOL_CELLS, AGENT_POOLS };
 

@@ -7,6 +7,7 @@
 
 #define TASKS_MAX (1u << 28)
 #define DEPTH_MAX 1024
+#define DEPTH_FREE 16            /* frames that every stack may have */
 #define STRING_MAX 4096
 
 /* *damaged: it is the agent's by most of its marks, but not by all. */
@@ -48,12 +49,14 @@ static bool by_mapping(struct walk *w, struct agent_header *h, bool *damaged)
 	return false;
 }
 
-static bool pools_are_sane(const struct agent_header *h)
+static bool is_sane(const struct agent_header *h)
 {
 	static const uint32_t sizes[AGENT_POOLS] = {
 		sizeof(struct agent_task), sizeof(struct agent_cancel), sizeof(struct agent_node),
 		sizeof(struct agent_cell),
 	};
+	if (h->cancels_max > AGENT_CANCELS_OF_A_TASK)
+		return false;
 	for (int i = 0; i < AGENT_POOLS; i++) {
 		const struct agent_pool *p = &h->pools[i];
 		if (p->item_size != sizes[i] || p->used > p->capacity || p->capacity > TASKS_MAX ||
@@ -80,7 +83,7 @@ bool history_find(struct walk *w, struct agent_header *h, const char **why)
 				 "remove it and inject this one's.", h->version, AGENT_VERSION);
 		return false;
 	}
-	if (!pools_are_sane(h)) {
+	if (!is_sane(h)) {
 		*why = "The agent's memory is not as its header says: its records are not shown.";
 		return false;
 	}
@@ -176,7 +179,7 @@ void history_free(struct history *hi)
 static char *string_read(struct history *hi, uint32_t s)
 {
 	struct agent_cell c;
-	if (!item(hi, POOL_CELLS, s, &c) || c.len > STRING_MAX)
+	if (!item(hi, POOL_CELLS, s, &c) || c.len > STRING_MAX || !reader_spend(&hi->w->r, c.len))
 		return NULL;
 	char *text = arena_alloc(hi->w->arena, c.len + 1);
 	if (!text)
@@ -238,6 +241,10 @@ static struct stack *stack_read(struct history *hi, uint32_t node)
 		}
 		if (n.lasti == AGENT_LASTI_CUT) {
 			s->broken = "the agent keeps the innermost frames only";
+			break;
+		}
+		if (depth >= DEPTH_FREE && !reader_spend(&hi->w->r, sizeof *frames)) {
+			s->broken = "it is longer than the memory for stacks allows";
 			break;
 		}
 		const struct code *c = code_at(&hi->w->r, AGENT_CODE(n.code));

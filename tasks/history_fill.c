@@ -8,6 +8,8 @@
 
 /* Links of one chain that are shown: the nearest ones. */
 #define CHAIN_MAX 256
+/* Links that every chain may have. */
+#define CHAIN_FREE 16
 
 static const struct task *live_task(struct history *hi, uint64_t id)
 {
@@ -55,6 +57,12 @@ static struct created *created(struct history *hi, const struct agent_task *t)
 /* A chain under construction, from its end to its root. */
 struct links { struct chain_link v[CHAIN_MAX]; size_t n; };
 
+/* Whether a chain may have one more link. */
+static bool link_room(struct history *hi, const struct links *l)
+{
+	return l->n < CHAIN_FREE || (l->n < CHAIN_MAX && reader_spend(&hi->w->r, sizeof l->v[0]));
+}
+
 static const struct chain_link *links_take(struct history *hi, const struct links *l, size_t *n)
 {
 	struct chain_link *v = arena_array(hi->w->arena, l->n, sizeof *v);
@@ -70,7 +78,7 @@ static const struct chain_link *ancestors(struct history *hi, const struct agent
 {
 	struct links l = { .n = 0 };
 	struct agent_task t = *task;
-	while (t.parent_serial && t.parent_serial < t.serial && l.n < CHAIN_MAX) {
+	while (t.parent_serial && t.parent_serial < t.serial && link_room(hi, &l)) {
 		struct chain_link *k = &l.v[l.n++];
 		k->task = ref(hi, t.parent_serial, 0, 0);
 		k->stack = history_stack(hi, t.created_stack);
@@ -110,8 +118,8 @@ static const struct chain_link *cancellers(struct history *hi, const struct agen
 	struct agent_task t = *task;
 	struct agent_cancel c;
 	uint64_t until = UINT64_MAX;
-	while (l.n < CHAIN_MAX && last_cancel(hi, &t, until, &c)) {
-		if (!history_by_task(&c))
+	while (last_cancel(hi, &t, until, &c)) {
+		if (!history_by_task(&c) || !link_room(hi, &l))
 			break;
 		bool again = c.by_serial == task->serial || in_links(&l, c.by_serial);
 		struct chain_link *k = &l.v[l.n++];
@@ -170,7 +178,9 @@ static const struct cancel *cancels(struct history *hi, const struct agent_task 
 				      c.owner == t->serial; i = c.next)
 		many++;
 	*n = 0;
-	struct cancel *v = many ? arena_array(hi->w->arena, many, sizeof *v) : NULL;
+	/* Each is of one task: only forged records lead to some of them again and again. */
+	bool room = many && reader_spend(&hi->w->r, many * sizeof c);
+	struct cancel *v = room ? arena_array(hi->w->arena, many, sizeof *v) : NULL;
 	if (!v)
 		return NULL;
 	*n = many;
