@@ -1,5 +1,6 @@
-# fuzz: libFuzzer over cores, ELF files, unwind data and objects, under sanitizers, FUZZ_SECONDS for each target.
-# Seeds are made; what was found to matter is kept in build/fuzz/corpus.
+# fuzz: libFuzzer over cores, ELF files, unwind data, objects, frames and the agent's memory, under
+# sanitizers, FUZZ_SECONDS for each target. Seeds are made, or lie in tests/fuzz/corpus where they
+# cannot be; what was found to matter is kept in build/fuzz/corpus.
 
 FUZZ_SECONDS ?= 60
 FUZZ_CC      ?= clang
@@ -23,16 +24,21 @@ fuzz: all
 		FUZZ_CORE=$(FUZZ_DIR)/core TMPDIR=$(FUZZ_DIR) $(FUZZ_DIR)/$$f \
 			-max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=4096 -max_len=65536 \
 			-print_final_stats=1 -artifact_prefix=$(FUZZ_DIR)/found/$$f- \
-			$(FUZZ_DIR)/corpus/$$f \
+			$(FUZZ_DIR)/corpus/$$f $$(ls -d tests/fuzz/corpus/$$f 2>/dev/null) \
 			> $(FUZZ_DIR)/$$f.log 2>&1 \
 			|| { tail -40 $(FUZZ_DIR)/$$f.log; exit 1; }; \
 		grep -E 'number_of_executed_units|average_exec|^Done' $(FUZZ_DIR)/$$f.log; \
 	done
 
-# All of them for a short while, as CI does.
+# All of them for a short while, as CI does; nothing where the compiler has no libFuzzer.
 .PHONY: fuzz-short
 fuzz-short:
-	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=20
+	@if echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' | \
+		$(FUZZ_CC) -fsanitize=fuzzer -x c -o /dev/null - 2>/dev/null; then \
+		$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=10; \
+	else \
+		echo "fuzz-short: skipped, $(FUZZ_CC) has no libFuzzer (Debian: libclang-rt-14-dev, libclang-rt-19-dev)"; \
+	fi
 
 fuzz-build: $(FUZZ:%=$(B)/%) $(B)/seeds
 
