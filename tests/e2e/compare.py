@@ -1,4 +1,6 @@
-"""Compares what asyncmon says with what the target says of itself."""
+"""Compares what asyncmon says with what the target says of itself. Each comparison tells
+of tasks that are missing, and of having nothing to compare: an answer without tasks
+differs from every target that has some."""
 
 
 def frames(stack):
@@ -11,12 +13,16 @@ def files(stack):
     return [f["file"] for f in stack if f["line"] is not None]
 
 
+def missing(told, seen):
+    if not told:
+        return ["nothing to compare: the target told of no task"]
+    return ["missing: %s %r" % (i, told[i]["name"]) for i in sorted(set(told) - set(seen))]
+
+
 def differences(told, seen, stacks=True):
     """Sentences about every way in which the tasks `seen` differ from `told`
     (both {id: task})."""
-    out = []
-    for i in sorted(set(told) - set(seen)):
-        out.append("missing: %s %r" % (i, told[i]["name"]))
+    out = missing(told, seen)
     for i in sorted(set(seen) - set(told)):
         out.append("invented: %s %r" % (i, seen[i]["name"]))
     for i in sorted(set(seen) & set(told)):
@@ -41,23 +47,25 @@ def differences(told, seen, stacks=True):
 
 
 def awaited_by(told, seen):
-    out = []
+    out, compared = missing(told, seen), 0
     for i in set(told) & set(seen):
         want = told[i]["awaited_by"]
         if want is None:
             want = told[i]["asyncio_awaited_by"]
+        compared += want is not None
         if want is not None and sorted(want) != sorted(seen[i]["awaited_by"]):
             out.append("%s: awaited_by: told %s, seen %s" % (
                 told[i]["tag"], sorted(want), sorted(seen[i]["awaited_by"])))
-    return out
+    return out if compared else out + ["nothing to compare: the target told of no awaiter"]
 
 
 def waits(told, seen):
-    out = []
+    out, compared = missing(told, seen), 0
     for i in set(told) & set(seen):
         t, w = told[i], seen[i]["waiting_on"]
         if t["kind"] is None:
             continue
+        compared += 1
         have = w and w["kind"]
         if have != t["kind"]:
             out.append("%s: kind: told %s, seen %s" % (t["tag"], t["kind"],
@@ -65,7 +73,7 @@ def waits(told, seen):
         elif t["on"] is not None and sorted(t["on"]) != sorted(w["tasks"]):
             out.append("%s: waits on: told %s, seen %s"
                        % (t["tag"], sorted(t["on"]), sorted(w["tasks"])))
-    return out
+    return out if compared else out + ["nothing to compare: the target told of no wait"]
 
 
 def by_id(answer):

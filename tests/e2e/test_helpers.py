@@ -1,10 +1,17 @@
 """The tests' own helpers: each fails where it ought to."""
 import copy
 import json
+import os
+import stat
+import sys
 
 import pytest
 
+import compare
+import conftest
 import schema
+import test_harm
+import test_truth
 
 # An answer to break is taken from here: a process with tasks that wait for each other.
 CALLS = [("ps",), ("ps", "--group-by", "coro"), ("where", "--state", "waiting", "--locals"), ("tree",),
@@ -70,3 +77,76 @@ def test_what_does_not_fit_is_found(asyncmon, shared, python):
             schema.hold(["ps"], changed)
         n += 1
     assert n > 25
+
+
+BROKEN = """#!%s
+import json, subprocess, sys
+fault = %r
+p = subprocess.run([%r] + sys.argv[1:], stdout=subprocess.PIPE)
+out, rc = p.stdout, p.returncode
+if fault == "empty":
+    out = b""
+if "--json" in sys.argv:
+    answer = json.loads(p.stdout)
+    if fault == "empty":
+        answer.update({k: [] for k in answer if k in ("tasks", "threads", "loops", "roots", "cycles")})
+    elif fault == "incomplete":
+        answer.update(complete=False, notes=["Something is missing."])
+    out = json.dumps(answer).encode()
+if fault == "incomplete":
+    rc = 5
+sys.stdout.buffer.write(out)
+sys.exit(rc)
+"""
+
+
+@pytest.fixture(params=["empty", "incomplete"])
+def broken(request, tmp_path, monkeypatch):
+    """A program in asyncmon's place that gives empty answers, or calls all incomplete."""
+    path = tmp_path / "asyncmon"
+    path.write_text(BROKEN % (sys.executable, request.param, conftest.ASYNCMON))
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setattr(conftest, "ASYNCMON", str(path))
+    monkeypatch.setattr(test_harm, "READS", 8)
+
+
+@pytest.mark.parametrize("test", [
+    test_truth.test_shapes, test_truth.test_shapes_all, test_truth.test_shapes_awaited_by,
+    test_truth.test_cancelling, test_truth.test_no_pause, test_truth.test_blocked, test_truth.test_cycle,
+    test_truth.test_stacktrace], ids=lambda f: f.__name__)
+def test_truth_fails_on_a_broken_program(broken, asyncmon, shared, python, test):
+    with pytest.raises((Exception, pytest.fail.Exception)):
+        test(asyncmon, shared, python)
+
+
+def test_waits_fails_on_a_broken_program(broken, asyncmon, shared, python):
+    with pytest.raises((Exception, pytest.fail.Exception)):
+        test_truth.test_waits(asyncmon, shared, python, "shapes")
+
+
+@pytest.fixture
+def busy(python, target):
+    h = test_harm.Heartbeat(python, target)
+    yield h
+    os.unlink(h.path)
+
+
+def test_harm_fails_on_a_broken_program(broken, busy, target, python):
+    commands = ["tree", "stacktrace", "where"]
+    for test, *args in [(test_harm.test_busy_loop, busy), (test_harm.test_busy_loop_unpaused, busy),
+                        *((test_harm.test_busy_commands, busy, c) for c in commands),
+                        (test_harm.test_threads_that_come_and_go, target, python),
+                        (test_harm.test_vfork_children, target, python)]:
+        with pytest.raises((Exception, pytest.fail.Exception)):
+            test(*args)
+
+
+def test_comparisons_fail_on_nothing(shared, python, asyncmon):
+    t = shared(python, "shapes.py")
+    told, seen = t.tasks(), compare.by_id(asyncmon.json("ps", t.pid))
+    unknown = {i: dict(x, awaited_by=None, asyncio_awaited_by=None, kind=None) for i, x in told.items()}
+    for same in (compare.differences, compare.awaited_by, compare.waits):
+        assert not same(told, seen)
+        assert len(same(told, {})) >= len(told)
+        assert same({}, seen) and same({}, {})
+    assert compare.awaited_by(unknown, seen) and compare.waits(unknown, seen)
