@@ -66,7 +66,7 @@ static err_t choose(struct call *c, const struct snapshot *s, struct jobs *j)
 	struct list l;
 	TRY(list_make(&l, &list_tasks, s, (struct rows){ s->tasks, s->ntasks, sizeof *s->tasks }));
 	list_select(&l, &sel);
-	err_t e = l.n ? NULL : err_new(E_NOTFOUND, "none of %zu tasks is meant by that filter", l.total);
+	err_t e = l.n ? NULL : err_new(E_NOTFOUND, "the filter chooses no task (of %zu)", l.total);
 	for (size_t i = 0; i < l.n && !e; i++)
 		e = add(j, l.rows[i]);
 	list_free(&l);
@@ -80,7 +80,7 @@ static err_t confirm(struct call *c, const struct jobs *j)
 	if (c->nwords || opt_given(&c->args, "yes"))
 		return NULL;
 	if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
-		return err_new(E_USAGE, "that filter means %zu task%s; --yes cancels without asking", j->n,
+		return err_new(E_USAGE, "the filter chooses %zu task%s; --yes cancels without asking", j->n,
 			       j->n == 1 ? "" : "s");
 	fprintf(stderr, "Cancel %zu task%s? [y/N] ", j->n, j->n == 1 ? "" : "s");
 	if (!fgets(answer, sizeof answer, stdin) || (answer[0] != 'y' && answer[0] != 'Y'))

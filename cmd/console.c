@@ -39,7 +39,7 @@ static err_t choose_loop(struct call *c, const struct snapshot *s, uint64_t *loo
 			best = l;
 	}
 	if (!best)
-		return wanted ? err_new(E_NOTFOUND, "there is no loop %s among %zu", wanted, s->nloops)
+		return wanted ? err_new(E_NOTFOUND, "there is no loop %s; the process has %zu", wanted, s->nloops)
 			      : err_new(E_NOTFOUND, "no loop is running in process %d", (int)s->pid);
 	if (!wanted && running > 1)
 		call_note(c, "%zu loops are running; this is 0x%llx in thread %d (--loop takes another)", running,

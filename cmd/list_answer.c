@@ -43,7 +43,8 @@ static void summary(struct call *c, const struct list *l, const struct list_look
 	const struct snapshot *s = l->snap;
 	struct strbuf b = { 0 };
 	if (!l->filtered || k->raw || opt_given(&c->args, "group-by"))
-		strbuf_fmt(&b, "%zu of %zu %s; ", l->n + l->folds.rows, l->total, l->kind->noun);
+		strbuf_fmt(&b, "%zu of %zu %.*s; ", l->n + l->folds.rows, l->total,
+			   (int)strlen(l->kind->noun) - (l->total == 1), l->kind->noun);
 	strbuf_fmt(&b, "%zu loop%s; python %s; ", s->nloops, s->nloops == 1 ? "" : "s", s->python);
 	if (s->paused_us >= 0)
 		strbuf_fmt(&b, "paused %.1f ms", (double)s->paused_us / 1e3);

@@ -296,7 +296,7 @@ static err_t answer_text(struct drawing *d)
 	for (size_t i = 0; i < g->s->ntasks; i++)
 		shown += g->kept[i];
 	if (shown < g->s->ntasks)
-		strbuf_fmt(b, "%zu of %zu tasks\n", shown, g->s->ntasks);
+		strbuf_fmt(b, "%zu of %zu task%s\n", shown, g->s->ntasks, g->s->ntasks == 1 ? "" : "s");
 	if (g->forest.ncycles)
 		strbuf_fmt(b, "%zu cycle%s: these tasks wait for each other\n", g->forest.ncycles,
 			   g->forest.ncycles == 1 ? "" : "s");

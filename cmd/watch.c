@@ -142,7 +142,7 @@ static err_t parse(struct call *c, struct watch *w)
 	if (text)
 		TRY(duration_parse(text, &w->interval));
 	if (!(w->interval >= 0.1 && w->interval < 86400))
-		return err_new(E_USAGE, "--interval is 0.1 s to a day");
+		return err_new(E_USAGE, "--interval takes a duration from 0.1s to a day");
 	TRY(count_parse("count", opt_value(&c->args, "count") ? opt_value(&c->args, "count") : "0", &w->count));
 	if (!c->nwords)
 		return err_new(E_USAGE, "watch needs a command");

@@ -209,7 +209,7 @@ static void answer_text(struct call *c, const struct list *l)
 		task_page(&p, l->snap, l->rows[i], opt_given(&c->args, "locals"));
 	}
 	if (l->filtered)
-		strbuf_fmt(&c->out->b, "%s%zu of %zu tasks\n", l->n ? "\n" : "", l->n, l->total);
+		strbuf_fmt(&c->out->b, "%s%zu of %zu task%s\n", l->n ? "\n" : "", l->n, l->total, l->total == 1 ? "" : "s");
 	page_free(&p);
 }
 

@@ -46,7 +46,7 @@ static void candidate(struct strbuf *b, const struct task *t, size_t nth)
 	}
 	strbuf_str(b, nth ? ", " : "");
 	strbuf_hex(b, t->id);
-	strbuf_fmt(b, " (%s, %s)", t->name ? t->name : "?", task_body(t) ? task_body(t) : "?");
+	strbuf_fmt(b, " (%s, %s)", t->name ? t->name : "name unknown", task_body(t) ? task_body(t) : "coroutine unknown");
 }
 
 static err_t several(const struct snapshot *s, const char *word, size_t count)

@@ -126,7 +126,8 @@ err_t list_print(struct out *o, const struct list *l, struct list_look *k)
 	TRY(print_table(o, l, k));
 	print_folds(o, &l->folds, k);
 	if (l->filtered)
-		strbuf_fmt(&o->b, "%zu of %zu %s\n", l->n + l->folds.rows, l->total, l->kind->noun);
+		strbuf_fmt(&o->b, "%zu of %zu %.*s\n", l->n + l->folds.rows, l->total,
+			   (int)strlen(l->kind->noun) - (l->total == 1), l->kind->noun);
 	return NULL;
 }
 

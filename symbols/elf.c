@@ -116,12 +116,12 @@ static err_t read_headers(struct elf *e, uint64_t start)
 	if (e->eh.e_ident[EI_CLASS] != ELFCLASS64 || e->eh.e_ident[EI_DATA] != ELFDATA2LSB)
 		return err_new(E_BADDATA, "not a 64-bit little-endian ELF file");
 	if (e->eh.e_phnum > MAX_PHDRS || (e->eh.e_phnum && e->eh.e_phentsize != sizeof(Elf64_Phdr)))
-		return err_new(E_BADDATA, "strange program headers");
+		return err_new(E_BADDATA, "its program headers make no sense");
 	size_t len = e->eh.e_phnum * sizeof(Elf64_Phdr);
 	const void *ph = e->image ? image_at(e->image, start + e->eh.e_phoff, len)
 				  : elf_bytes(e, e->eh.e_phoff, len);
 	if (len && !ph)
-		return err_new(E_BADDATA, "program headers are not there");
+		return err_new(E_BADDATA, "its program headers are missing");
 	e->ph = oom_check(calloc(e->eh.e_phnum + 1u, sizeof *e->ph));
 	if (!e->ph)
 		return ERR_NOMEM;

@@ -150,25 +150,33 @@ static struct snapshot *walk_once(struct python *py, struct walk *w, unsigned wh
 	return s;
 }
 
+static const char *plural(uint64_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
 static void say_missing(struct snapshot *s, const struct walk *w, uint64_t misses)
 {
 	if (w->torn)
 		snapshot_lacks(s, "The target was met in the middle of a change at every try: %s.", w->torn_why);
 	if (w->lost_tasks)
-		snapshot_lacks(s, "%zu listed tasks could not be read.", w->lost_tasks);
+		snapshot_lacks(s, "%zu listed task%s could not be read.", w->lost_tasks, plural(w->lost_tasks));
 	if (w->lost_fields)
 		snapshot_lacks(s, "The name or the coroutine of %zu task%s could not be read.", w->lost_fields,
-			       w->lost_fields == 1 ? "" : "s");
+			       plural(w->lost_fields));
 	if (w->lost_tables)
-		snapshot_lacks(s, "%zu lists of tasks could not be read.", w->lost_tables);
+		snapshot_lacks(s, "%zu list%s of tasks could not be read.", w->lost_tables, plural(w->lost_tables));
 	if (w->lost_records)
 		snapshot_lacks(s, "%zu of the agent's records could not be read.", w->lost_records);
 	if (w->broken_stacks)
-		snapshot_lacks(s, "%zu await stacks end early.", w->broken_stacks);
+		snapshot_lacks(s, "%zu await stack%s could not be read to the end.", w->broken_stacks,
+			       plural(w->broken_stacks));
 	if (w->broken_threads)
-		snapshot_lacks(s, "The Python stacks of %zu threads end early.", w->broken_threads);
+		snapshot_lacks(s, "The Python stack%s of %zu thread%s could not be read to the end.",
+			       plural(w->broken_threads), w->broken_threads, plural(w->broken_threads));
 	if (w->cut_stacks)
-		snapshot_lacks(s, "%zu C stacks end early: not enough of their memory was captured.", w->cut_stacks);
+		snapshot_lacks(s, "%zu C stack%s could not be read to the end: not enough memory was captured.",
+			       w->cut_stacks, plural(w->cut_stacks));
 	if (w->cut_awaits)
 		snapshot_lacks(s, "Not all awaiters are known: there are too many futures between the tasks.");
 	if (w->r.cut)
@@ -186,7 +194,8 @@ static void say_missing(struct snapshot *s, const struct walk *w, uint64_t misse
 			       "is of %llu GB).", (unsigned long long)img->left_out_reads, img->nleft_out,
 			       (unsigned long long)((img->left_out->end - img->left_out->start) >> 30));
 	if (misses && s->complete)
-		snapshot_lacks(s, "%llu reads met memory that was not captured.", (unsigned long long)misses);
+		snapshot_lacks(s, "Memory that was not captured was asked for %llu time%s.", (unsigned long long)misses,
+			       plural(misses));
 }
 
 static bool sound(const struct walk *w, uint64_t misses)

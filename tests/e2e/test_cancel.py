@@ -61,7 +61,7 @@ def test_several(asyncmon, target, python):
 def test_filter(asyncmon, target, python):
     t = target(python, "actors.py")
     a = asyncmon("cancel", t.pid, "--coro", "*i*", "-f", "ing")
-    assert a.rc == 2 and "that filter means 1 task" in a.err
+    assert a.rc == 2 and "the filter chooses 1 task" in a.err
     a = asyncmon("cancel", t.pid, "--coro", "*i*", "-f", "ing", "--yes")
     assert a.rc == 0 and a.out.startswith("willing (0x")
     a = asyncmon("cancel", t.pid, "-f", "nosuch")
