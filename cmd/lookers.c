@@ -26,7 +26,7 @@ struct ask { uint32_t seq; pid_t pid; int look; };
 struct reply { uint32_t seq; int outcome; bool agent; };
 
 const char *const look_commands[] = {
-	"why", "check", "stacktrace --native", "tree", "ps-terminated --head 100", NULL
+	"why", "check", "stacktrace --native --coalesce", "tree --coalesce", "ps-terminated --head 100", NULL
 };
 
 /* What the looker has open, for several looks at one process. */

@@ -2,10 +2,62 @@
 #include "cmd/command.h"
 #include "show/json_types.h"
 #include "cmd/page.h"
+#include "query/coalesce.h"
 #include "query/shape.h"
 
-static void thread_json(struct json *j, const struct thread_stack *t)
+/* Threads named on one line. */
+#define NAMED 12
+
+/* What is told: each thread, or with --coalesce one for all that are alike. */
+struct threads {
+	const struct snapshot *s;
+	struct coalesced same;
+	bool coalesced;
+};
+
+static bool alike(const void *ctx, uint32_t a, uint32_t b)
 {
+	const struct snapshot *s = ctx;
+	return threads_alike(&s->threads[a], &s->threads[b]);
+}
+
+static uint64_t likeness(const void *ctx, uint32_t i)
+{
+	const struct snapshot *s = ctx;
+	return thread_likeness(&s->threads[i]);
+}
+
+static err_t threads_make(struct threads *x, const struct snapshot *s, bool coalesced)
+{
+	struct kinds k = { .alike = alike, .ctx = s };
+	*x = (struct threads){ .s = s, .coalesced = coalesced };
+	if (!coalesced)
+		return NULL;
+	err_t e = coalesce(&x->same, s->nthreads, &k, likeness);
+	kinds_free(&k);
+	return e;
+}
+
+static size_t stands_for(const struct threads *x, size_t i)
+{
+	return x->coalesced ? x->same.count[i] : 1;
+}
+
+static void count_json(struct json *j, const struct threads *x, size_t i)
+{
+	json_key(j, "count");
+	json_int(j, x->same.count[i]);
+	json_key(j, "tids");
+	json_array(j);
+	for (size_t k = i; k < x->s->nthreads; k++)
+		if (x->same.first[k] == i)
+			json_int(j, x->s->threads[k].tid);
+	json_array_end(j);
+}
+
+static void thread_json(struct json *j, const struct threads *x, size_t i)
+{
+	const struct thread_stack *t = &x->s->threads[i];
 	json_object(j);
 	json_key(j, "tid");
 	json_int(j, t->tid);
@@ -24,6 +76,8 @@ static void thread_json(struct json *j, const struct thread_stack *t)
 	json_thread_frames(j, t->frames, t->nframes);
 	json_key(j, "broken");
 	json_str(j, t->broken);
+	if (x->coalesced)
+		count_json(j, x, i);
 	json_object_end(j);
 }
 
@@ -51,9 +105,29 @@ static void thread_line(struct page *p, const struct snapshot *s, const struct t
 	page_end_line(p, from, 4);
 }
 
-static void thread_text(struct page *p, const struct snapshot *s, const struct thread_stack *t)
+/* "×3 threads 101, 102, 103" */
+static void threads_line(struct page *p, const struct threads *x, size_t i)
 {
-	thread_line(p, s, t);
+	size_t from = p->c->out->b.len, count = x->same.count[i], named = 0;
+	strbuf_fmt(&p->text, "×%zu threads", count);
+	page_put(p, "1");
+	for (size_t k = i; k < x->s->nthreads && named < NAMED; k++)
+		if (x->same.first[k] == i)
+			strbuf_fmt(&p->text, "%s %d", named++ ? "," : "", (int)x->s->threads[k].tid);
+	if (count > named)
+		strbuf_fmt(&p->text, ", and %zu more", count - named);
+	page_put(p, NULL);
+	strbuf_str(&p->c->out->b, x->s->threads[i].nframes ? " (most recent call last):" : ": no frames");
+	page_end_line(p, from, 4);
+}
+
+static void thread_text(struct page *p, const struct threads *x, size_t i)
+{
+	const struct thread_stack *t = &x->s->threads[i];
+	if (stands_for(x, i) > 1)
+		threads_line(p, x, i);
+	else
+		thread_line(p, x->s, t);
 	page_thread_frames(p, t->frames, t->nframes, 2);
 	if (t->broken) {
 		strbuf_fmt(&p->text, "(%s)", t->broken);
@@ -61,9 +135,11 @@ static void thread_text(struct page *p, const struct snapshot *s, const struct t
 	}
 }
 
-static void answer(struct call *c, const struct snapshot *s)
+static err_t answer(struct call *c, const struct snapshot *s)
 {
 	struct page p = { .c = c, .source = { .target = call_target(c), .python = s->python } };
+	struct threads x;
+	TRY(threads_make(&x, s, opt_given(&c->args, "coalesce")));
 	call_answer(c, s);
 	if (c->as_json) {
 		json_key(&c->json, "threads");
@@ -71,18 +147,22 @@ static void answer(struct call *c, const struct snapshot *s)
 	} else if (c->many) {
 		strbuf_fmt(&c->out->b, "%sPID %d: python %s\n", c->shown > 1 ? "\n" : "", (int)s->pid, s->python);
 	}
-	for (size_t i = 0; i < s->nthreads; i++) {
+	for (size_t i = 0, told = 0; i < s->nthreads; i++) {
+		if (!stands_for(&x, i))
+			continue;
 		if (c->as_json) {
-			thread_json(&c->json, &s->threads[i]);
+			thread_json(&c->json, &x, i);
 			continue;
 		}
-		if (i)
+		if (told++)
 			strbuf_char(&c->out->b, '\n');
-		thread_text(&p, s, &s->threads[i]);
+		thread_text(&p, &x, i);
 	}
 	if (c->as_json)
 		json_array_end(&c->json);
 	page_free(&p);
+	coalesced_free(&x.same);
+	return NULL;
 }
 
 static int stacktrace_run(struct call *c)
@@ -95,7 +175,7 @@ static int stacktrace_run(struct call *c)
 		e = call_snapshot(c, what | SNAPSHOT_NO_TASKS, &s);
 	}
 	if (!e)
-		answer(c, s);
+		e = answer(c, s);
 	int status = e ? call_fail(c, e) : call_end(c, s);
 	snapshot_free(s);
 	return status;
@@ -103,6 +183,7 @@ static int stacktrace_run(struct call *c)
 
 static const struct option stacktrace_options[] = {
 	{ "native", 0, NULL, "merge the C frames in" },
+	{ "coalesce", 0, NULL, "equal stacks once, with a count" },
 	{ NULL, 0, NULL, NULL }
 };
 

@@ -1,7 +1,9 @@
 /* tree: who awaits whom, or with --groups which task group holds whom. */
 #include "base/vec.h"
 #include "cmd/command.h"
+#include "query/coalesce.h"
 #include "query/forest.h"
+#include "query/siblings.h"
 #include "show/json_types.h"
 #include "show/list_look.h"
 #include "query/shape.h"
@@ -25,6 +27,7 @@ struct graph {
 	struct VEC(struct edge) edges;
 	bool *kept;
 	struct forest forest;
+	struct siblings same;    /* with --coalesce */
 	bool grouped;
 	size_t unjudged;         /* tasks left out for want of knowledge */
 };
@@ -114,6 +117,33 @@ static void leave_ungrouped(struct graph *g)
 	free(in);
 }
 
+static bool alike(const void *ctx, uint32_t a, uint32_t b)
+{
+	const struct graph *g = ctx;
+	return a < g->s->ntasks && b < g->s->ntasks && tasks_alike(task_at(g, a), task_at(g, b));
+}
+
+static uint64_t likeness(const void *ctx, uint32_t node)
+{
+	const struct graph *g = ctx;
+	return node < g->s->ntasks ? task_likeness(task_at(g, node)) : node;
+}
+
+/* The forest anew, without those that a sibling stands for. */
+static err_t coalesce_tree(struct graph *g, size_t n)
+{
+	TRY(siblings_find(&g->same, &g->forest, alike, likeness, g));
+	bool *drawn = calloc(n + 1, sizeof *drawn);
+	if (!drawn)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < n; i++)
+		drawn[i] = g->kept[i] && !g->same.dropped[i];
+	forest_free(&g->forest);
+	err_t e = forest_make(&g->forest, n, g->edges.v, g->edges.n, drawn);
+	free(drawn);
+	return e;
+}
+
 static err_t graph_make(struct graph *g, const struct snapshot *s, const struct args *a, bool grouped)
 {
 	size_t n = s->ntasks + (grouped ? s->ngroups : 0);
@@ -129,7 +159,8 @@ static err_t graph_make(struct graph *g, const struct snapshot *s, const struct 
 	if (grouped)
 		leave_ungrouped(g);
 	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): g owns it */
-	return forest_make(&g->forest, n, g->edges.v, g->edges.n, g->kept);
+	TRY(forest_make(&g->forest, n, g->edges.v, g->edges.n, g->kept));
+	return opt_given(a, "coalesce") ? coalesce_tree(g, n) : NULL;
 }
 
 static void graph_free(struct graph *g)
@@ -139,6 +170,7 @@ static void graph_free(struct graph *g)
 	vec_free(&g->edges);
 	free(g->kept);
 	forest_free(&g->forest);
+	siblings_free(&g->same);
 }
 
 /* How deep branches are drawn: half of a terminal is for the tasks. */
@@ -203,6 +235,10 @@ static void group_line(struct drawing *d, const struct group *x)
 
 static void task_line(struct drawing *d, const struct task *t, const struct forest_step *s)
 {
+	if (d->g->same.count && !s->again && d->g->same.count[s->node] > 1) {
+		strbuf_fmt(&d->text, "×%u ", d->g->same.count[s->node]);
+		put(d, "1");
+	}
 	put_name(d, t);
 	strbuf_fmt(&d->text, "  %s  ", task_body(t) ? task_body(t) : "?");
 	put(d, NULL);
@@ -254,6 +290,10 @@ static void node_json(void *ctx, const struct forest_step *s)
 	json_str(j, t->name);
 	json_key(j, "repeated");
 	json_bool(j, s->again);
+	if (d->g->same.count) {
+		json_key(j, "count");
+		json_int(j, s->again ? 1 : d->g->same.count[s->node]);
+	}
 	json_key(j, "children");
 	json_array(j);
 }
@@ -337,6 +377,7 @@ static int tree_run(struct call *c)
 
 static const struct option tree_options[] = {
 	{ "groups", 'g', NULL, "draw task groups and the tasks they hold" },
+	{ "coalesce", 0, NULL, "tasks side by side that are alike, with all below them, once, with a count" },
 	{ NULL, 0, NULL, NULL }
 };
 

@@ -3,6 +3,7 @@
 #include "show/json_types.h"
 #include "show/list_look.h"
 #include "cmd/page.h"
+#include "query/coalesce.h"
 #include "query/resolve.h"
 #include "query/shape.h"
 
@@ -180,14 +181,89 @@ static void task_page(struct page *p, const struct snapshot *s, const struct tas
 		page_exception(p, t->exception, 2);
 }
 
-static void answer_json(struct call *c, const struct list *l)
+static bool alike(const void *ctx, uint32_t a, uint32_t b)
+{
+	const struct list *l = ctx;
+	return tasks_alike(l->rows[a], l->rows[b]);
+}
+
+static uint64_t likeness(const void *ctx, uint32_t i)
+{
+	const struct list *l = ctx;
+	return task_likeness(l->rows[i]);
+}
+
+/* --coalesce: all tasks of the list, those that are alike once. */
+static err_t coalesce_rows(const struct list *l, struct coalesced *same)
+{
+	struct kinds k = { .alike = alike, .ctx = l };
+	err_t e = coalesce(same, l->n, &k, likeness);
+	kinds_free(&k);
+	return e;
+}
+
+/* same.n is 0 without --coalesce: each stands for itself. */
+static size_t stands_for(const struct coalesced *same, size_t i)
+{
+	return same->n ? same->count[i] : 1;
+}
+
+static void ids_json(struct json *j, const struct list *l, const struct coalesced *same, size_t i)
+{
+	json_key(j, "count");
+	json_int(j, same->count[i]);
+	json_key(j, "ids");
+	json_array(j);
+	for (size_t k = i; k < l->n; k++)
+		if (same->first[k] == i)
+			json_id(j, ((const struct task *)l->rows[k])->id);
+	json_array_end(j);
+}
+
+/* What several tasks have in common, and who they are. */
+static void alike_page(struct page *p, const struct list *l, const struct coalesced *same, size_t i, bool locals)
+{
+	const struct task *t = l->rows[i];
+	struct strbuf *b = &p->c->out->b;
+	size_t from = b->len, named = 0;
+	strbuf_fmt(&p->text, "×%u tasks", same->count[i]);
+	page_put(p, "1");
+	strbuf_str(b, "  ");
+	strbuf_str(&p->text, task_state_name(t->state));
+	page_put(p, shape_state_colour(t->state));
+	page_end_line(p, from, 5);
+	for (size_t k = i; k < l->n && named < NAMED; k++)
+		if (same->first[k] == i) {
+			strbuf_str(&p->text, named++ ? ", " : "");
+			task_named(p, l->snap, ((const struct task *)l->rows[k])->id);
+		}
+	if (same->count[i] > named)
+		strbuf_fmt(&p->text, ", and %zu more", same->count[i] - named);
+	page_field(p, "tasks");
+	strbuf_str(&p->text, task_body(t) ? task_body(t) : "?");
+	page_field(p, "coroutine");
+	if (t->wait) {
+		strbuf_str(&p->text, wait_kind_name(t->wait->kind));
+		if (t->wait->detail)
+			strbuf_fmt(&p->text, ": %s", t->wait->detail);
+		page_field(p, "waiting on");
+	}
+	strbuf_str(b, "  stack (most recent call last):\n");
+	page_stack(p, &t->stack, 4, locals);
+}
+
+static void answer_json(struct call *c, const struct list *l, const struct coalesced *same)
 {
 	struct json *j = &c->json;
 	json_key(j, "tasks");
 	json_array(j);
 	for (size_t i = 0; i < l->n; i++) {
 		const struct task *t = l->rows[i];
+		if (!stands_for(same, i))
+			continue;
 		json_task(j, t, true);
+		if (same->n)
+			ids_json(j, l, same, i);
 		json_key(j, "chain");
 		json_chain(j, t->chain, t->nchain);
 		json_key(j, "native");
@@ -200,13 +276,19 @@ static void answer_json(struct call *c, const struct list *l)
 	json_array_end(j);
 }
 
-static void answer_text(struct call *c, const struct list *l)
+static void answer_text(struct call *c, const struct list *l, const struct coalesced *same)
 {
+	bool locals = opt_given(&c->args, "locals");
 	struct page p = { .c = c, .source = { .target = call_target(c), .python = l->snap->python } };
 	for (size_t i = 0; i < l->n; i++) {
+		if (!stands_for(same, i))
+			continue;
 		if (i)
 			strbuf_char(&c->out->b, '\n');
-		task_page(&p, l->snap, l->rows[i], opt_given(&c->args, "locals"));
+		if (stands_for(same, i) > 1)
+			alike_page(&p, l, same, i, locals);
+		else
+			task_page(&p, l->snap, l->rows[i], locals);
 	}
 	if (l->filtered)
 		strbuf_fmt(&c->out->b, "%s%zu of %zu task%s\n", l->n ? "\n" : "", l->n, l->total, l->total == 1 ? "" : "s");
@@ -235,8 +317,11 @@ static err_t check(const struct call *c)
 {
 	struct selection sel;
 	TRY(selection_parse(&sel, &c->args));
-	if (!c->nwords && !selection_any(&sel))
+	bool together = opt_given(&c->args, "coalesce");
+	if (!c->nwords && !selection_any(&sel) && !together)
 		return err_new(E_USAGE, "where needs a TASK (an id, #serial or exact name) or a filter");
+	if (c->nwords && together)
+		return err_new(E_USAGE, "--coalesce is for many tasks: where takes it without TASK");
 	if (c->nwords && selection_any(&sel))
 		return err_new(E_USAGE, "where takes a TASK or a filter, not both");
 	return NULL;
@@ -246,6 +331,7 @@ static int where_run(struct call *c)
 {
 	struct snapshot *s = NULL;
 	struct list l = { 0 };
+	struct coalesced same = { 0 };
 	unsigned what = (c->nwords ? SNAPSHOT_DONE_IF_CAN : SNAPSHOT_DONE) | SNAPSHOT_NATIVE |
 			(opt_given(&c->args, "locals") ? SNAPSHOT_LOCALS : 0);
 	err_t e = check(c);
@@ -255,16 +341,19 @@ static int where_run(struct call *c)
 		e = list_make(&l, &list_tasks, s, (struct rows){ s->tasks, s->ntasks, sizeof *s->tasks });
 	if (!e)
 		e = choose(c, &l);
+	if (!e && opt_given(&c->args, "coalesce"))
+		e = coalesce_rows(&l, &same);
 	if (!e) {
 		list_say_unjudged(s, l.unjudged, "tasks");
 		list_say_cut(s, &l);
 		call_answer(c, s);
 		if (c->as_json)
-			answer_json(c, &l);
+			answer_json(c, &l, &same);
 		else
-			answer_text(c, &l);
+			answer_text(c, &l, &same);
 	}
 	int status = e ? call_fail(c, e) : call_end(c, s);
+	coalesced_free(&same);
 	list_free(&l);
 	snapshot_free(s);
 	return status;
@@ -272,6 +361,7 @@ static int where_run(struct call *c)
 
 static const struct option where_options[] = {
 	{ "locals", 'l', NULL, "show arguments and locals of each frame" },
+	{ "coalesce", 0, NULL, "of all tasks, or those that filters leave: equal stacks once, with a count" },
 	{ NULL, 0, NULL, NULL }
 };
 

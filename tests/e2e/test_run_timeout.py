@@ -13,7 +13,7 @@ import pytest
 
 from conftest import ASYNCMON, TARGETS, call, descendants, end_tree, wait_for
 
-COMMANDS = ["why", "check", "stacktrace --native", "tree", "ps-terminated --head 100"]
+STACKS, TREE, ENDED = "stacktrace --native --coalesce", "tree --coalesce", "ps-terminated --head 100"
 
 
 def alive(pid):
@@ -88,8 +88,8 @@ def told(section):
     """The deadlock that every target here has, by each look."""
     assert section["why"].startswith("Deadlock: "), section
     assert "error [deadlock]" in section["check"]
-    assert "epoll_wait" in section["stacktrace --native"] and "in hang" not in section["stacktrace --native"]
-    assert section["tree"].count("lock: Lock, held by ") == 2
+    assert "epoll_wait" in section[STACKS]
+    assert section[TREE].count("lock: Lock, held by ") == 2
 
 
 def test_deadlock(run, interp):
@@ -102,7 +102,7 @@ def test_deadlock(run, interp):
     told(section)
     # Below another root the agent's files are not to be found.
     if not interp.root:
-        assert "ValueError: told by the report" in section["ps-terminated --head 100"]
+        assert "ValueError: told by the report" in section[ENDED]
     assert "all processes ended by SIGTERM" in r.err
     r.none_left()
 
@@ -127,7 +127,7 @@ def test_tree(run, main_interp):
     assert [l for l in shell["text"].split("\n") if l] == [
         "asyncmon: no CPython in this process: it runs " + os.path.realpath("/bin/sh")]
     assert "has not imported asyncio" in plain["why"] and "check" not in plain
-    assert "in stands_here" in plain["stacktrace --native"]
+    assert "in stands_here" in plain[STACKS]
     r.none_left()
 
 
@@ -150,7 +150,7 @@ def test_that_hangs():
     assert r.end() == 124
     section, = sections(r.err).values()
     told(section)
-    assert "in test_that_hangs" in section["stacktrace --native"]
+    assert "in test_that_hangs" in section[STACKS]
     r.none_left()
 
 
@@ -181,7 +181,7 @@ def test_no_agent(run, python):
     assert r.end() == 124
     section, = sections(r.err).values()
     told(section)
-    assert COMMANDS[-1] not in section
+    assert ENDED not in section
 
 
 def test_one_that_cannot_be_read(run, python):
