@@ -3,7 +3,8 @@
  * Everything it records lies in the one region of wire.h (memory.c). All of it is
  * changed under one spin lock, which is held for short stretches without any call into
  * Python but Py_IncRef: no code can run and no thread can be suspended there. Nothing here
- * raises, allocates or waits; what does not fit is dropped and counted. */
+ * raises, waits or, but for the texts of what tasks failed with, allocates; what does not fit
+ * is dropped and counted. */
 #ifndef ASYNCMON_AGENT_AGENT_H
 #define ASYNCMON_AGENT_AGENT_H
 
@@ -74,6 +75,10 @@ static inline struct agent_cell *cell_at(uint32_t i)
 {
 	return (struct agent_cell *)(uintptr_t)agent->pools[POOL_CELLS].addr + i;
 }
+static inline struct agent_exception *exception_at(uint32_t i)
+{
+	return (struct agent_exception *)(uintptr_t)agent->pools[POOL_EXCEPTIONS].addr + i;
+}
 static inline void count(enum agent_counter c) { agent->counters[c]++; }
 
 /* objects.c: looking into Python objects. */
@@ -85,19 +90,48 @@ static inline PyObject *type_of(const void *obj)
 {
 	return field(obj, agent_layout.object_type);
 }
-#define TEXT_BYTES 512
+#define TEXT_BYTES 2048
 struct text { size_t len; bool cut; char s[TEXT_BYTES]; };
 void text_clear(struct text *t);
 /* The text of a str; of one that is too long, an ellipsis is the end. False when obj is none. */
 bool text_of_str(PyObject *obj, struct text *t);
 /* A small int. */
 bool int_value(PyObject *obj, int64_t *v);
-void text_of_type(PyObject *type, struct text *t);
-/* What str() of an exception would give, where that is known without running code; of
- * one with a __str__ of its own, "Name(args)". False: not known. */
-bool text_of_exception(PyObject *exc, struct text *t);
+/* More text at its end; of what does not fit, an ellipsis is the end. */
+void text_put(struct text *t, const char *s, size_t n);
+void text_put_str(struct text *t, const char *s);
+void text_put_int(struct text *t, int64_t n);
+bool text_put_object(struct text *t, PyObject *str); /* false: it is no str */
+/* A type's name, with its module in front of it; and without. */
+void text_put_type(struct text *t, PyObject *type);
+void text_put_class(struct text *t, PyObject *type);
 /* The traceback of an exception object, or NULL. */
 PyObject *exception_traceback(PyObject *exc);
+
+/* repr.c: what repr() gives of plain values; others are named. Makes objects of types that
+ * the collector does not follow, and copies of containers; no error is set when it is called. */
+enum type_slot { SLOT_REPR = 64, SLOT_STR = 112 }; /* by their distance from tp_name */
+static inline void *slot_at(const void *type, enum type_slot s)
+{
+	return field(type, agent_layout.type_name + (int32_t)s);
+}
+#define REPR_DEPTH 8
+struct repr {
+	struct text *t;
+	PyObject *open[REPR_DEPTH]; /* what is being written */
+	int depth;
+};
+void repr_value(struct repr *p, PyObject *v);
+/* False: it is among those that are being written, or too deep, and that is written. */
+bool repr_enter(struct repr *p, PyObject *v, const char *again);
+bool value_is(const void *type, const void *v); /* an instance of it, or of a subclass */
+
+/* exceptions.c */
+/* repr() of one: false, and nothing is written, when its class has a __repr__ of its own. */
+bool repr_exception(struct repr *p, PyObject *exc);
+/* What a task failed with, and what belongs to it, as a list of POOL_EXCEPTIONS; 0: no room.
+ * Not under the lock. */
+uint32_t exceptions_keep(PyObject *exc);
 
 /* strings.c; under the lock. */
 uint32_t string_keep(const struct text *t);  /* 0 when there is no room */
@@ -150,8 +184,12 @@ void task_undo(struct agent_task *t);
 struct task_end {
 	enum agent_outcome outcome;
 	uint64_t at;
-	uint32_t name, coro, exc_type, exc_message, stack; /* kept already; now the record's */
+	uint32_t name, coro, exception, stack; /* kept already; now the record's */
 };
+/* An item of POOL_EXCEPTIONS, for which older records make room; 0: there is none. */
+uint32_t exception_take(void);
+/* Lets go of a list of them. */
+void exceptions_drop(uint32_t list);
 void task_finish(struct agent_task *t, const struct task_end *end);
 /* The record of a task that ended a moment ago; NULL: it is not among the last ones. */
 const struct agent_task *task_last(const void *task);

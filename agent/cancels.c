@@ -56,7 +56,7 @@ static void asked(struct asking *a, PyObject *task, unsigned flags, PyObject *me
 	bool has = message && message != Py_None, signal = in_signal(&number);
 	bool task_asks = !signal && current_holds();
 	if (has && !text_of_str(message, &m))
-		text_of_type(type_of(message), &m);
+		text_put_type(&m, type_of(message));
 	PyObject *name = task_asks ? name_of_current() : NULL;
 	const void *ended = signal || task_asks ? NULL : ended_child();
 	agent_lock();

@@ -28,7 +28,7 @@ static void coro_text(PyObject *coro, struct text *t)
 	text_clear(t);
 	if (coro && coro != Py_None &&
 	    !(is_generator(coro) && text_of_str(field(coro, agent_layout.gen_qualname), t)))
-		text_of_type(type_of(coro), t);
+		text_put_type(t, type_of(coro));
 }
 
 /* A task in Python has passed its exception on through functions of its own. */
@@ -55,12 +55,11 @@ void task_end_describe(struct end_texts *e, int state, PyObject *exc, PyObject *
 	};
 	e->name = name;
 	e->stack.n = 0;
-	e->stack.cut = e->has_type = e->has_message = false;
+	e->stack.cut = false;
 	coro_text(coro, &e->coro);
-	if (failed) {
-		text_of_type(type_of(exc), &e->type);
-		e->has_type = true;
-		e->has_message = text_of_exception(exc, &e->message);
+	if (unlikely(failed)) {
+		e->epoch = memory_epoch;
+		e->end.exception = exceptions_keep(exc);
 		stack_of_traceback(exception_traceback(exc), 0, &e->stack);
 		begin_with(&e->stack, coro);
 	}
@@ -116,14 +115,16 @@ static uint32_t take_raised(const struct agent_task *t, const void *coro)
 
 void task_end(struct agent_task *t, struct end_texts *e, const void *coro, uint64_t now)
 {
+	if (e->end.exception && e->epoch != memory_epoch)
+		e->end.exception = 0;
+	if (!t) {
+		exceptions_drop(e->end.exception);
+		return;
+	}
 	e->end.at = now;
 	e->end.name = string_keep_name(e->name);
 	if (e->coro.len)
 		e->end.coro = string_keep(&e->coro);
-	if (e->has_type)
-		e->end.exc_type = string_keep(&e->type);
-	if (e->has_message)
-		e->end.exc_message = string_keep(&e->message);
 	e->end.stack = stack_keep(&e->stack);
 	if (!e->end.stack && e->end.outcome != AGENT_FINISHED)
 		e->end.stack = take_raised(t, coro);

@@ -155,7 +155,7 @@ static void stepped(PyObject *task, const struct current *c, bool step, bool gon
 		t->step_start = 0;
 		t->flags &= (uint8_t)~AGENT_SWAPPED;
 	}
-	if (t && done)
+	if (done)
 		task_end(t, &e, coro, to);
 	agent_unlock();
 	if (exc)

@@ -211,10 +211,10 @@ static int init_eager(PyObject *self, PyObject *args, PyObject *kwargs, PyObject
 		task_stepped(t, from, to);
 	if (t)
 		t->step_start = 0;
-	if (t && done) {
+	if (done)
 		task_end(t, &e, coro, to);
+	if (t && done)
 		ended_early = *c;
-	}
 	agent_unlock();
 	return r;
 }
@@ -271,8 +271,7 @@ static void hook_dealloc(PyObject *self)
 			PyErr_Restore(type, value, tb);
 			agent_lock();
 			t = task_find(self, &i);
-			if (t)
-				task_end(t, &e, NULL, agent_now());
+			task_end(t, &e, NULL, agent_now());
 			agent_unlock();
 		}
 	}
@@ -327,11 +326,11 @@ static void step_end(const struct step *s, PyObject *task, bool error)
 	if (t) {
 		task_stepped(t, s->from, to);
 		t->step_start = 0;
-		if (done)
-			task_end(t, &e, coro, to);
-		else if (unlikely(t->end_stack))
-			stood_stepped(t, field(task, agent_layout.task_coro));
 	}
+	if (done)
+		task_end(t, &e, coro, to);
+	else if (t && unlikely(t->end_stack))
+		stood_stepped(t, field(task, agent_layout.task_coro));
 	agent_unlock();
 	if (unlikely(has_attributes(task)) && !done && !error)
 		cancel_follow(task);

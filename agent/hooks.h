@@ -50,14 +50,14 @@ void step_begin(struct step *s, PyObject *task, unsigned flags);
 struct end_texts {
 	struct task_end end;
 	PyObject *name;
-	struct text coro, type, message;
-	bool has_type, has_message;
+	struct text coro;
+	unsigned epoch;          /* memory_epoch when the exception was kept */
 	struct raw_stack stack;
 };
 void task_end_describe(struct end_texts *e, int state, PyObject *exc, PyObject *coro, PyObject *name);
 /* Of a task of _asyncio, in a step (NULL: in none). */
 void task_end_describe_c(struct end_texts *e, PyObject *task, PyObject *coro, const struct current *c);
-/* Under the lock. */
+/* Under the lock. Without a record (NULL) what was kept for it is let go. */
 void task_end(struct agent_task *t, struct end_texts *e, const void *coro, uint64_t now);
 
 /* A coroutine or generator of CPython's own, and the code of one. */

@@ -69,10 +69,10 @@ static uint32_t pow2_at_most(uint64_t n)
 
 static const uint32_t item_size[AGENT_POOLS] = {
 	sizeof(struct agent_task), sizeof(struct agent_cancel), sizeof(struct agent_node),
-	sizeof(struct agent_cell),
+	sizeof(struct agent_cell), sizeof(struct agent_exception),
 };
 /* Shares of the memory, in percent; the rest is for hash tables and the header. */
-static const unsigned share[AGENT_POOLS] = { 56, 8, 12, 20 };
+static const unsigned share[AGENT_POOLS] = { 55, 8, 12, 19, 2 };
 
 /* What a history begins with; all else of it is zero. */
 static void begin_history(struct agent_header *h, struct agent_private *p, const struct agent_limits *limits)
@@ -266,6 +266,7 @@ static uint32_t *link_of(enum agent_pool_name name, uint32_t i)
 	case POOL_TASKS: return &task_at(i)->next;
 	case POOL_CANCELS: return &cancel_at(i)->next;
 	case POOL_NODES: return &node_at(i)->next;
+	case POOL_EXCEPTIONS: return &exception_at(i)->next;
 	default: return &cell_at(i)->next;
 	}
 }

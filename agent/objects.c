@@ -20,7 +20,7 @@ static void end_cut(struct text *t)
 	t->cut = true;
 }
 
-static void put(struct text *t, const char *s, size_t n)
+void text_put(struct text *t, const char *s, size_t n)
 {
 	size_t room = sizeof t->s - t->len;
 	if (t->cut)
@@ -31,12 +31,12 @@ static void put(struct text *t, const char *s, size_t n)
 		end_cut(t);
 }
 
-static void put_str(struct text *t, const char *s)
+void text_put_str(struct text *t, const char *s)
 {
-	put(t, s, strlen(s));
+	text_put(t, s, strlen(s));
 }
 
-static void put_int(struct text *t, int64_t n)
+void text_put_int(struct text *t, int64_t n)
 {
 	char b[24], *p = b + sizeof b;
 	uint64_t v = n < 0 ? -(uint64_t)n : (uint64_t)n;
@@ -45,7 +45,7 @@ static void put_int(struct text *t, int64_t n)
 	while (v /= 10);
 	if (n < 0)
 		*--p = '-';
-	put(t, p, (size_t)(b + sizeof b - p));
+	text_put(t, p, (size_t)(b + sizeof b - p));
 }
 
 static void put_char(struct text *t, uint32_t c)
@@ -67,20 +67,20 @@ static void put_char(struct text *t, uint32_t c)
 	if (c >= 0x80)
 		b[n++] = (char)(0x80 | (c & 0x3F));
 	if (sizeof t->s - t->len >= n)
-		put(t, b, n);
+		text_put(t, b, n);
 	else if (!t->cut)
 		end_cut(t);
 }
 
-static bool is_a(const void *obj, const void *type)
+bool value_is(const void *type, const void *obj)
 {
 	return obj && type && (type_of(obj) == type || PyType_IsSubtype(type_of(obj), (PyObject *)type));
 }
 
-static bool add_str(PyObject *obj, struct text *t)
+bool text_put_object(struct text *t, PyObject *obj)
 {
 	const struct py_layout *l = &agent_layout;
-	if (!obj || !is_a(obj, &PyUnicode_Type))
+	if (!obj || !value_is(&PyUnicode_Type, obj))
 		return false;
 	const char *o = (const char *)obj;
 	int64_t len;
@@ -96,7 +96,7 @@ static bool add_str(PyObject *obj, struct text *t)
 								    : l->unicode_compact_data)
 				      : field(obj, l->unicode_data);
 	if (ascii) {
-		put(t, (const char *)data, (size_t)(len <= TEXT_BYTES ? len : TEXT_BYTES + 1));
+		text_put(t, (const char *)data, (size_t)(len <= TEXT_BYTES ? len : TEXT_BYTES + 1));
 		return true;
 	}
 	for (int64_t i = 0; i < len && !t->cut; i++) {
@@ -116,7 +116,7 @@ void text_clear(struct text *t)
 bool text_of_str(PyObject *obj, struct text *t)
 {
 	text_clear(t);
-	return add_str(obj, t);
+	return text_put_object(t, obj);
 }
 
 bool int_value(PyObject *obj, int64_t *v)
@@ -148,152 +148,40 @@ bool int_value(PyObject *obj, int64_t *v)
 
 #define TYPE_HEAP (1ul << 9)
 
-void text_of_type(PyObject *type, struct text *t)
+void text_put_class(struct text *t, PyObject *type)
+{
+	const char *name = field(type, agent_layout.type_name), *dot = name ? strrchr(name, '.') : NULL;
+	unsigned long flags = (unsigned long)(uintptr_t)field(type, agent_layout.type_flags);
+	if (!(flags & TYPE_HEAP) || !text_put_object(t, field(type, agent_layout.heaptype_qualname)))
+		text_put_str(t, dot ? dot + 1 : name ? name : "?");
+}
+
+void text_put_type(struct text *t, PyObject *type)
 {
 	const struct py_layout *l = &agent_layout;
-	text_clear(t);
 	const char *name = field(type, l->type_name);
 	unsigned long flags = (unsigned long)(uintptr_t)field(type, l->type_flags);
 	if (!name)
 		return;
-	if ((flags & TYPE_HEAP) && !strchr(name, '.')) {
-		PyObject *dict = field(type, l->type_dict);
-		PyObject *module = dict ? PyDict_GetItemString(dict, "__module__") : NULL;
-		if (module && add_str(module, t) && !(t->len == 8 && memcmp(t->s, "builtins", 8) == 0))
-			put_str(t, ".");
-		else
-			text_clear(t);
-		if (!add_str(field(type, l->heaptype_qualname), t))
-			put_str(t, name);
+	if (!(flags & TYPE_HEAP) || strchr(name, '.')) {
+		text_put_str(t, name);
 		return;
 	}
-	put_str(t, name);
+	PyObject *dict = field(type, l->type_dict);
+	PyObject *module = dict ? PyDict_GetItemString(dict, "__module__") : NULL;
+	size_t at = t->len;
+	if (module && text_put_object(t, module) &&
+	    !(t->len == at + 8 && memcmp(t->s + at, "builtins", 8) == 0))
+		text_put_str(t, ".");
+	else if (!t->cut)
+		t->len = at;
+	text_put_class(t, type);
 }
 
 /* PyBaseExceptionObject: dict, args, then notes (3.11+), traceback (Include/cpython/pyerrors.h). */
-#define EXC_ARGS (agent_layout.object_size + 8)
 #define EXC_TRACEBACK (agent_layout.object_size + (agent_layout.version.minor >= 11 ? 24 : 16))
 
 PyObject *exception_traceback(PyObject *exc)
 {
 	return exc && exc != Py_None ? field(exc, EXC_TRACEBACK) : NULL;
-}
-
-/* PyTypeObject.tp_str, by its distance from tp_name. */
-static void *str_of(PyObject *type)
-{
-	return field(type, agent_layout.type_name + 112);
-}
-
-/* Has it the str() of BaseExceptionGroup (3.11+)? */
-static bool is_group(PyObject *type)
-{
-	PyObject *t = type;
-	for (int depth = 0; t && depth < 32; depth++, t = field(t, agent_layout.type_base)) {
-		const char *name = field(t, agent_layout.type_name);
-		if (name && strcmp(name, "BaseExceptionGroup") == 0)
-			return str_of(t) == str_of(type);
-	}
-	return false;
-}
-
-/* One value as repr() gives it, for plain values; false for others. */
-static bool add_repr(PyObject *v, struct text *t)
-{
-	int64_t n;
-	if (v == Py_None) {
-		put_str(t, "None");
-		return true;
-	}
-	if (int_value(v, &n)) {
-		put_int(t, n);
-		return true;
-	}
-	if (!is_a(v, &PyUnicode_Type))
-		return false;
-	size_t at = t->len;
-	put_str(t, "'");
-	add_str(v, t);
-	put_str(t, "'");
-	/* Text that repr() would write otherwise is not claimed. */
-	for (size_t i = at + 1; i + 1 < t->len; i++)
-		if (t->s[i] == '\'' || t->s[i] == '\\' || (unsigned char)t->s[i] < 32)
-			return false;
-	return true;
-}
-
-/* Of a tuple, as its repr() but for the comma of a single one. */
-static bool add_args(PyObject *args, Py_ssize_t n, struct text *t)
-{
-	put_str(t, "(");
-	for (Py_ssize_t i = 0; i < n; i++) {
-		if (i)
-			put_str(t, ", ");
-		if (!add_repr(PyTuple_GetItem(args, i), t))
-			return false;
-	}
-	put_str(t, ")");
-	return true;
-}
-
-static bool os_error(PyObject *exc, PyObject *args, int64_t code, struct text *t)
-{
-	put_str(t, "[Errno ");
-	put_int(t, code);
-	put_str(t, "] ");
-	if (!add_str(PyTuple_GetItem(args, 1), t))
-		return false;
-	/* PyOSErrorObject goes on with errno, strerror, filename (3.8 to 3.15). */
-	int32_t after = EXC_TRACEBACK + 8 * 3;
-	after = (after + 8) & ~7;
-	PyObject *file = field(exc, after + 16);
-	if (file && is_a(file, &PyUnicode_Type)) {
-		put_str(t, ": ");
-		add_repr(file, t);
-	}
-	return true;
-}
-
-static bool group(PyObject *first, PyObject *sub, struct text *t)
-{
-	if (!is_a(first, &PyUnicode_Type) || !(is_a(sub, &PyTuple_Type) || is_a(sub, &PyList_Type)))
-		return false;
-	int64_t many = (int64_t)(uintptr_t)field(sub, agent_layout.var_size);
-	add_str(first, t);
-	put_str(t, " (");
-	put_int(t, many);
-	put_str(t, many == 1 ? " sub-exception)" : " sub-exceptions)");
-	return true;
-}
-
-/* What its __str__ would say only that knows: what it was made of instead, as repr(). */
-static bool own_str(PyObject *type, PyObject *args, Py_ssize_t n, struct text *t)
-{
-	const char *name = field(type, agent_layout.type_name), *dot = name ? strrchr(name, '.') : NULL;
-	put_str(t, dot ? dot + 1 : name ? name : "?");
-	return add_args(args, n, t);
-}
-
-bool text_of_exception(PyObject *exc, struct text *t)
-{
-	text_clear(t);
-	PyObject *args = exc ? field(exc, EXC_ARGS) : NULL;
-	Py_ssize_t n = args ? PyTuple_Size(args) : -1;
-	if (n < 0)
-		return false;
-	PyObject *type = type_of(exc), *first = n ? PyTuple_GetItem(args, 0) : NULL;
-	void *str = str_of(type);
-	int64_t code;
-	if (n == 2 && is_group(type))
-		return group(first, PyTuple_GetItem(args, 1), t);
-	if (n == 2 && str == str_of(PyExc_OSError) && int_value(first, &code))
-		return os_error(exc, args, code, t);
-	if (str == str_of(PyExc_KeyError) && n == 1)
-		return add_repr(first, t);
-	if (str != str_of(PyExc_BaseException) && str != str_of(PyExc_OSError) && str != str_of(PyExc_KeyError) &&
-	    str != str_of(PyExc_ImportError))
-		return own_str(type, args, n, t);
-	if (n == 1)
-		return is_a(first, &PyUnicode_Type) ? add_str(first, t) : add_repr(first, t);
-	return n == 0 || add_args(args, n, t);
 }

@@ -88,6 +88,21 @@ static void free_cancels(struct agent_task *t)
 	}
 }
 
+void exceptions_drop(uint32_t i)
+{
+	while (i) {
+		struct agent_exception *e = exception_at(i);
+		uint32_t next = e->next;
+		e->owner = 0;
+		string_drop(e->type);
+		string_drop(e->message);
+		string_drop(e->repr);
+		stack_drop(e->stack);
+		pool_give(POOL_EXCEPTIONS, i);
+		i = next;
+	}
+}
+
 /* The parent's record, if it is still that of the parent. */
 static struct agent_task *parent_of(const struct agent_task *t)
 {
@@ -105,8 +120,7 @@ static void free_record(struct agent_task *t)
 		free_cancels(t);
 		string_drop(t->name);
 		string_drop(t->coro);
-		string_drop(t->exc_type);
-		string_drop(t->exc_message);
+		exceptions_drop(t->exception);
 		stack_drop(t->created_stack);
 		stack_drop(t->end_stack);
 		pool_give(POOL_TASKS, index_of(t));
@@ -170,6 +184,15 @@ static uint32_t take(void)
 	return i;
 }
 
+uint32_t exception_take(void)
+{
+	uint32_t i;
+	while (!(i = pool_take(POOL_EXCEPTIONS)))
+		if (!evict(&agent_private->ended, AGENT_ENDED, AGENT_DROPPED_ENDED))
+			break;
+	return i;
+}
+
 struct agent_task *task_new(const struct task_birth *b, uint32_t *index)
 {
 	/* A record of that address is of a task that went away unseen. */
@@ -223,8 +246,10 @@ void task_finish(struct agent_task *t, const struct task_end *end)
 	t->ended_at = end->at;
 	t->name = end->name;
 	t->coro = end->coro;
-	t->exc_type = end->exc_type;
-	t->exc_message = end->exc_message;
+	t->went = 0;
+	t->exception = end->exception;
+	for (uint32_t i = t->exception; i; i = exception_at(i)->next)
+		exception_at(i)->owner = t->serial;
 	t->end_stack = end->stack;
 	set_state(t, AGENT_DONE);
 	agent->counters[AGENT_LIVE]--;

@@ -21,13 +21,16 @@
 #include <stdint.h>
 
 #define AGENT_MAGIC 0x6e6f6d636e797361ull /* "asyncmon" */
-#define AGENT_VERSION 3u
+#define AGENT_VERSION 4u
+/* The format before, which is still read: it has no POOL_EXCEPTIONS, so that its header ends
+ * before that pool, and `exception` of a task is the string of its message. */
+#define AGENT_VERSION_TEXTS 3u
 #define AGENT_SYMBOL "asyncmon_agent_header"
 #define AGENT_SONAME "libasyncmon-agent.so"
 /* Requests to cancel that are kept of a task: the first, and the last ones. */
 #define AGENT_CANCELS_OF_A_TASK 64u
 
-enum agent_pool_name { POOL_TASKS, POOL_CANCELS, POOL_NODES, POOL_CELLS, AGENT_POOLS };
+enum agent_pool_name { POOL_TASKS, POOL_CANCELS, POOL_NODES, POOL_CELLS, POOL_EXCEPTIONS, AGENT_POOLS };
 
 struct agent_pool {
 	uint64_t addr;
@@ -117,11 +120,11 @@ struct agent_task {
 	uint32_t end_stack;      /* the traceback it ended with; AGENT_ALIVE: the agent's own */
 	uint32_t name, coro;     /* strings; of a living task the objects have them */
 	union {
-		uint32_t exc_type;       /* AGENT_DONE, AGENT_ANCESTOR */
+		uint32_t exc_type;       /* AGENT_VERSION_TEXTS only */
 		uint32_t went;           /* AGENT_ALIVE: traceback_mark() of what was thrown in last */
 	};
 	union {
-		uint32_t exc_message;    /* likewise */
+		uint32_t exception;      /* AGENT_DONE, AGENT_ANCESTOR: in POOL_EXCEPTIONS; 0: none */
 		uint32_t handled;        /* AGENT_ALIVE: what end_stack depends on */
 	};
 	uint32_t next, prev;     /* the agent's own lists */
@@ -143,6 +146,31 @@ struct agent_cancel {
 #define AGENT_SIGNAL_SHIFT 8
 /* A task group did, told that a task of it had ended. */
 #define AGENT_BY_END 3ull
+
+/* An exception that a task failed with, or one that belongs to it. Those of a task are a
+ * list, in the order in which a walk by levels meets them: the first is the task's. */
+enum agent_exception_role {
+	AGENT_RAISED,            /* the task's */
+	AGENT_CAUSE, AGENT_CONTEXT,
+	AGENT_MEMBER,            /* of a group */
+	AGENT_NOTE               /* no exception: `message` is a note */
+};
+#define AGENT_EXCEPTION_SUPPRESSES 1u  /* flags: __suppress_context__ */
+#define AGENT_EXCEPTION_MORE 2u        /* not all that belongs to it is in the list */
+
+/* Of one task, at most. */
+#define AGENT_EXCEPTIONS_MAX 16u
+
+struct agent_exception {
+	uint64_t owner;          /* serial of the task */
+	uint32_t type;
+	uint32_t message, repr;  /* str() and repr(); 0: only code of its class could tell */
+	uint32_t stack;          /* its traceback; of the task's it is end_stack */
+	uint32_t next;           /* in the list; or next free */
+	uint16_t of;             /* the how-manieth of the list it belongs to, from 0 */
+	uint8_t role, flags;
+	uint32_t unused;
+};
 
 /* A node of the tree of stacks: a stack is its innermost frame's node. */
 struct agent_node {
@@ -172,6 +200,7 @@ struct agent_cell_more {
 /* Up to 8 bytes more are its places in the hash table. */
 _Static_assert(sizeof(struct agent_task) <= 120, "a live task costs 128 bytes");
 _Static_assert(sizeof(struct agent_cancel) == 48, "agent_cancel");
+_Static_assert(sizeof(struct agent_exception) == 40, "agent_exception");
 _Static_assert(sizeof(struct agent_node) == 24, "agent_node");
 _Static_assert(sizeof(struct agent_cell) == 32 && sizeof(struct agent_cell_more) == 32, "cells");
 

@@ -94,6 +94,17 @@ static void stack(struct page *p, const char *title, const struct stack *st)
 	page_past_stack(p, st, 4);
 }
 
+/* What it failed with came from. Its own traceback is the last stack. */
+static void related(struct page *p, const struct exception *e)
+{
+	struct exception rest;
+	if (!e)
+		return;
+	rest = *e;
+	rest.stack = (struct stack){ 0 };
+	page_exception(p, &rest, 2);
+}
+
 static void text_page(struct page *p, const struct snapshot *s, const struct ended *t)
 {
 	struct strbuf *b = &p->c->out->b;
@@ -111,6 +122,7 @@ static void text_page(struct page *p, const struct snapshot *s, const struct end
 	if (t->created)
 		stack(p, "made", &t->created->stack);
 	stack(p, "ended", &t->stack);
+	related(p, t->exception);
 }
 
 static void json_page(struct json *j, const struct ended *t)

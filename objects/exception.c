@@ -129,7 +129,8 @@ bool repr_exception(struct repr *p, uint64_t exc)
 /* str() of any value. */
 static void put_plain(struct repr *p, uint64_t obj)
 {
-	const char *s = strcmp(written_by(p->r, obj, TP_STR), "str") == 0 ? str_once(p->r, obj) : NULL;
+	const char *by = written_by(p->r, obj, TP_STR);
+	const char *s = strcmp(by, "str") == 0 ? str_once(p->r, obj) : NULL;
 	if (s) {
 		strbuf_str(&p->b, s);
 		return;
@@ -141,7 +142,11 @@ static void put_plain(struct repr *p, uint64_t obj)
 		if (known)
 			return;
 	}
-	repr_value(p, obj);
+	/* The __str__ of object calls repr(). */
+	if (strcmp(by, "object") == 0)
+		repr_value(p, obj);
+	else
+		repr_name(p, obj);
 }
 
 static bool str_of_args(struct repr *p, uint64_t exc)

@@ -291,6 +291,12 @@ static bool put_exception(struct repr *p, uint64_t obj)
 	return known;
 }
 
+void repr_name(struct repr *p, uint64_t obj)
+{
+	const struct type_info *t = object_type(p->r, obj);
+	strbuf_fmt(&p->b, "<%s object>", t ? type_short_name(p->r, t) : "unknown");
+}
+
 void repr_value(struct repr *p, uint64_t obj)
 {
 	static const struct {
@@ -313,5 +319,5 @@ void repr_value(struct repr *p, uint64_t obj)
 		return;
 	}
 	if (!put_exception(p, obj))
-		strbuf_fmt(&p->b, "<%s object>", t ? type_short_name(p->r, t) : "unknown");
+		repr_name(p, obj);
 }

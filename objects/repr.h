@@ -26,6 +26,8 @@ const char *written_by(struct reader *r, uint64_t obj, int slot);
 /* None, bool, int, float, str, bytes, list, tuple, dict, set, frozenset, classes and
  * exceptions, and instances of subclasses that leave __repr__ as it is. Others are named. */
 void repr_value(struct repr *p, uint64_t obj);
+/* "<Decimal object>" */
+void repr_name(struct repr *p, uint64_t obj);
 
 /* exceptions (objects/exception.c) */
 bool is_exception(struct reader *r, uint64_t obj);

@@ -1,6 +1,7 @@
 /* Finding and reading the agent's memory. */
 #include "tasks/history.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "symbols/modules.h"
@@ -10,14 +11,22 @@
 #define DEPTH_FREE 16            /* frames that every stack may have */
 #define STRING_MAX 4096
 
+static bool known_format(const struct agent_header *h)
+{
+	return (h->version == AGENT_VERSION && h->size == sizeof *h) ||
+	       (h->version == AGENT_VERSION_TEXTS && h->size == offsetof(struct agent_header, pools[POOL_EXCEPTIONS]));
+}
+
 /* *damaged: it is the agent's by most of its marks, but not by all. */
 static bool header_at(struct walk *w, uint64_t addr, struct agent_header *h, bool *damaged)
 {
 	uint64_t magic;
 	if (!addr || !image_u64(w->r.img, addr, &magic) || !image_read(w->r.img, addr, h, sizeof *h))
 		return false;
+	if (h->version == AGENT_VERSION_TEXTS)
+		h->pools[POOL_EXCEPTIONS] = (struct agent_pool){ .item_size = sizeof(struct agent_exception), .addr = addr };
 	bool named = magic == AGENT_MAGIC, placed = h->self == addr;
-	bool sized = h->version == AGENT_VERSION && h->size == sizeof *h;
+	bool sized = known_format(h);
 	*damaged |= named + placed + sized == 2 && !(named && placed);
 	return named && placed;
 }
@@ -53,7 +62,7 @@ static bool is_sane(const struct agent_header *h)
 {
 	static const uint32_t sizes[AGENT_POOLS] = {
 		sizeof(struct agent_task), sizeof(struct agent_cancel), sizeof(struct agent_node),
-		sizeof(struct agent_cell),
+		sizeof(struct agent_cell), sizeof(struct agent_exception),
 	};
 	if (h->cancels_max > AGENT_CANCELS_OF_A_TASK)
 		return false;
@@ -78,7 +87,7 @@ bool history_find(struct walk *w, struct agent_header *h, const char **why)
 		*why = "The header of the agent's memory is damaged: its records are not shown.";
 	if (!found || !h->on)
 		return false;
-	if (h->version != AGENT_VERSION || h->size != sizeof *h) {
+	if (!known_format(h)) {
 		*why = arena_fmt(w->arena, "The agent in the target writes format %u; this program reads %u: "
 				 "remove it and inject this one's.", h->version, AGENT_VERSION);
 		return false;
@@ -114,6 +123,11 @@ bool history_task(struct history *hi, uint32_t i, struct agent_task *t)
 bool history_cancel(struct history *hi, uint32_t i, struct agent_cancel *c)
 {
 	return item(hi, POOL_CANCELS, i, c);
+}
+
+bool history_exception(struct history *hi, uint32_t i, struct agent_exception *e)
+{
+	return item(hi, POOL_EXCEPTIONS, i, e);
 }
 
 bool history_node(struct history *hi, uint32_t i, struct agent_node *n)

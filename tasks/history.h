@@ -31,6 +31,7 @@ void history_free(struct history *hi);
 /* An item by index: false when it is out of range or unknown. */
 bool history_task(struct history *hi, uint32_t i, struct agent_task *t);
 bool history_cancel(struct history *hi, uint32_t i, struct agent_cancel *c);
+bool history_exception(struct history *hi, uint32_t i, struct agent_exception *e);
 bool history_node(struct history *hi, uint32_t i, struct agent_node *n);
 /* The record with that serial. */
 bool history_serial(struct history *hi, uint64_t serial, struct agent_task *t);
@@ -49,6 +50,9 @@ static inline bool history_by_task(const struct agent_cancel *c)
 {
 	return c->by % 2 == 0 && (c->by || c->by_serial);
 }
+
+/* history_exception.c: what a task failed with; NULL: it did not, or that was not kept. */
+const struct exception *history_failure(struct history *hi, const struct agent_task *t);
 
 /* history_origin.c: what kind of thing asked, by the stack it asked from: fills in origin,
  * scope and signal of `out`, whose stack is known. */

@@ -132,20 +132,6 @@ static const struct chain_link *cancellers(struct history *hi, const struct agen
 	return links_take(hi, &l, n);
 }
 
-static const struct exception *exception(struct history *hi, const struct agent_task *t)
-{
-	struct exception *e = arena_alloc(hi->w->arena, sizeof *e);
-	if (!e || (t->outcome != AGENT_DESTROYED && !t->exc_type))
-		return NULL;
-	if (t->outcome == AGENT_DESTROYED)
-		*e = (struct exception){ .type = "GeneratorExit",
-					 .message = "the task object went away while it was pending" };
-	else
-		*e = (struct exception){ .type = history_string(hi, t->exc_type),
-					 .message = history_string(hi, t->exc_message) };
-	return e;
-}
-
 static struct cancel cancel(struct history *hi, const struct agent_cancel *c)
 {
 	struct agent_task by, ended;
@@ -164,7 +150,7 @@ static struct cancel cancel(struct history *hi, const struct agent_cancel *c)
 		out.because_ended = true;
 		out.because = ref(hi, c->by_serial, 0, 0);
 		if (history_serial(hi, c->by_serial, &ended) && ended.outcome == AGENT_FAILED)
-			out.because_failed = exception(hi, &ended);
+			out.because_failed = history_failure(hi, &ended);
 	}
 	return out;
 }
@@ -256,7 +242,7 @@ static void fill_ended(struct history *hi, const struct agent_task *t, struct en
 		.started_at = t->flags & AGENT_BEFORE ? NAN : history_time(hi, t->created_at),
 		.seen_at = seen_at(hi, t),
 		.ended_at = history_time(hi, t->ended_at),
-		.exception = exception(hi, t),
+		.exception = history_failure(hi, t),
 		.persistent = t->flags & AGENT_PERSISTENT,
 		.stack = history_stack(hi, t->end_stack),
 		.created = created(hi, t),

@@ -37,7 +37,9 @@ def test_tasks_made_in_python(interp, target, asyncmon):
         assert ended[make + " quick"]["coro"] == "quick"
         failed = one(make + " fails")
         assert failed["outcome"] == "failed"
-        assert failed["exception"] == {"type": "LookupError", "message": "nothing there"}
+        assert failed["exception"]["type"] == "LookupError"
+        assert failed["exception"]["repr"] == "LookupError('nothing there')"
+        assert failed["exception"]["stack"] == failed["stack"]
         assert failed["stack"][-1]["function"] == "fails"
         victim = one(make + " victim")
         assert victim["outcome"] == "cancelled"

@@ -1,4 +1,6 @@
 """What failed tasks failed with, against repr() and str() in the target."""
+import json
+
 from compare import by_id
 
 
@@ -20,6 +22,30 @@ def test_texts(asyncmon, shared, interp):
         want = told["str"] if told["str"] is not None else told["repr"]
         assert e["message"] == want, name
     assert seen["named"]["message"] == "(<Decimal object>, 2)"
+    assert seen["number"]["message"] == "<Number object>"
+    assert seen["number"]["repr"] == "ValueError(3)"
+    assert seen["enum"]["repr"] == "ValueError(<Enough object>)"
+
+
+def test_ended(asyncmon, target, interp):
+    """What the agent keeps of a failed task is what is read of one that is still there."""
+    t = target(interp, "exceptions.py", "late")
+    assert asyncmon("inject", t.pid).rc == 0
+    t.truth = json.loads(t.line(30))
+    live, ended = failed(asyncmon, t), {}
+    serials = {x["serial"]: x["id"] for x in asyncmon.json("ps", "--all", t.pid)["tasks"]}
+    tags = {x["id"]: x["tag"] for x in t.truth["tasks"]}
+    for x in asyncmon.json("pst", t.pid)["terminated"]:
+        if x["outcome"] == "failed":
+            ended[tags[serials[x["serial"]]]] = x["exception"]
+    assert len(ended) == len(t.truth["exceptions"]) + 3
+    for tag, e in ended.items():
+        if tag == "long":
+            for text, whole in ((e["repr"], live[tag]["repr"]), (e["message"], live[tag]["message"])):
+                assert text[-1] == "\u2026" and whole.startswith(text[:-1])
+                assert 2040 < len(text.encode()) <= 2048
+        else:
+            assert e == live[tag], tag
 
 
 def test_what_they_come_from(asyncmon, shared, interp):

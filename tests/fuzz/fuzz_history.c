@@ -21,6 +21,7 @@ struct memory {
 	struct agent_cancel cancels[ITEMS];
 	struct agent_node nodes[ITEMS];
 	struct agent_cell cells[ITEMS];
+	struct agent_exception exceptions[ITEMS];
 };
 
 static struct proc made[MINORS];
@@ -45,6 +46,7 @@ static struct agent_header header(void)
 			pool(offsetof(struct memory, cancels), sizeof(struct agent_cancel)),
 			pool(offsetof(struct memory, nodes), sizeof(struct agent_node)),
 			pool(offsetof(struct memory, cells), sizeof(struct agent_cell)),
+			pool(offsetof(struct memory, exceptions), sizeof(struct agent_exception)),
 		},
 	};
 }
@@ -60,13 +62,18 @@ static void fill(struct memory *m, const struct proc *p)
 			.state = lives ? AGENT_ALIVE : i == ITEMS / 2 - 1 ? AGENT_ANCESTOR : AGENT_DONE,
 			.outcome = (uint8_t)(i % 4), .serial = i, .task = lives ? p->tasks[i - 1] : 0x5000 + 16 * i,
 			.created_at = 1000 * i, .parent_serial = i - 1, .parent = i - 1, .created_stack = i, .cancels = i,
-			.ncancels = 2, .polls = i, .end_stack = lives ? 0 : i, .name = i, .coro = i, .exc_type = i,
-			.exc_message = i,
+			.ncancels = 2, .polls = i, .end_stack = lives ? 0 : i, .name = i, .coro = i,
+			.exception = lives ? 0 : i,
 		};
 		m->cancels[i] = (struct agent_cancel){ .owner = i, .at = 2000 * i, .by_serial = i + 1, .stack = i,
 						       .next = i + ITEMS / 2, .message = i };
 		m->cancels[i + ITEMS / 2] = (struct agent_cancel){ .owner = i, .at = 1500 * i,
 								   .by = i % 2 ? AGENT_BY_END : AGENT_BY_SIGNAL };
+		m->exceptions[i] = (struct agent_exception){ .owner = i, .type = i, .message = i, .stack = i,
+							     .next = i + ITEMS / 2 };
+		m->exceptions[i + ITEMS / 2] = (struct agent_exception){
+			.owner = i, .type = i, .repr = i, .role = (uint8_t)(AGENT_CAUSE + i % 4),
+		};
 		m->nodes[i] = (struct agent_node){ .code = p->waiter_code, .parent = i - 1 };
 		m->cells[i] = (struct agent_cell){ .len = 20, .next = i + ITEMS / 2, .text = "a name" };
 	}

@@ -2,11 +2,15 @@
 
 truth["exceptions"]: tag -> what the target says: {repr, str, notes, cause, context,
 suppress, subs, functions (of the traceback)}; repr and str are null where a class of its own
-writes them.
+writes them. With "late" the tasks are made when the agent is there, and what is said of
+them is the second line.
 """
 import asyncio
 import decimal
+import enum
 import json
+import os
+import sys
 import traceback
 
 from truth import FOREVER, Truth, run
@@ -36,6 +40,15 @@ class Refused(OSError):
 
 class Text(str):
     pass
+
+
+class Number(int):
+    def __str__(self):
+        return "a number"
+
+
+class Enough(enum.IntEnum):
+    ONE = 1
 
 
 def raising(exc):
@@ -123,6 +136,11 @@ else:
         ValueError("v1"), ExceptionGroup("inner", [KeyError("k")])]))
 
 
+# Only code of their arguments' classes could say what these say.
+NAMED = dict(named=ValueError(decimal.Decimal("1.5"), 2), number=ValueError(Number(3)),
+             enum=ValueError(Enough.ONE))
+
+
 async def fail(function):
     function()
 
@@ -150,6 +168,11 @@ def told(e):
 
 
 async def main():
+    if "late" in sys.argv:
+        # The first line is for whom the agent is brought along by.
+        print(json.dumps({"pid": os.getpid(), "tasks": []}), flush=True)
+        while getattr(sys.modules.get("asyncmon_agent"), "running", int)() in (0, None):
+            await asyncio.sleep(0.01)
     truth.loop()
     exceptions = {}
     for name, function in CASES.items():
@@ -158,11 +181,11 @@ async def main():
         keep.append(task)
         truth.add(task, tag=name, state="failed")
         exceptions[name] = told(task.exception())
-    named = asyncio.ensure_future(fail(raising(
-        ValueError(decimal.Decimal("1.5"), 2))))
-    await asyncio.wait([named])
-    keep.append(named)
-    truth.add(named, tag="named", state="failed")
+    for name, exc in NAMED.items():
+        task = asyncio.ensure_future(fail(raising(exc)))
+        await asyncio.wait([task])
+        keep.append(task)
+        truth.add(task, tag=name, state="failed")
     truth.tell(exceptions=exceptions)
     await asyncio.sleep(FOREVER)
 
