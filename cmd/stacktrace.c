@@ -63,6 +63,8 @@ static void thread_json(struct json *j, const struct threads *x, size_t i)
 	json_int(j, t->tid);
 	json_key(j, "name");
 	json_str(j, t->name);
+	json_key(j, "title");
+	json_str(j, t->title);
 	json_key(j, "gil");
 	if (t->gil < 0)
 		json_null(j);
@@ -76,6 +78,7 @@ static void thread_json(struct json *j, const struct threads *x, size_t i)
 	json_thread_frames(j, t->frames, t->nframes);
 	json_key(j, "broken");
 	json_str(j, t->broken);
+	json_thread_wait(j, "wait", t->wait);
 	if (x->coalesced)
 		count_json(j, x, i);
 	json_object_end(j);

@@ -13,7 +13,7 @@
 const struct rule rules[] = {
 	{ "await-cycle", FINDING_ERROR, "tasks that wait for each other in a circle",
 	  false, false, ENTRY(cycle) },
-	{ "deadlock", FINDING_ERROR, "tasks that wait for locks which each other, or they themselves, have",
+	{ "deadlock", FINDING_ERROR, "tasks and threads that wait for what each other, or they themselves, have",
 	  false, false, ENTRY(deadlock) },
 	{ "lost-wakeup", FINDING_ERROR, "a task that waits for what is there, and nothing is about to wake it",
 	  true, false, ENTRY(lostwakeup) },

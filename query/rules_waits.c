@@ -4,17 +4,17 @@
 #include "query/shape.h"
 #include "query/waits_for.h"
 
-/* ---- deadlock: a ring through at least one lock; await-cycle has the others ---- */
+/* ---- deadlock: a ring through a lock or a thread; await-cycle has the others ---- */
 
-static bool through_holder(const struct waits_for *g, uint32_t from)
+static bool of_awaits_only(const struct waits_for *g, uint32_t from)
 {
 	uint32_t at = from;
 	do {
-		if (held_by_task(&g->s->tasks[at], &g->s->tasks[g->toward[at]]))
-			return true;
+		if (!node_task(g, at) || held_by(waiter_of(g, at), waiter_of(g, g->toward[at])))
+			return false;
 		at = g->toward[at];
 	} while (at != from);
-	return false;
+	return true;
 }
 
 static void ring_item(struct checking *k, const struct waits_for *g, uint32_t from)
@@ -25,13 +25,18 @@ static void ring_item(struct checking *k, const struct waits_for *g, uint32_t fr
 		n++;
 	while ((at = g->toward[at]) != from);
 	uint64_t *ids = arena_array(k->now->arena, n, sizeof *ids);
-	if (!ids) {
+	struct waiter *ring = arena_array(k->now->arena, n, sizeof *ring);
+	if (!ids || !ring) {
 		k->nomem = true;
 		return;
 	}
-	for (size_t i = 0; i < n; i++, at = g->toward[at])
-		ids[i] = g->s->tasks[at].id;
-	item_add(k, &(struct item){ .tasks = ids, .ntasks = n });
+	struct item x = { .of = ring, .tasks = ids, .count = n };
+	for (size_t i = 0; i < n; i++, at = g->toward[at]) {
+		ring[i] = waiter_of(g, at);
+		if (ring[i].task)
+			ids[x.ntasks++] = ring[i].task->id;
+	}
+	item_add(k, &x);
 }
 
 void deadlock_check(struct checking *k)
@@ -40,27 +45,36 @@ void deadlock_check(struct checking *k)
 	err_t e = waits_for_make(&g, k->now);
 	k->nomem |= e != NULL;
 	for (uint32_t i = 0; !e && i < g.n; i++)
-		if (g.in_ring[i] && g.root[i] == i && through_holder(&g, i))
+		if (g.in_ring[i] && g.root[i] == i && !of_awaits_only(&g, i))
 			ring_item(k, &g, i);
 	waits_for_free(&g);
 }
 
 void deadlock_one(struct strbuf *b, const struct checking *k, const struct item *x)
 {
-	if (x->ntasks == 1)
-		strbuf_str(b, "A task waits for what it has itself, and can never go on: ");
+	const struct waiter *ring = x->of;
+	bool threads = false;
+	for (size_t i = 0; i < x->count; i++)
+		threads |= ring[i].thread != NULL;
+	if (x->count == 1)
+		strbuf_fmt(b, "A %s waits for what it has itself, and can never go on: ", threads ? "thread" : "task");
 	else
-		strbuf_str(b, "Tasks wait for each other, and none of them can ever go on: ");
-	say_ring(b, k->now, x->tasks, x->ntasks);
-	strbuf_str(b, ". Cancelling one of them ends it; \"why\" says who waits behind them.");
+		strbuf_fmt(b, "%s wait for each other, and none of them can ever go on: ",
+			   !threads ? "Tasks" : x->ntasks ? "Tasks and threads" : "Threads");
+	say_ring(b, k->now, ring, x->count);
+	strbuf_str(b, threads ? ". What blocks a loop's thread must not wait for what that loop is to do: await it "
+				"there, with asyncio.wrap_future() or in a thread; \"why\" says who waits behind them."
+			      : ". Cancelling one of them ends it; \"why\" says who waits behind them.");
 }
 
 void deadlock_summary(struct strbuf *b, const struct checking *k, const struct item *items, size_t n)
 {
+	bool threads = false;
 	(void)k;
-	(void)items;
+	for (size_t i = 0; i < n; i++)
+		threads |= items[i].ntasks < items[i].count;
 	say_count(b, n);
-	strbuf_str(b, " rings of tasks wait for each other and can never go on");
+	strbuf_fmt(b, " rings of tasks%s wait for each other and can never go on", threads ? " and threads" : "");
 }
 
 /* ---- lost-wakeup: what is waited for is there, and the loop has nothing left to do ---- */

@@ -13,19 +13,77 @@ static uint32_t index_of(const struct waits_for *g, uint64_t id)
 	return t ? (uint32_t)(t - g->s->tasks) : WAITS_FOR_NONE;
 }
 
-/* asyncio.wait() and as_completed() may return with the first; all others need all. */
+static int by_tid(const void *a, const void *b)
+{
+	const struct thread_stack *x = *(const struct thread_stack *const *)a, *y = *(const struct thread_stack *const *)b;
+	return (x->tid > y->tid) - (x->tid < y->tid);
+}
+
+/* Threads in order of their ids: the snapshot has the main thread first. */
+struct lookup { const struct waits_for *g; const struct thread_stack **threads; size_t n; };
+
+static uint32_t thread_index(const struct lookup *l, pid_t tid)
+{
+	struct thread_stack key = { .tid = tid };
+	const struct thread_stack *k = &key;
+	const struct thread_stack **found = tid && l->n
+		? bsearch(&k, l->threads, l->n, sizeof *l->threads, by_tid) : NULL;
+	return found ? l->g->ntasks + (uint32_t)(*found - l->g->s->threads) : WAITS_FOR_NONE;
+}
+
+static bool lookup_make(struct lookup *l, const struct waits_for *g)
+{
+	*l = (struct lookup){ .g = g, .threads = calloc(g->s->nthreads + 1, sizeof *l->threads) };
+	for (size_t i = 0; l->threads && i < g->s->nthreads; i++)
+		if (g->s->threads[i].tid)
+			l->threads[l->n++] = &g->s->threads[i];
+	if (l->n)
+		qsort(l->threads, l->n, sizeof *l->threads, by_tid);
+	return l->threads != NULL;
+}
+
+static const struct executor *executor_of(const struct snapshot *s, uint64_t id)
+{
+	for (size_t i = 0; id && i < s->nexecutors; i++)
+		if (s->executors[i].id == id)
+			return &s->executors[i];
+	return NULL;
+}
+
+static pid_t loops_thread(const struct snapshot *s, uint64_t id)
+{
+	for (size_t i = 0; id && i < s->nloops; i++)
+		if (s->loops[i].id == id && s->loops[i].running)
+			return s->loops[i].thread;
+	return 0;
+}
+
+/* asyncio.wait() and as_completed() may return with the first; a gather or a group ends when
+ * the first fails; a call that is queued begins when one worker comes back. All others need
+ * all. */
 static bool one_is_enough(const struct wait *w)
 {
-	return w->kind == WAIT_WAIT || (w->kind == WAIT_SEMAPHORE && w->nholders);
+	switch (w->kind) {
+	case WAIT_WAIT:
+	case WAIT_GATHER:
+	case WAIT_TASKGROUP:
+		return true;
+	case WAIT_SEMAPHORE:
+		return w->nholders;
+	case WAIT_EXECUTOR:
+		return !w->nthreads;
+	default:
+		return false;
+	}
 }
 
 /* Marks the tasks that a timer will cancel: those that have one, and those that such a task
  * awaits, for its end is passed on to them; not so through shield() and wait(). */
 static bool *find_timed(const struct waits_for *g)
 {
-	bool *timed = calloc((size_t)g->n + 1, sizeof *timed);
-	uint32_t *todo = calloc((size_t)g->n + 1, sizeof *todo), n = 0;
-	for (uint32_t i = 0; timed && todo && i < g->n; i++) {
+	bool *timed = calloc((size_t)g->ntasks + 1, sizeof *timed);
+	uint32_t *todo = calloc((size_t)g->ntasks + 1, sizeof *todo), n = 0;
+	for (uint32_t i = 0; timed && todo && i < g->ntasks; i++) {
 		const struct wait *w = g->s->tasks[i].wait;
 		if (w && !isnan(w->deadline_in))
 			timed[todo[n++] = i] = true;
@@ -43,8 +101,15 @@ static bool *find_timed(const struct waits_for *g)
 	return timed;
 }
 
-/* Whether nobody but the tasks that it waits for can wake a task that no timer cancels. */
-static bool only_by_them(const struct task *t)
+/* All workers of an executor are in calls, and it is known in which threads. */
+static bool all_busy(const struct snapshot *s, uint64_t id)
+{
+	const struct executor *e = executor_of(s, id);
+	return e && e->max_workers > 0 && e->busy >= e->max_workers && e->nthreads >= (size_t)e->busy;
+}
+
+/* Whether nobody but those that it waits for can wake a task that no timer cancels. */
+static bool only_by_them(const struct snapshot *s, const struct task *t)
 {
 	const struct wait *w = t->wait;
 	if (t->state != TASK_WAITING || !w || t->must_cancel)
@@ -52,35 +117,118 @@ static bool only_by_them(const struct task *t)
 	/* A semaphore whose other permits were taken in a way that is not seen. */
 	if (w->kind == WAIT_SEMAPHORE)
 		return w->holders && w->total >= 0 && (int64_t)w->nholders >= w->total;
-	return w->ntasks || w->nholders;
+	if (w->kind == WAIT_EXECUTOR && !w->nthreads)
+		return all_busy(s, w->id);
+	/* The kernel, too, ends what a server's connections wait for. */
+	if (w->kind == WAIT_SERVER_CLOSE)
+		return false;
+	return w->ntasks || w->nholders || w->nthreads;
 }
 
-/* Appends those that task i waits for, or counts them where next is NULL. */
-static uint32_t successors(const struct waits_for *g, uint32_t i, uint32_t *next)
+/* The same of a thread. */
+static bool thread_only_by_them(const struct snapshot *s, const struct thread_wait *w)
 {
-	const struct task *t = &g->s->tasks[i];
-	const struct wait *w = t->state == TASK_WAITING ? t->wait : NULL;
-	uint32_t n = 0;
-	for (size_t k = 0; w && k < w->ntasks && n < NEXT_MAX; k++) {
-		uint32_t to = index_of(g, w->tasks[k]);
-		if (to == WAITS_FOR_NONE)
-			continue;
-		if (next)
-			next[n] = to;
-		n++;
+	if (!w || w->timed)
+		return false;
+	switch (w->kind) {
+	case THREAD_WAIT_TASK:
+	case THREAD_WAIT_LOOP:
+		return true;
+	case THREAD_WAIT_CALL:
+		return w->thread || all_busy(s, w->executor);
+	case THREAD_WAIT_LOCK:
+		return w->nholders == 1;
+	case THREAD_WAIT_THREAD:
+		return w->thread != 0;
+	default:
+		return false;
 	}
-	for (size_t k = 0; w && !w->ntasks && k < w->nholders && n < NEXT_MAX; k++) {
-		uint32_t to = index_of(g, w->holders[k].task);
-		if (to == WAITS_FOR_NONE)
-			continue;
-		if (next)
-			next[n] = to;
-		n++;
-	}
-	return n;
 }
 
-static err_t adjacency(struct waits_for *g)
+struct list { uint32_t *v, n; }; /* v NULL: only counted */
+
+static void put(struct list *l, uint32_t to)
+{
+	if (to == WAITS_FOR_NONE || l->n >= NEXT_MAX)
+		return;
+	if (l->v)
+		l->v[l->n] = to;
+	l->n++;
+}
+
+static void put_holders(struct list *l, const struct lookup *by, const struct holder *v, size_t n)
+{
+	for (size_t k = 0; k < n; k++)
+		put(l, v[k].task ? index_of(by->g, v[k].task) : thread_index(by, v[k].thread));
+}
+
+static void put_workers(struct list *l, const struct lookup *by, uint64_t executor)
+{
+	const struct executor *e = executor_of(by->g->s, executor);
+	for (size_t k = 0; e && k < e->nthreads; k++)
+		put(l, thread_index(by, e->threads[k]));
+}
+
+static void of_task(struct list *l, const struct lookup *by, const struct task *t)
+{
+	const struct wait *w = t->state == TASK_WAITING ? t->wait : NULL;
+	if (!w)
+		return;
+	for (size_t k = 0; k < w->ntasks; k++)
+		put(l, index_of(by->g, w->tasks[k]));
+	if (!w->ntasks)
+		put_holders(l, by, w->holders, w->nholders);
+	for (size_t k = 0; k < w->nthreads; k++)
+		put(l, thread_index(by, w->threads[k]));
+	if (!w->nthreads && (w->kind == WAIT_EXECUTOR || w->kind == WAIT_SHUTDOWN))
+		put_workers(l, by, w->id);
+}
+
+static void of_thread(struct list *l, const struct lookup *by, const struct thread_wait *w)
+{
+	if (!w)
+		return;
+	put(l, index_of(by->g, w->task));
+	put_holders(l, by, w->holders, w->nholders);
+	put(l, thread_index(by, w->kind == THREAD_WAIT_LOOP ? loops_thread(by->g->s, w->loop) : w->thread));
+	if (w->kind == THREAD_WAIT_CALL && !w->thread)
+		put_workers(l, by, w->executor);
+}
+
+/* Those that node i waits for, appended to next or, where that is NULL, counted. */
+static uint32_t successors(const struct lookup *by, uint32_t i, uint32_t *next)
+{
+	struct list l = { .v = next };
+	const struct task *t = node_task(by->g, i);
+	if (t)
+		of_task(&l, by, t);
+	else
+		of_thread(&l, by, node_thread(by->g, i)->wait);
+	return l.n;
+}
+
+/* The threads that are blocked while loops run in them keep the tasks of these. */
+static err_t find_carriers(struct waits_for *g, const struct lookup *by)
+{
+	struct map threads = { 0 };
+	uint64_t at;
+	for (size_t i = 0; i < g->s->nloops; i++) {
+		const struct loop *l = &g->s->loops[i];
+		uint32_t thread = l->running ? thread_index(by, l->thread) : WAITS_FOR_NONE;
+		if (thread != WAITS_FOR_NONE && node_thread(g, thread)->wait)
+			map_set(&threads, l->id, thread);
+	}
+	for (uint32_t i = 0; i < g->n; i++) {
+		const struct task *t = node_task(g, i);
+		bool kept = t && !t->copied && t->state <= TASK_WAITING && map_get(&threads, t->loop, &at);
+		g->carrier[i] = kept ? (uint32_t)at : WAITS_FOR_NONE;
+	}
+	err_t e = threads.failed ? ERR_NOMEM : NULL;
+	map_free(&threads);
+	return e;
+}
+
+static err_t adjacency(struct waits_for *g, const struct lookup *by)
 {
 	size_t total = 0;
 	g->starts = calloc((size_t)g->n + 1, sizeof *g->starts);
@@ -88,7 +236,7 @@ static err_t adjacency(struct waits_for *g)
 		return ERR_NOMEM;
 	for (uint32_t i = 0; i < g->n; i++) {
 		g->starts[i] = (uint32_t)total;
-		total += successors(g, i, NULL);
+		total += successors(by, i, NULL);
 		if (total >= UINT32_MAX)
 			return ERR_NOMEM;
 	}
@@ -97,77 +245,130 @@ static err_t adjacency(struct waits_for *g)
 	if (!g->next)
 		return ERR_NOMEM;
 	for (uint32_t i = 0; i < g->n; i++)
-		successors(g, i, g->next + g->starts[i]);
+		successors(by, i, g->next + g->starts[i]);
 	return NULL;
 }
 
 /* Whether holders or tasks are named that the snapshot does not have: they may do anything. */
 static bool all_known(const struct waits_for *g, uint32_t i)
 {
-	const struct wait *w = g->s->tasks[i].wait;
-	size_t named = w->ntasks ? w->ntasks : w->nholders;
-	/* Of a gather, children that are no tasks. */
-	if (w->ntasks && w->left >= 0 && (size_t)w->left > w->ntasks && one_is_enough(w))
+	const struct task *t = node_task(g, i);
+	uint32_t known = g->starts[i + 1] - g->starts[i];
+	if (!t)
+		return known > 0;
+	const struct wait *w = t->wait;
+	if (!one_is_enough(w))
+		return true;
+	if (w->kind == WAIT_EXECUTOR)
+		return known > 0;
+	/* Of a gather, children that are neither tasks nor calls in threads. */
+	if (w->kind != WAIT_SEMAPHORE && w->left >= 0 && (size_t)w->left > w->ntasks + w->nthreads)
 		return false;
-	return !one_is_enough(w) || g->starts[i + 1] - g->starts[i] == named;
+	return known == w->nthreads + (w->ntasks ? w->ntasks : w->nholders);
 }
 
-static bool can_go_on(const struct waits_for *g, uint32_t i)
+/* What a node waits for by itself, whatever becomes of the thread that its loop runs in. */
+static bool held_up(const struct waits_for *g, uint32_t i)
 {
 	uint32_t n = g->starts[i + 1] - g->starts[i], stuck = 0;
 	for (uint32_t k = g->starts[i]; k < g->starts[i + 1]; k++)
 		stuck += g->stuck[g->next[k]];
-	return g->any[i] ? stuck < n : stuck == 0;
+	return g->any[i] ? stuck == n : stuck > 0;
 }
 
-/* The largest set of tasks of which each needs another of the set: whoever may go on is
+static bool carried(const struct waits_for *g, uint32_t i)
+{
+	return g->carrier[i] != WAITS_FOR_NONE && g->stuck[g->carrier[i]];
+}
+
+/* Who waits for whom, turned round: by[starts[v]] … wait for v. */
+struct reverse { uint32_t *starts, *by; };
+
+static void reverse_edges(const struct waits_for *g, struct reverse *r, uint32_t i, bool fill)
+{
+	uint32_t end = g->starts[i + 1];
+	for (uint32_t k = g->starts[i]; k <= end; k++) {
+		uint32_t to = k < end ? g->next[k] : g->carrier[i];
+		if (to == WAITS_FOR_NONE)
+			continue;
+		if (fill)
+			r->by[--r->starts[to]] = i;
+		else
+			r->starts[to]++;
+	}
+}
+
+static bool reverse_make(struct reverse *r, const struct waits_for *g)
+{
+	r->starts = calloc((size_t)g->n + 1, sizeof *r->starts);
+	r->by = calloc((size_t)g->starts[g->n] + g->n + 1, sizeof *r->by);
+	if (!r->starts || !r->by)
+		return false;
+	for (uint32_t i = 0; i < g->n; i++)
+		reverse_edges(g, r, i, false);
+	/* Counts become ends; filling takes each down to its start. */
+	for (uint32_t i = 1; i <= g->n; i++)
+		r->starts[i] += r->starts[i - 1];
+	for (uint32_t i = 0; i < g->n; i++)
+		reverse_edges(g, r, i, true);
+	return true;
+}
+
+static bool blocked(const struct waits_for *g, const bool *timed, uint32_t i)
+{
+	const struct task *t = node_task(g, i);
+	if (g->starts[i + 1] == g->starts[i])
+		return false;
+	return t ? !timed[i] && only_by_them(g->s, t) && all_known(g, i)
+		 : thread_only_by_them(g->s, node_thread(g, i)->wait);
+}
+
+/* The largest set of nodes of which each needs another of the set: whoever may go on is
  * taken out, then those whom that lets go on, until nothing changes. */
 static err_t find_stuck(struct waits_for *g)
 {
 	uint32_t *todo = calloc((size_t)g->n + 1, sizeof *todo), ntodo = 0;
-	uint32_t *by_starts = calloc((size_t)g->n + 2, sizeof *by_starts);
-	uint32_t *by = calloc((size_t)g->starts[g->n] + 1, sizeof *by);
-	bool *timed = find_timed(g);
-	err_t e = todo && by_starts && by && timed ? NULL : ERR_NOMEM;
-	/* Who waits for whom, turned round; starts are counted one place ahead. */
-	for (uint32_t k = 0; !e && k < g->starts[g->n]; k++)
-		by_starts[g->next[k] + 1]++;
-	for (uint32_t i = 0; !e && i < g->n; i++)
-		by_starts[i + 1] += by_starts[i];
-	for (uint32_t i = 0; !e && i < g->n; i++)
-		for (uint32_t k = g->starts[i]; k < g->starts[i + 1]; k++)
-			by[--by_starts[g->next[k] + 1]] = i;
-	/* Filling took each start down from its end: the start of i is at i + 1 now. */
+	bool *own = calloc((size_t)g->n + 1, sizeof *own), *timed = find_timed(g);
+	struct reverse r = { 0 };
+	err_t e = todo && own && timed && reverse_make(&r, g) ? NULL : ERR_NOMEM;
 	for (uint32_t i = 0; !e && i < g->n; i++) {
-		g->stuck[i] = g->starts[i + 1] > g->starts[i] && !timed[i] && only_by_them(&g->s->tasks[i]) && all_known(g, i);
+		own[i] = blocked(g, timed, i);
+		g->stuck[i] = own[i] || g->carrier[i] != WAITS_FOR_NONE;
 		if (!g->stuck[i])
 			todo[ntodo++] = i;
 	}
 	while (!e && ntodo) {
 		uint32_t v = todo[--ntodo];
-		uint32_t end = v + 2 <= g->n ? by_starts[v + 2] : g->starts[g->n];
-		for (uint32_t k = by_starts[v + 1]; k < end; k++) {
-			uint32_t i = by[k];
-			if (!g->stuck[i] || !can_go_on(g, i))
+		for (uint32_t k = r.starts[v]; k < r.starts[v + 1]; k++) {
+			uint32_t i = r.by[k];
+			if (!g->stuck[i] || carried(g, i) || (own[i] && held_up(g, i)))
 				continue;
 			g->stuck[i] = false;
 			todo[ntodo++] = i;
 		}
 	}
 	free(todo);
-	free(by_starts);
-	free(by);
+	free(own);
 	free(timed);
+	free(r.starts);
+	free(r.by);
 	return e;
 }
 
-/* Of several, a stuck one is what holds a stuck task up. A task that waits for several that
- * may go on is a root, until it is known that they all lead to one (see agree()). */
+/* Of several, a stuck one is what holds a stuck node up. What waits for several that may go
+ * on is a root, until it is known that they all lead to one (see agree()). A task whose loop
+ * is kept from running waits for that, where it does not wait for something stuck itself. */
 static uint32_t choose(const struct waits_for *g, uint32_t i)
 {
-	for (uint32_t k = g->starts[i]; g->stuck[i] && k < g->starts[i + 1]; k++)
+	const struct task *t = node_task(g, i);
+	bool waits = g->starts[i] < g->starts[i + 1];
+	/* What one child's failure may end waits for the others meanwhile. */
+	bool all = t && t->wait && (t->wait->kind == WAIT_GATHER || t->wait->kind == WAIT_TASKGROUP);
+	for (uint32_t k = g->starts[i]; (g->stuck[i] || all) && k < g->starts[i + 1]; k++)
 		if (g->stuck[g->next[k]])
 			return g->next[k];
+	if (carried(g, i) || !waits || (t && t->state != TASK_WAITING))
+		return g->carrier[i];
 	return g->starts[i] + 1 == g->starts[i + 1] ? g->next[g->starts[i]] : WAITS_FOR_NONE;
 }
 
@@ -230,20 +431,33 @@ static err_t find_roots(struct waits_for *g)
 	return e;
 }
 
+static bool node_any(const struct waits_for *g, uint32_t i)
+{
+	const struct task *t = node_task(g, i);
+	const struct thread_wait *w = t ? NULL : node_thread(g, i)->wait;
+	return t ? t->wait && one_is_enough(t->wait) : w && w->kind == THREAD_WAIT_CALL && !w->thread;
+}
+
 err_t waits_for_make(struct waits_for *g, const struct snapshot *s)
 {
-	*g = (struct waits_for){ .s = s, .n = (uint32_t)s->ntasks };
+	*g = (struct waits_for){ .s = s, .n = (uint32_t)(s->ntasks + s->nthreads), .ntasks = (uint32_t)s->ntasks };
+	struct lookup by;
 	size_t room = (size_t)g->n + 1;
 	g->any = calloc(room, sizeof *g->any);
 	g->stuck = calloc(room, sizeof *g->stuck);
 	g->in_ring = calloc(room, sizeof *g->in_ring);
 	g->toward = calloc(room, sizeof *g->toward);
 	g->root = calloc(room, sizeof *g->root);
-	if (s->ntasks >= UINT32_MAX || !g->any || !g->stuck || !g->in_ring || !g->toward || !g->root)
+	g->carrier = calloc(room, sizeof *g->carrier);
+	if (s->ntasks + s->nthreads >= UINT32_MAX || !g->carrier || !g->any || !g->stuck || !g->in_ring || !g->toward || !g->root)
 		return ERR_NOMEM;
-	TRY(adjacency(g));
+	err_t e = lookup_make(&by, g) ? adjacency(g, &by) : ERR_NOMEM;
+	if (!e)
+		e = find_carriers(g, &by);
+	free(by.threads);
+	TRY(e);
 	for (uint32_t i = 0; i < g->n; i++)
-		g->any[i] = s->tasks[i].wait && one_is_enough(s->tasks[i].wait);
+		g->any[i] = node_any(g, i);
 	TRY(find_stuck(g));
 	for (uint32_t i = 0; i < g->n; i++)
 		g->toward[i] = choose(g, i);
@@ -262,6 +476,7 @@ void waits_for_free(struct waits_for *g)
 {
 	free(g->starts);
 	free(g->next);
+	free(g->carrier);
 	free(g->any);
 	free(g->stuck);
 	free(g->in_ring);

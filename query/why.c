@@ -41,8 +41,6 @@ static enum root_kind kind_of(const struct task *t)
 	enum root_kind k = by_wait[w->kind];
 	if (k != ROOT_UNKNOWN)
 		return k;
-	if (w->nholders && w->holders[0].thread)
-		return ROOT_THREAD;
 	if (w->available || (w->nholders && !w->holders[0].task))
 		return ROOT_NOBODY;
 	return isnan(w->deadline_in) ? ROOT_UNKNOWN : ROOT_TIMER;
@@ -108,6 +106,38 @@ static void say_one(struct strbuf *b, const struct snapshot *s, const struct roo
 	say_holds(b, t);
 }
 
+static const struct thread_stack *thread_of(const struct snapshot *s, pid_t tid)
+{
+	for (size_t i = 0; i < s->nthreads; i++)
+		if (s->threads[i].tid == tid)
+			return &s->threads[i];
+	return NULL;
+}
+
+/* "3 tasks wait, in the end, for thread 12 (w1), which waits for Queue 0x… at f app.py:5" */
+static void say_thread(struct strbuf *b, const struct snapshot *s, const struct root *r)
+{
+	const struct thread_stack *t = thread_of(s, r->nthreads ? r->threads[0] : r->thread);
+	if (!t)
+		return;
+	say_count(b, r->waiting);
+	strbuf_str(b, r->waiting == 1 ? " task waits, in the end, for " : " tasks wait, in the end, for ");
+	if (r->alike > 1) {
+		say_count(b, r->alike);
+		strbuf_str(b, " threads, each of which ");
+	} else {
+		say_waiter(b, (struct waiter){ .thread = t });
+		strbuf_str(b, ", which ");
+	}
+	if (t->wait) {
+		strbuf_str(b, "waits for ");
+		say_thread_wait(b, s, t->wait);
+	} else {
+		strbuf_str(b, "is");
+	}
+	say_thread_place(b, s, t);
+}
+
 static void say_alike(struct strbuf *b, const struct snapshot *s, const struct root *r)
 {
 	const struct task *t = snapshot_task(s, r->tasks[0]);
@@ -124,13 +154,16 @@ static void say_alike(struct strbuf *b, const struct snapshot *s, const struct r
 
 static void say_deadlock(struct strbuf *b, const struct snapshot *s, const struct root *r)
 {
-	strbuf_str(b, r->ntasks == 1 ? "Deadlock of a task with itself: " : "Deadlock: ");
-	say_ring(b, s, r->tasks, r->ntasks);
+	if (r->nring == 1)
+		strbuf_fmt(b, "Deadlock of a %s with itself: ", r->ntasks ? "task" : "thread");
+	else
+		strbuf_str(b, "Deadlock: ");
+	say_ring(b, s, r->ring, r->nring);
 	if (r->waiting) {
 		strbuf_str(b, ". ");
 		say_count(b, r->waiting);
-		strbuf_str(b, r->waiting == 1 ? " other task waits" : " other tasks wait");
-		strbuf_str(b, r->ntasks == 1 ? " for it" : " for them");
+		strbuf_fmt(b, "%s task%s", r->ntasks ? " other" : "", r->waiting == 1 ? " waits" : "s wait");
+		strbuf_str(b, r->nring == 1 ? " for it" : " for them");
 	}
 }
 
@@ -141,6 +174,8 @@ static err_t say(struct why *y, struct root *r)
 		say_deadlock(&b, y->graph.s, r);
 	else if (r->task)
 		say_one(&b, y->graph.s, r);
+	else if (r->nthreads || (!r->ntasks && r->thread))
+		say_thread(&b, y->graph.s, r);
 	else
 		say_alike(&b, y->graph.s, r);
 	strbuf_char(&b, '.');
@@ -151,7 +186,7 @@ static err_t say(struct why *y, struct root *r)
 /* ---- condensing ---- */
 
 /* Roots that nobody else waits for are one where they wait for the same at the same place. */
-static bool alike(const struct task *a, const struct task *b)
+static bool tasks_alike(const struct task *a, const struct task *b)
 {
 	const struct frame *x = shape_last(&a->stack), *y = shape_last(&b->stack);
 	if (a->state != TASK_WAITING || b->state != TASK_WAITING || !a->wait || !b->wait)
@@ -160,16 +195,32 @@ static bool alike(const struct task *a, const struct task *b)
 	       x->function == y->function;
 }
 
-static uint64_t likeness(const struct task *t)
+/* Threads, whoever waits for them, where they wait for the same thing. */
+static bool threads_alike(const struct thread_wait *a, const struct thread_wait *b)
 {
-	const struct frame *f = shape_last(&t->stack);
-	uint64_t h = f ? (uint64_t)(uintptr_t)f->file * 31 + (uint64_t)f->line : 0;
-	h = h * 0x9E3779B97F4A7C15u + (uint64_t)(t->wait ? t->wait->kind + 1 : 0);
+	return a && b && a->kind == b->kind && a->id == b->id && a->id;
+}
+
+static bool alike(const struct waits_for *g, uint32_t i, uint32_t k)
+{
+	const struct task *a = node_task(g, i), *b = node_task(g, k);
+	if (a && b)
+		return tasks_alike(a, b);
+	return !a && !b && threads_alike(node_thread(g, i)->wait, node_thread(g, k)->wait);
+}
+
+static uint64_t likeness(const struct waits_for *g, uint32_t i)
+{
+	const struct task *t = node_task(g, i);
+	const struct frame *f = t ? shape_last(&t->stack) : NULL;
+	const struct thread_wait *w = t ? NULL : node_thread(g, i)->wait;
+	uint64_t h = f ? (uint64_t)(uintptr_t)f->file * 31 + (uint64_t)f->line : w ? w->id : 0;
+	h = h * 0x9E3779B97F4A7C15u + (t ? (uint64_t)(t->wait ? t->wait->kind + 1 : 0) : 1000);
 	return h ? h : 1;
 }
 
 struct ends {
-	uint32_t *waiting;       /* of each task that is a root, how many others lead to it */
+	uint32_t *waiting;       /* of each node that is a root, how many tasks lead to it */
 	uint32_t *first, *more;  /* alike: the first of them, and a list of the others */
 	uint32_t *count;
 };
@@ -177,29 +228,49 @@ struct ends {
 static bool ring_of(struct why *y, struct root *r, uint32_t from)
 {
 	const struct waits_for *g = &y->graph;
-	struct VEC(uint64_t) ids = { 0 };
 	uint32_t at = from;
-	bool fine = true;
-	do {
-		fine = fine && vec_push(&ids, g->s->tasks[at].id);
-		at = g->toward[at];
-	} while (at != from);
-	r->tasks = fine ? arena_dup(y->arena, ids.v, ids.n * sizeof *ids.v) : NULL;
-	r->ntasks = r->tasks ? ids.n : 0;
-	vec_free(&ids);
-	return r->tasks != NULL;
+	size_t n = 0;
+	do
+		n++;
+	while ((at = g->toward[at]) != from);
+	uint64_t *tasks = arena_array(y->arena, n, sizeof *tasks);
+	pid_t *threads = arena_array(y->arena, n, sizeof *threads);
+	struct waiter *ring = arena_array(y->arena, n, sizeof *ring);
+	if (!tasks || !threads || !ring)
+		return false;
+	for (; r->nring < n; at = g->toward[at]) {
+		struct waiter x = ring[r->nring++] = waiter_of(g, at);
+		if (x.task)
+			tasks[r->ntasks++] = x.task->id;
+		else
+			threads[r->nthreads++] = x.thread->tid;
+	}
+	r->tasks = tasks;
+	r->threads = threads;
+	r->ring = ring;
+	return true;
 }
 
-static bool tasks_alike(struct why *y, struct root *r, const struct ends *e, uint32_t first)
+/* Those that are told together with the first. */
+static bool gather(struct why *y, struct root *r, const struct ends *e, uint32_t first)
 {
-	const struct snapshot *s = y->graph.s;
-	uint64_t *v = arena_array(y->arena, e->count[first], sizeof *v);
-	if (!v)
+	const struct waits_for *g = &y->graph;
+	bool tasks = node_task(g, first) != NULL;
+	uint64_t *ids = arena_array(y->arena, e->count[first], sizeof *ids);
+	pid_t *threads = arena_array(y->arena, e->count[first], sizeof *threads);
+	if (!ids || !threads)
 		return false;
-	for (uint32_t i = first; i != WAITS_FOR_NONE; i = e->more[i])
-		v[r->ntasks++] = s->tasks[i].id;
-	r->tasks = v;
-	r->kind = kind_of(&s->tasks[first]);
+	r->waiting = 0;
+	for (uint32_t i = first; i != WAITS_FOR_NONE; i = e->more[i]) {
+		r->waiting += e->waiting[i];
+		if (tasks)
+			ids[r->ntasks++] = g->s->tasks[i].id;
+		else
+			threads[r->nthreads++] = node_thread(g, i)->tid;
+	}
+	r->tasks = ids;
+	r->threads = threads;
+	r->alike = e->count[first];
 	return true;
 }
 
@@ -208,7 +279,26 @@ static bool is_waiting(const struct task *t)
 	return t->state == TASK_WAITING && t->wait;
 }
 
-/* Links each root that nobody waits for to the first that is like it. */
+/* What runs and holds nobody up is no answer to why. */
+static bool is_end(const struct waits_for *g, const struct ends *e, uint32_t i)
+{
+	const struct task *t = node_task(g, i);
+	if (g->root[i] != i)
+		return false;
+	if (g->in_ring[i])
+		return true;
+	return t ? task_alive(t) && (is_waiting(t) || e->waiting[i]) : e->waiting[i];
+}
+
+static bool may_be_like(const struct waits_for *g, const struct ends *e, uint32_t i)
+{
+	const struct task *t = node_task(g, i);
+	if (g->root[i] != i || g->in_ring[i])
+		return false;
+	return t ? !e->waiting[i] && is_waiting(t) : e->waiting[i] && node_thread(g, i)->wait;
+}
+
+/* Links each root that may be told with others to the first that is like it. */
 static err_t link_alike(struct why *y, struct ends *e)
 {
 	const struct waits_for *g = &y->graph;
@@ -218,19 +308,18 @@ static err_t link_alike(struct why *y, struct ends *e)
 	for (uint32_t i = 0; i < g->n; i++)
 		e->more[i] = WAITS_FOR_NONE;
 	for (uint32_t i = 0; last && i < g->n && !err; i++) {
-		const struct task *t = &g->s->tasks[i];
 		uint64_t at;
 		e->first[i] = i;
 		e->count[i] = 1;
 		last[i] = i;
-		if (g->root[i] != i || g->in_ring[i] || e->waiting[i] || !is_waiting(t))
+		if (!may_be_like(g, e, i))
 			continue;
-		if (!map_get(&seen, likeness(t), &at)) {
-			err = map_set(&seen, likeness(t), i + 1ull) ? NULL : ERR_NOMEM;
+		if (!map_get(&seen, likeness(g, i), &at)) {
+			err = map_set(&seen, likeness(g, i), i + 1ull) ? NULL : ERR_NOMEM;
 			continue;
 		}
 		uint32_t first = (uint32_t)at - 1;
-		if (!alike(&g->s->tasks[first], t))
+		if (!alike(g, first, i))
 			continue;
 		e->first[i] = first;
 		e->count[first]++;
@@ -244,33 +333,40 @@ static err_t link_alike(struct why *y, struct ends *e)
 	return err;
 }
 
+static bool root_make(struct why *y, struct root *r, const struct ends *e, uint32_t i)
+{
+	const struct waits_for *g = &y->graph;
+	const struct task *t = node_task(g, i);
+	*r = (struct root){ .kind = t ? kind_of(t) : ROOT_THREAD, .waiting = e->waiting[i], .task = t ? t->id : 0,
+			    .thread = t ? 0 : node_thread(g, i)->tid, .alike = 1 };
+	if (g->in_ring[i]) {
+		r->kind = ROOT_DEADLOCK;
+		r->task = 0;
+		r->thread = 0;
+		if (!ring_of(y, r, i))
+			return false;
+		/* Its own members lead to it, too; the first does not count itself. */
+		r->waiting -= r->ntasks - (t && r->ntasks ? 1 : 0);
+	} else if (e->count[i] > 1) {
+		r->task = 0;
+		r->thread = 0;
+		return gather(y, r, e, i);
+	}
+	return true;
+}
+
 static err_t collect(struct why *y, struct ends *e)
 {
 	const struct waits_for *g = &y->graph;
 	struct VEC(struct root) all = { 0 };
 	err_t err = NULL;
 	for (uint32_t i = 0; i < g->n && !err; i++) {
-		const struct task *t = &g->s->tasks[i];
+		struct root r;
 		y->root_of[i] = WAITS_FOR_NONE;
-		/* What runs and holds nobody up is no answer to why. */
-		if (g->root[i] != i || e->first[i] != i || (!is_waiting(t) && !e->waiting[i]) || !task_alive(t))
+		if (e->first[i] != i || !is_end(g, e, i))
 			continue;
-		struct root r = { .kind = kind_of(t), .waiting = e->waiting[i], .task = t->id };
-		bool fine = true;
-		if (g->in_ring[i]) {
-			r.kind = ROOT_DEADLOCK;
-			r.task = 0;
-			fine = ring_of(y, &r, i);
-			r.waiting -= r.ntasks ? (uint32_t)r.ntasks - 1 : 0;
-		} else if (e->count[i] > 1) {
-			r.task = 0;
-			r.waiting = 0;
-			fine = tasks_alike(y, &r, e, i);
-		}
-		if (r.kind == ROOT_THREAD && t->wait && t->wait->nholders)
-			r.thread = t->wait->holders[0].thread;
 		y->root_of[i] = (uint32_t)all.n;
-		if (!fine || !vec_push(&all, r))
+		if (!root_make(y, &r, e, i) || !vec_push(&all, r))
 			err = ERR_NOMEM;
 	}
 	for (uint32_t i = 0; i < g->n && !err; i++)
@@ -283,7 +379,7 @@ static err_t collect(struct why *y, struct ends *e)
 
 static size_t weight(const struct root *r)
 {
-	return r->task || r->kind == ROOT_DEADLOCK ? r->waiting : r->ntasks;
+	return r->alike > 1 && !r->waiting ? r->ntasks : r->waiting;
 }
 
 static const struct root *sorted;
@@ -335,7 +431,7 @@ err_t why_make(struct why *y, const struct snapshot *s)
 			  .more = calloc(room, sizeof *e.more), .count = calloc(room, sizeof *e.count) };
 	y->root_of = calloc(room, sizeof *y->root_of);
 	err_t err = e.waiting && e.first && e.more && e.count && y->root_of ? NULL : ERR_NOMEM;
-	for (uint32_t i = 0; !err && i < y->graph.n; i++)
+	for (uint32_t i = 0; !err && i < y->graph.ntasks; i++)
 		if (y->graph.root[i] != i)
 			e.waiting[y->graph.root[i]]++;
 	if (!err)

@@ -4,7 +4,7 @@
 #define ASYNCMON_QUERY_WHY_H
 
 #include "base/arena.h"
-#include "query/waits_for.h"
+#include "query/ring.h"
 
 enum root_kind {
 	ROOT_DEADLOCK, ROOT_TASK, ROOT_THREAD, ROOT_TIMER, ROOT_IO, ROOT_PROCESS, ROOT_EXECUTOR,
@@ -19,6 +19,11 @@ struct root {
 	const uint64_t *tasks;   /* of a deadlock its members in order, each waiting for the next; of
 				  * several alike, those */
 	size_t ntasks;
+	const pid_t *threads;    /* members of a deadlock that are threads; of several alike, those */
+	size_t nthreads;
+	const struct waiter *ring; /* of a deadlock: both, in order */
+	size_t nring;
+	size_t alike;            /* how many are told together; 1: it is one */
 	size_t waiting;          /* how many other tasks wait for it in the end */
 	const char *message;     /* a sentence */
 };
@@ -28,7 +33,7 @@ struct why {
 	struct waits_for graph;
 	struct root *roots;      /* deadlocks first, then most waiting first */
 	size_t nroots;
-	uint32_t *root_of;       /* of each task, the index of its root; WAITS_FOR_NONE: it does not wait */
+	uint32_t *root_of;       /* of each node, the index of its root; WAITS_FOR_NONE: it does not wait */
 };
 
 /* Only ERR_NOMEM. */

@@ -284,15 +284,15 @@ void json_holder(struct json *j, const struct holder *h)
 	json_object_end(j);
 }
 
-static void holders(struct json *j, const struct wait *w)
+static void holders(struct json *j, const struct holder *v, size_t n)
 {
-	if (!w->holders) {
+	if (!v) {
 		json_null(j);
 		return;
 	}
 	json_array(j);
-	for (size_t i = 0; i < w->nholders; i++)
-		json_holder(j, &w->holders[i]);
+	for (size_t i = 0; i < n; i++)
+		json_holder(j, &v[i]);
 	json_array_end(j);
 }
 
@@ -310,12 +310,37 @@ void json_wait(struct json *j, const char *key, const struct wait *w)
 	json_key(j, "tasks");
 	json_ids(j, w->tasks, w->ntasks);
 	json_key(j, "holders");
-	holders(j, w);
+	holders(j, w->holders, w->nholders);
 	kcount(j, "total", w->total);
 	kcount(j, "left", w->left);
 	kdouble(j, "deadline_in", w->deadline_in);
 	kcount(j, "fd", w->fd);
 	kstr(j, "peer", w->peer);
+	json_key(j, "threads");
+	json_array(j);
+	for (size_t i = 0; i < w->nthreads; i++)
+		json_int(j, w->threads[i]);
+	json_array_end(j);
+	json_object_end(j);
+}
+
+void json_thread_wait(struct json *j, const char *key, const struct thread_wait *w)
+{
+	json_key(j, key);
+	if (!w) {
+		json_null(j);
+		return;
+	}
+	json_object(j);
+	kstr(j, "kind", thread_wait_kind_name(w->kind));
+	kid(j, "id", w->id);
+	kstr(j, "what", w->what);
+	kid(j, "task", w->task);
+	kid(j, "loop", w->loop);
+	ktid(j, "thread", w->thread);
+	kbool(j, "timed", w->timed);
+	json_key(j, "holders");
+	holders(j, w->holders, w->nholders);
 	json_object_end(j);
 }
 

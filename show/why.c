@@ -19,8 +19,13 @@ static void json_root(struct json *j, const struct root *r)
 		json_null(j);
 	json_key(j, "tasks");
 	json_ids(j, r->tasks, r->ntasks);
+	json_key(j, "threads");
+	json_array(j);
+	for (size_t i = 0; i < r->nthreads; i++)
+		json_int(j, r->threads[i]);
+	json_array_end(j);
 	json_key(j, "waiting");
-	json_int(j, (int64_t)(r->task || r->kind == ROOT_DEADLOCK ? r->waiting : r->ntasks));
+	json_int(j, (int64_t)(r->alike > 1 && !r->waiting ? r->ntasks : r->waiting));
 	json_key(j, "message");
 	json_str(j, r->message);
 	json_object_end(j);
@@ -50,11 +55,18 @@ static void json_link(struct json *j, const struct why *y, uint32_t at)
 	const struct waits_for *g = &y->graph;
 	uint32_t to = g->toward[at];
 	json_object(j);
+	const struct task *t = node_task(g, at);
 	json_key(j, "task");
-	json_id(j, g->s->tasks[at].id);
-	json_wait(j, "wait", g->s->tasks[at].wait);
+	json_id(j, t ? t->id : 0);
+	json_key(j, "thread");
+	if (t)
+		json_null(j);
+	else
+		json_int(j, node_thread(g, at)->tid);
+	json_wait(j, "wait", t ? t->wait : NULL);
+	json_thread_wait(j, "thread_wait", t ? NULL : node_thread(g, at)->wait);
 	json_key(j, "held_by");
-	json_holder(j, to == WAITS_FOR_NONE ? NULL : held_by_task(&g->s->tasks[at], &g->s->tasks[to]));
+	json_holder(j, to == WAITS_FOR_NONE ? NULL : held_by(waiter_of(g, at), waiter_of(g, to)));
 	json_object_end(j);
 }
 
@@ -109,15 +121,22 @@ void text_why_roots(struct out *o, const struct term *t, const struct why *y)
 }
 
 /* "waits for Lock 0x…, at f app.py:8" */
-static void say_link(struct strbuf *b, const struct snapshot *s, const struct task *t)
+static void say_link(struct strbuf *b, const struct snapshot *s, struct waiter x)
 {
-	const struct frame *f = shape_last(&t->stack);
-	if (t->state == TASK_WAITING) {
+	const struct frame *f = x.task ? shape_last(&x.task->stack) : NULL;
+	if (!x.task) {
+		strbuf_str(b, x.thread->wait ? "waits for " : "is");
+		if (x.thread->wait)
+			say_thread_wait(b, s, x.thread->wait);
+		say_thread_place(b, s, x.thread);
+		return;
+	}
+	if (x.task->state == TASK_WAITING) {
 		strbuf_str(b, "waits for ");
-		if (!shape_wait(b, s, t))
+		if (!shape_wait(b, s, x.task))
 			strbuf_str(b, "what cannot be told");
 	} else {
-		strbuf_fmt(b, "is %s", task_state_name(t->state));
+		strbuf_fmt(b, "is %s", task_state_name(x.task->state));
 	}
 	if (f) {
 		strbuf_str(b, " at ");
@@ -125,18 +144,22 @@ static void say_link(struct strbuf *b, const struct snapshot *s, const struct ta
 	}
 }
 
-/* How the link before leads to this task: "which worker-0 has since app.py:41; it …". */
-static void say_step(struct strbuf *b, const struct task *from, const struct task *to)
+/* How the link before leads to this one: "worker-0 has that since app.py:41, and …". */
+static void say_step(struct strbuf *b, struct waiter from, struct waiter to)
 {
-	const struct holder *h = held_by_task(from, to);
-	shape_name(b, to->name, to->id);
-	if (!h) {
+	const struct holder *h = held_by(from, to);
+	say_waiter(b, to);
+	if (h) {
+		strbuf_str(b, " has that");
+		say_taken(b, h);
+		strbuf_str(b, ", and ");
+	} else if (to.task) {
 		strbuf_str(b, ", which that one awaits, ");
-		return;
+	} else if (from.task && to.thread->loop == from.task->loop) {
+		strbuf_str(b, ", in which the loop of that one runs, ");
+	} else {
+		strbuf_str(b, ", which that one needs, ");
 	}
-	strbuf_str(b, " has that");
-	say_taken(b, h);
-	strbuf_str(b, ", and ");
 }
 
 void text_why_chain(struct out *o, const struct term *t, const struct why *y, uint32_t task)
@@ -144,16 +167,16 @@ void text_why_chain(struct out *o, const struct term *t, const struct why *y, ui
 	uint32_t ring = WAITS_FOR_NONE, root = y->root_of[task];
 	struct strbuf b = { 0 };
 	for (uint32_t at = task, from = task; at != WAITS_FOR_NONE; from = at, at = next_link(y, at, &ring)) {
-		const struct task *tasks = y->graph.s->tasks;
+		struct waiter x = waiter_of(&y->graph, at);
 		strbuf_clear(&b);
 		if (at == task) {
-			shape_name(&b, tasks[at].name, tasks[at].id);
+			say_waiter(&b, x);
 			strbuf_char(&b, ' ');
 		} else {
 			strbuf_str(&b, "  ");
-			say_step(&b, &tasks[from], &tasks[at]);
+			say_step(&b, waiter_of(&y->graph, from), x);
 		}
-		say_link(&b, y->graph.s, &tasks[at]);
+		say_link(&b, y->graph.s, x);
 		line(o, t, NULL, b.s ? b.s : "", 4);
 	}
 	if (root != WAITS_FOR_NONE && y->roots[root].kind == ROOT_DEADLOCK)

@@ -29,6 +29,14 @@ const char *wait_kind_name(enum wait_kind k)
 	return (unsigned)k < WAIT_KINDS ? wait_names[k] : "unknown";
 }
 
+const char *thread_wait_kind_name(enum thread_wait_kind k)
+{
+	static const char *const names[THREAD_WAIT_KINDS] = {
+		"task", "loop", "call", "future", "lock", "event", "queue", "thread",
+	};
+	return (unsigned)k < THREAD_WAIT_KINDS ? names[k] : "unknown";
+}
+
 const char *cancel_origin_name(enum cancel_origin o)
 {
 	return (unsigned)o < CANCEL_ORIGINS ? origin_names[o] : "unknown";

@@ -131,6 +131,8 @@ struct wait {
 	const char *peer;
 	bool listening;          /* fd is a listening socket */
 	bool available;          /* what it waits for is there: a free lock, a set event, items */
+	const pid_t *threads;    /* that run the calls waited for, where that is known */
+	size_t nthreads;
 	const struct holder *holders; /* NULL: it cannot be told who has it */
 	size_t nholders;
 	/* Locks that say who holds them: that task, and whether it has ended. */
@@ -258,6 +260,8 @@ struct executor {            /* a pool of threads or processes */
 	const char *name;        /* prefix of its threads' names, or NULL */
 	int64_t max_workers;     /* -1 unknown, as below */
 	int64_t workers, busy, queued;
+	const pid_t *threads;    /* of the busy workers, those that are known */
+	size_t nthreads;
 };
 
 struct group {
@@ -270,15 +274,42 @@ struct group {
 	const struct exception *error; /* the first of its children's, or NULL */
 };
 
+/* What a thread waits for that sleeps in the kernel until another thread wakes it. */
+enum thread_wait_kind {
+	THREAD_WAIT_TASK,        /* the result of a task that another thread runs, or itself */
+	THREAD_WAIT_LOOP,        /* the result of what a loop was given and has not begun */
+	THREAD_WAIT_CALL,        /* the result of a call in an executor */
+	THREAD_WAIT_FUTURE,      /* the result of a future that nothing more is known of */
+	THREAD_WAIT_LOCK, THREAD_WAIT_EVENT, THREAD_WAIT_QUEUE,
+	THREAD_WAIT_THREAD,      /* the end of a thread */
+	THREAD_WAIT_KINDS
+};
+const char *thread_wait_kind_name(enum thread_wait_kind k); /* as in JSON */
+
+struct thread_wait {
+	enum thread_wait_kind kind;
+	uint64_t id;             /* of the future, lock, event, queue or thread object */
+	const char *what;        /* its type; of a loop or an executor the function it was given */
+	uint64_t task;           /* of TASK */
+	uint64_t loop;           /* of LOOP */
+	uint64_t executor;       /* of CALL */
+	pid_t thread;            /* of THREAD, and of a CALL that runs; 0 unknown */
+	bool timed;              /* a timeout ends it */
+	const struct holder *holders; /* of LOCK; NULL: it cannot be told who has it */
+	size_t nholders;
+};
+
 struct thread_stack {
 	pid_t tid;
-	const char *name;
+	const char *name;        /* the kernel's */
+	const char *title;       /* that of its Thread object; NULL unknown */
 	int gil;                 /* 1 holds it, 0 does not, -1 unknown */
 	uint64_t loop, task;     /* running in it, 0 none */
 	bool python;             /* has a Python thread state */
 	const struct thread_frame *frames; /* outermost first */
 	size_t nframes;
 	const char *broken;      /* what is wrong with it, a clause; or NULL */
+	const struct thread_wait *wait; /* NULL: none is known */
 };
 
 struct ended {               /* a task that ended, from the agent */

@@ -49,7 +49,8 @@ const char *callable_name(struct walk *w, uint64_t fn)
 	return NULL;
 }
 
-static void job_add(struct walk *w, uint64_t item, size_t executor, bool running)
+/* thread: that runs it, where it runs and that is known. */
+static void job_add(struct walk *w, uint64_t item, size_t executor, bool running, pid_t thread)
 {
 	uint64_t future = attr_get(&w->r, item, "future");
 	if (is_none(&w->r, future))
@@ -61,7 +62,7 @@ static void job_add(struct walk *w, uint64_t item, size_t executor, bool running
 	uint64_t fn = attr_get(&w->r, item, "fn");
 	if (!fn) /* 3.14 and later: task = (fn, args, kwargs) */
 		fn = seq_item(&w->r, attr_get(&w->r, item, "task"), 0);
-	if (!vec_push(&w->jobs, (struct job){ executor, callable_name(w, fn), running }) ||
+	if (!vec_push(&w->jobs, (struct job){ executor, callable_name(w, fn), running, thread }) ||
 	    !map_set(&w->job_index, future, w->jobs.n))
 		w->nomem = true;
 }
@@ -88,7 +89,7 @@ static int64_t simple_queue(struct walk *w, uint64_t q, size_t executor)
 			uint64_t item = seq_item(&w->r, list, i);
 			if (is_none(&w->r, item))
 				continue;
-			job_add(w, item, executor, false);
+			job_add(w, item, executor, false, 0);
 			queued++;
 		}
 		return queued;
@@ -102,7 +103,7 @@ static int64_t simple_queue(struct walk *w, uint64_t q, size_t executor)
 		uint64_t item = field_at(&w->r, items + 8 * (uint64_t)((get + i) % cap), 0);
 		if (is_none(&w->r, item))
 			continue;
-		job_add(w, item, executor, false);
+		job_add(w, item, executor, false, 0);
 		queued++;
 	}
 	return queued;
@@ -122,7 +123,7 @@ static int64_t queue_items(struct walk *w, uint64_t q, size_t executor)
 	if (!deque_begin(&w->r, deque, &it))
 		return -1;
 	while (queued < ITEMS_LIMIT && deque_next(&w->r, &it, &item)) {
-		job_add(w, item, executor, false);
+		job_add(w, item, executor, false, 0);
 		queued += !is_none(&w->r, item);
 	}
 	return queued;
@@ -181,7 +182,8 @@ static void worker(struct walk *w, uint64_t thread, size_t executor)
 			    !strstr(c->file, "concurrent/futures/thread.py"))
 				continue;
 			e->busy++;
-			job_add(w, local_get(&w->r, &ps.frames[k], "self"), executor, true);
+			job_add(w, local_get(&w->r, &ps.frames[k], "self"), executor, true,
+				w->threads.v[i].thread ? w->threads.v[i].thread->tid : 0);
 			return;
 		}
 		return;
@@ -242,9 +244,27 @@ static void process_pools(struct walk *w, size_t interp)
 			continue;
 		}
 		while (pending < ITEMS_LIMIT && dict_next(&w->r, &items, &id, &item))
-			job_add(w, item, at, e->max_workers < 0 || pending++ < e->max_workers);
+			job_add(w, item, at, e->max_workers < 0 || pending++ < e->max_workers, 0);
 		e->busy = e->max_workers >= 0 && pending > e->max_workers ? e->max_workers : pending;
 		e->queued = pending - e->busy;
+	}
+}
+
+/* Which threads are busy, by pool. */
+static void name_threads(struct walk *w)
+{
+	struct executor *all = w->executors.v;
+	for (size_t i = 0; i < w->jobs.n; i++)
+		all[w->jobs.v[i].executor].nthreads += w->jobs.v[i].thread != 0;
+	for (size_t i = 0; i < w->executors.n; i++) {
+		all[i].threads = arena_array(w->arena, all[i].nthreads + 1, sizeof *all[i].threads);
+		w->nomem |= !all[i].threads;
+		all[i].nthreads = 0;
+	}
+	for (size_t i = 0; i < w->jobs.n && !w->nomem; i++) {
+		struct executor *e = &all[w->jobs.v[i].executor];
+		if (w->jobs.v[i].thread)
+			((pid_t *)(uintptr_t)e->threads)[e->nthreads++] = w->jobs.v[i].thread;
 	}
 }
 
@@ -254,4 +274,6 @@ void walk_executors(struct walk *w)
 		thread_pools(w, i);
 		process_pools(w, i);
 	}
+	if (!w->nomem)
+		name_threads(w);
 }

@@ -162,6 +162,14 @@ static const struct found *found_for(struct walk *w, struct finding_holders *fin
 	return &finding->all.v[finding->all.n - 1];
 }
 
+const struct holder *walk_lock_holders(struct walk *w, uint64_t lock, size_t *n)
+{
+	struct finding_holders finding = { .looked = true };
+	struct found f = holders_of(w, &finding, lock);
+	*n = f.n;
+	return f.n ? f.v : NULL;
+}
+
 void walk_holders(struct walk *w)
 {
 	struct snapshot *s = w->s;

@@ -26,6 +26,8 @@
 /* The top part of each C stack: far more than most threads use. Where it was not
  * enough, again with as much as a main thread's stack may be by default, twice. */
 #define STACK_BYTES (256u << 10)
+/* Of threads whose C frames are not wanted: where a system call was entered. */
+#define STACK_TOP 1024
 #define STACK_DEEP (16u << 20)
 #define STACK_ATTEMPTS 3
 #define RETRY_NS 1000000
@@ -70,6 +72,7 @@ static void walk_free(struct walk *w)
 	vec_free(&w->contexts);
 	map_free(&w->wrappers);
 	map_free(&w->job_index);
+	map_free(&w->workers);
 	vec_free(&w->jobs);
 	vec_free(&w->chain);
 	memset(w, 0, sizeof *w);
@@ -133,6 +136,8 @@ static struct snapshot *walk_once(struct python *py, struct walk *w, unsigned wh
 	free(tasks.v);
 	if (!(what & SNAPSHOT_NO_TASKS) && !walk_stop(w)) {
 		walk_awaits(w);
+		if (what & SNAPSHOT_THREADS)
+			walk_thread_holds(w);
 		walk_holders(w);
 		walk_waits_finish(w);
 		walk_loops_finish(w);
@@ -407,7 +412,7 @@ err_t snapshot_take(struct python *py, unsigned what, struct snapshot **out)
 	k.pause_ns = py->target->pause_ns ? py->target->pause_ns : PAUSE_NS;
 	k.clocked = !core && same_clock(py->target->pid);
 	k.freeze.no_pause = what & SNAPSHOT_NO_PAUSE;
-	k.freeze.stack_bytes = what & SNAPSHOT_NATIVE ? STACK_BYTES : 0;
+	k.freeze.stack_bytes = what & SNAPSHOT_NATIVE ? STACK_BYTES : what & SNAPSHOT_THREADS ? STACK_TOP : 0;
 	if (!core) {
 		origin(&k);
 		TRY(target_thaw(py->target));

@@ -39,6 +39,9 @@ static void thread_python(struct walk *w, struct pythread *t, struct thread_stac
 	struct pystack ps;
 	out->python = true;
 	out->gil = holds_gil(w, t);
+	out->title = walk_thread_title(w, t);
+	if (w->what & SNAPSHOT_THREADS)
+		out->wait = walk_thread_wait(w, t);
 	if (with_native(w) && t->thread)
 		return; /* native.c reads them with the C frames */
 	if (!walk_thread_frames(w, t, &ps))

@@ -77,6 +77,19 @@ bool describe_as_completed(struct waiting *x)
 	return true;
 }
 
+void wait_thread(struct waiting *x, pid_t thread)
+{
+	size_t n = x->wait->nthreads;
+	pid_t *v = thread ? arena_array(x->w->arena, n + 1, sizeof *v) : NULL;
+	if (!v)
+		return;
+	if (n)
+		memcpy(v, x->wait->threads, n * sizeof *v);
+	v[n] = thread;
+	x->wait->threads = v;
+	x->wait->nthreads = n + 1;
+}
+
 static bool describe_job(struct waiting *x, uint64_t source)
 {
 	const struct job *job = walk_job(x->w, source);
@@ -89,6 +102,7 @@ static bool describe_job(struct waiting *x, uint64_t source)
 	x->wait->total = e->max_workers;
 	if (e->busy >= 0 && e->max_workers >= e->busy)
 		x->wait->left = e->max_workers - e->busy;
+	wait_thread(x, job->thread);
 	if (job->running || e->busy < 0)
 		x->wait->detail = arena_fmt(x->w->arena, "%s() in %s", name, e->kind);
 	else
@@ -140,9 +154,8 @@ bool describe_call(struct waiting *x)
 	return true;
 }
 
-static bool by_callbacks(struct waiting *x, uint64_t f)
+uint64_t future_source(struct walk *w, uint64_t f)
 {
-	struct walk *w = x->w;
 	struct callback_iter it;
 	uint64_t cb;
 	callbacks_begin(w, f, &it);
@@ -152,9 +165,15 @@ static bool by_callbacks(struct waiting *x, uint64_t f)
 		uint64_t name = field_at(&w->r, cb, w->r.l->function_name);
 		uint64_t module = field_at(&w->r, cb, w->r.l->function_module);
 		if (str_is(&w->r, name, "_call_check_cancel") && str_is(&w->r, module, "asyncio.futures"))
-			return by_concurrent(x, closure_get(w, cb, "source"));
+			return closure_get(w, cb, "source");
 	}
-	return false;
+	return 0;
+}
+
+static bool by_callbacks(struct waiting *x, uint64_t f)
+{
+	uint64_t source = future_source(x->w, f);
+	return source && by_concurrent(x, source);
 }
 
 bool by_future(struct waiting *x, uint64_t f)

@@ -39,6 +39,10 @@ int64_t items_in(struct reader *r, uint64_t obj);
 bool by_future(struct waiting *x, uint64_t future);
 bool describe_wait_for(struct waiting *x);
 bool describe_cancelled(struct waiting *x);
+/* That a thread (0: none) runs what is waited for. */
+void wait_thread(struct waiting *x, pid_t thread);
+/* The concurrent.futures.Future that a future stands for (asyncio.wrap_future()), or 0. */
+uint64_t future_source(struct walk *w, uint64_t future);
 bool describe_as_completed(struct waiting *x);
 bool describe_call(struct waiting *x);
 

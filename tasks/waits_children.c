@@ -50,8 +50,18 @@ uint64_t shield_inner(struct walk *w, uint64_t f)
 	return 0;
 }
 
-/* The pending tasks among futures and behind them: `todo` grows while it is gone through. */
-static void tasks_behind(struct walk *w, struct addrs *todo, struct map *seen, struct addrs *tasks)
+/* What is behind a set of futures: tasks, and threads that run calls. */
+struct behind { struct addrs tasks; struct VEC(pid_t) threads; };
+
+static void thread_behind(struct walk *w, uint64_t future, struct behind *out)
+{
+	const struct job *job = walk_job(w, future_source(w, future));
+	if (job && job->thread && !vec_push(&out->threads, job->thread))
+		w->nomem = true;
+}
+
+/* The pending ones: `todo` grows while it is gone through. */
+static void look_behind(struct walk *w, struct addrs *todo, struct map *seen, struct behind *out)
 {
 	for (size_t i = 0; i < todo->n && todo->n < CHILDREN_MAX; i++) {
 		uint64_t f = todo->v[i];
@@ -59,7 +69,7 @@ static void tasks_behind(struct walk *w, struct addrs *todo, struct map *seen, s
 		if (!is_future(kind) || !map_add(seen, f, 1) || future_state(w, f) != FUTURE_PENDING)
 			continue;
 		if (is_task(kind)) {
-			w->nomem |= !addrs_add(tasks, f);
+			w->nomem |= !addrs_add(&out->tasks, f);
 			continue;
 		}
 		uint64_t inside = gather_children(w, f);
@@ -67,25 +77,33 @@ static void tasks_behind(struct walk *w, struct addrs *todo, struct map *seen, s
 			members(w, inside, todo);
 		else if ((inside = shield_inner(w, f)))
 			w->nomem |= !addrs_add(todo, inside);
+		else
+			thread_behind(w, f, out);
 	}
 }
 
-static void set_tasks(struct waiting *x, const struct addrs *a)
+/* Looks behind the futures in `todo`, which it frees. */
+static void set_behind(struct waiting *x, struct addrs *todo)
 {
-	x->wait->ntasks = a->n;
-	x->wait->tasks = walk_keep(x->w, a->v, &x->wait->ntasks, sizeof *a->v);
+	struct behind found = { 0 };
+	struct map seen = { 0 };
+	struct wait *wait = x->wait;
+	look_behind(x->w, todo, &seen, &found);
+	wait->ntasks = found.tasks.n;
+	wait->tasks = walk_keep(x->w, found.tasks.v, &wait->ntasks, sizeof *found.tasks.v);
+	wait->nthreads = found.threads.n;
+	wait->threads = walk_keep(x->w, found.threads.v, &wait->nthreads, sizeof *found.threads.v);
+	map_free(&seen);
+	vec_free(&found.threads);
+	free(found.tasks.v);
+	free(todo->v);
 }
 
 void tasks_among(struct waiting *x, uint64_t container)
 {
-	struct addrs todo = { 0 }, tasks = { 0 };
-	struct map seen = { 0 };
+	struct addrs todo = { 0 };
 	members(x->w, container, &todo);
-	tasks_behind(x->w, &todo, &seen, &tasks);
-	set_tasks(x, &tasks);
-	map_free(&seen);
-	free(todo.v);
-	free(tasks.v);
+	set_behind(x, &todo);
 }
 
 /* gather() names a future as often as it was given it, and waits for it once. */
@@ -136,19 +154,14 @@ bool describe_wait(struct waiting *x)
 bool by_shield(struct waiting *x, uint64_t f)
 {
 	uint64_t inner = shield_inner(x->w, f);
-	struct addrs todo = { 0 }, tasks = { 0 };
-	struct map seen = { 0 };
+	struct addrs todo = { 0 };
 	if (!inner)
 		return false;
 	x->wait->kind = WAIT_SHIELD;
 	x->wait->id = f;
 	if (!addrs_add(&todo, inner))
 		x->w->nomem = true;
-	tasks_behind(x->w, &todo, &seen, &tasks);
-	set_tasks(x, &tasks);
-	map_free(&seen);
-	free(todo.v);
-	free(tasks.v);
+	set_behind(x, &todo);
 	return true;
 }
 

@@ -118,6 +118,7 @@ bool describe_worker_thread(struct waiting *x)
 	if (!x->thing)
 		return false;
 	x->wait->id = x->t->fut_waiter;
+	wait_thread(x, walk_worker_thread(x->w, x->wait->id));
 	x->wait->detail = arena_fmt(x->w->arena, "%s() in a worker thread", name ? name : "a function");
 	if (used >= 0 && int_at(r, attr_get(r, limiter, "_total_tokens"), &total) && total >= used) {
 		x->wait->total = total;

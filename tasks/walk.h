@@ -71,6 +71,8 @@ struct walk {
 	struct map keeps;        /* type of a context manager → what it holds beside itself (contexts.c) */
 	struct map wrappers;     /* two functions → whether the one wraps the other (body.c) */
 	struct map rules;        /* code → index + 1 of the wait's rule, 0 none (waits.c) */
+	struct map workers;      /* future → thread of anyio's that runs its call, once looked for */
+	bool workers_known;
 	struct map job_index;    /* concurrent future → index + 1 in jobs */
 	struct VEC(struct job) jobs;
 	double clock_now;        /* the loops' clock at the stop; 0: unknown */
@@ -151,6 +153,7 @@ struct job {
 	size_t executor;         /* index in s->executors */
 	const char *name;        /* of the function, or NULL */
 	bool running;            /* else in the queue */
+	pid_t thread;            /* that runs it; 0 unknown, or a process */
 };
 void walk_executors(struct walk *w);
 const struct job *walk_job(struct walk *w, uint64_t future);
@@ -221,6 +224,8 @@ void walk_contexts(struct walk *w, const struct pyframe *f, bool suspended, size
 void walk_contexts_keep(struct walk *w, struct stack *s);
 /* holders.c: once all stacks were read, who has what tasks wait for. */
 void walk_holders(struct walk *w);
+/* Who is inside of a lock of threading's; NULL: nobody is seen to be. */
+const struct holder *walk_lock_holders(struct walk *w, uint64_t lock, size_t *n);
 /* stack.c: the frame of a generator, async generator or coroutine that is suspended. */
 bool walk_suspended(struct walk *w, uint64_t gen, struct pyframe *f);
 
@@ -243,6 +248,14 @@ uint64_t closure_get(struct walk *w, uint64_t function, const char *name);
 
 /* threads.c */
 void walk_threads(struct walk *w);
+/* thread_waits.c: what a thread waits for that is blocked in the kernel; NULL: nothing known. */
+const struct thread_wait *walk_thread_wait(struct walk *w, struct pythread *t);
+/* The name that threading has of it, or NULL. */
+const char *walk_thread_title(struct walk *w, const struct pythread *t);
+/* What the frames of threads are inside of that are no task's; before walk_holders(). */
+void walk_thread_holds(struct walk *w);
+/* anyio's worker thread whose call ends with that future; 0: none does. */
+pid_t walk_worker_thread(struct walk *w, uint64_t future);
 
 /* history_fill.c: what the agent in the target recorded of the tasks met, and of those
  * that ended. Nothing where there is no agent. */

@@ -1,6 +1,8 @@
 """`why`, and what `check` says of hangs, against what the targets know of themselves."""
 import pytest
 
+from conftest import wait_for
+
 
 def rules(asyncmon, t, rc):
     answer = asyncmon.json("check", "--interval", "0.3", t.pid, rc=rc)
@@ -42,7 +44,54 @@ def test_chain_of_one_behind(asyncmon, target, main_interp):
     assert chain["root"]["kind"] == "deadlock"
 
 
-@pytest.mark.parametrize("kind", ["with_timeout", "spare_permit", "healthy"])
+def deadlock(asyncmon, t):
+    """The first root once it is a deadlock: a target tells before it blocks its own thread."""
+    def first():
+        found = roots(asyncmon, t)[0]
+        return found if found["kind"] == "deadlock" else None
+    return wait_for(first)
+
+
+@pytest.mark.parametrize("kind", ["own_loop", "own_pool", "lock_and_loop"])
+def test_deadlock_through_threads(asyncmon, target, interp, kind):
+    t = target(interp, "hangs.py", kind)
+    first = deadlock(asyncmon, t)
+    assert first, roots(asyncmon, t)
+    if kind == "own_pool":
+        assert first["threads"] and set(first["threads"]) <= set(t.truth["threads"])
+        assert first["tasks"] and set(first["tasks"]) <= set(t.truth["tasks"])
+    else:
+        assert first["tasks"] == []
+        assert sorted(first["threads"]) == sorted(t.truth["threads"])
+        assert first["waiting"] == 2
+    found = rules(asyncmon, t, 1)
+    assert found["deadlock", "error"]["tasks"] == first["tasks"]
+
+
+def test_thread_in_chain(asyncmon, target, main_interp):
+    t = target(main_interp, "hangs.py", "lock_and_loop")
+    assert deadlock(asyncmon, t), roots(asyncmon, t)
+    chain, = asyncmon.json("why", t.pid, "handler")["chains"]
+    main, worker = t.truth["threads"]
+    assert [l["thread"] for l in chain["links"]] == [None, main, worker]
+    lock, loop = [l["thread_wait"] for l in chain["links"][1:]]
+    assert lock["kind"] == "lock" and [h["thread"] for h in lock["holders"]] == [worker]
+    assert loop["kind"] == "loop" and loop["loop"]
+
+
+def test_result_with_timeout(asyncmon, target, main_interp):
+    """What a timeout ends is no deadlock, though it blocks the loop."""
+    t = target(main_interp, "hangs.py", "own_loop", "3600")
+
+    def blocked():
+        return [r for r in roots(asyncmon, t) if r["kind"] == "thread"]
+    root, = wait_for(blocked) or [None]
+    assert root["thread"] == t.truth["threads"][0] and root["waiting"] == 2
+    assert "deadlock" not in [rule for rule, severity in rules(asyncmon, t, 1)]
+
+
+@pytest.mark.parametrize("kind", ["with_timeout", "spare_permit", "healthy", "failing_child",
+                                  "other_thread"])
 def test_no_deadlock(asyncmon, target, main_interp, kind):
     t = target(main_interp, "hangs.py", kind)
     assert "deadlock" not in [r["kind"] for r in roots(asyncmon, t)]

@@ -1,6 +1,7 @@
 """Programs that hang, each in one way (the first argument); the target tells which tasks
 are to blame."""
 import asyncio
+import concurrent.futures
 import json
 import os
 import sys
@@ -171,8 +172,98 @@ async def gathered():
     return {"root": [holder], "behind": [behind], "apart": [apart], "rule": None}
 
 
+async def failing_child():
+    """One child waits for the lock, but the other may fail and so end the gather."""
+    lock = asyncio.Lock()
+
+    async def fail():
+        await asyncio.sleep(3600)
+        raise ValueError
+
+    async def outer():
+        async with lock:
+            await asyncio.gather(start("inner", take(lock)), start("failing", fail()))
+    start("outer", outer())
+    await settle()
+    return {"ring": [], "behind": [], "rule": None}
+
+
+async def own_loop():
+    """The loop's thread waits for a coroutine that it would have to run itself."""
+    loop = asyncio.get_running_loop()
+
+    async def handler():
+        future = asyncio.run_coroutine_threadsafe(settle(), loop)
+        tell({"threads": [threading.get_native_id()], "tasks": [],
+              "waiting": [t, asyncio.current_task()]})
+        future.result(*map(float, sys.argv[2:]))
+    t = asyncio.current_task()
+    await start("handler", handler())
+
+
+async def own_pool():
+    """Both workers wait for tasks that need a worker."""
+    loop, workers, subs = asyncio.get_running_loop(), [], []
+    pool = concurrent.futures.ThreadPoolExecutor(2)
+
+    async def sub():
+        subs.append(asyncio.current_task())
+        if len(subs) == 2:
+            tell({"threads": workers, "tasks": subs})
+        await loop.run_in_executor(pool, time.time)
+
+    def job():
+        workers.append(threading.get_native_id())
+        asyncio.run_coroutine_threadsafe(sub(), loop).result()
+    await asyncio.gather(*[loop.run_in_executor(pool, job) for _ in range(2)])
+
+
+async def lock_and_loop():
+    """A thread has a lock and waits for the loop, whose thread waits for the lock."""
+    loop, lock = asyncio.get_running_loop(), threading.Lock()
+    taken, go = threading.Event(), threading.Event()
+
+    def worker():
+        with lock:
+            taken.set()
+            go.wait()
+            asyncio.run_coroutine_threadsafe(settle(), loop).result()
+
+    async def handler():
+        go.set()
+        with lock:
+            pass
+    thread = threading.Thread(target=worker, daemon=True, name="w1")
+    thread.start()
+    taken.wait()
+    tell({"threads": [threading.get_native_id(), thread.native_id], "tasks": []})
+    await start("handler", handler())
+
+
+async def other_thread():
+    """A thread waits for a task that only sleeps, and a task for a call in a thread that
+    waits for a lock which nobody is seen to have."""
+    loop, lock = asyncio.get_running_loop(), threading.Lock()
+    lock.acquire()
+
+    def worker():
+        asyncio.run_coroutine_threadsafe(asyncio.sleep(3600), loop).result()
+
+    def call():
+        with lock:
+            pass
+    threading.Thread(target=worker, daemon=True).start()
+    start("caller", in_thread(call))
+    await settle()
+    return {"ring": [], "behind": [], "rule": None}
+
+
+async def in_thread(call):
+    await asyncio.get_running_loop().run_in_executor(None, call)
+
+
 def tell(truth):
-    out = {k: [hex(id(t)) for t in v] if isinstance(v, list) else v
+    out = {k: [t if isinstance(t, int) else hex(id(t)) for t in v] if isinstance(v, list) else v
            for k, v in truth.items()}
     print(json.dumps(dict(out, pid=os.getpid())), flush=True)
 

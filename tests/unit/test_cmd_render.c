@@ -135,7 +135,7 @@ static void task_json(void **state)
 		"\"coro\":\"work\",\"body\":\"work\",\"type\":\"_asyncio.Task\",\"loop\":\"0x10\",\"thread\":4712,\"cancelling\":1,"
 		"\"awaited_by\":[\"0x7f0000001100\"],\"waiting_on\":{\"kind\":\"sleep\",\"id\":null,\"detail\":null,"
 		"\"tasks\":[],\"holders\":null,\"total\":null,\"left\":null,"
-		"\"deadline_in\":1.5,\"fd\":null,\"peer\":null},\"group\":\"0x20\",\"stack\":["
+		"\"deadline_in\":1.5,\"fd\":null,\"peer\":null,\"threads\":[]},\"group\":\"0x20\",\"stack\":["
 		"{\"function\":\"level_0\",\"file\":\"/srv/app/handlers.py\",\"line\":10,\"contexts\":null},"
 		"{\"function\":\"level_1\",\"file\":\"/srv/app/handlers.py\",\"line\":11,\"contexts\":null}],"
 		"\"stack_beyond\":null,\"created\":{\"at\":\"2023-11-14T22:13:20.250000Z\",\"age\":61,"

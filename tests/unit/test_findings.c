@@ -152,7 +152,8 @@ static struct snapshot *pool(int64_t max, int64_t busy, int64_t queued)
 	struct snapshot *s = snap_new(3);
 	s->nexecutors = 1;
 	s->executors = calloc(1, sizeof *s->executors);
-	s->executors[0] = (struct executor){ 0xE0, "ThreadPoolExecutor", "scan", max, max, busy, queued };
+	s->executors[0] = (struct executor){ .id = 0xE0, .kind = "ThreadPoolExecutor", .name = "scan",
+		.max_workers = max, .workers = max, .busy = busy, .queued = queued };
 	for (size_t i = 0; i < 2; i++) {
 		struct wait *w = snap_wait(s, WAIT_EXECUTOR);
 		w->id = i ? 0xE0 : 0xE1;
