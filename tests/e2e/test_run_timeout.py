@@ -88,7 +88,8 @@ def told(section):
     """The deadlock that every target here has, by each look."""
     assert section["why"].startswith("Deadlock: "), section
     assert "error [deadlock]" in section["check"]
-    assert "epoll_wait" in section[STACKS]
+    assert ", in run_forever\n" in section[STACKS].replace("BaseEventLoop.", "")
+    assert re.search(r"^  (?!File )\S+ in \S+", section[STACKS], re.M), "no frames of C"
     assert section[TREE].count("lock: Lock, held by ") == 2
 
 
@@ -124,8 +125,8 @@ def test_tree(run, main_interp):
         told(found[said["pid"]])
     shell, plain = found[first["shell"]], found[first["plain"]]
     assert shell["command"].startswith("sh -c sleep 1000")
-    assert [l for l in shell["text"].split("\n") if l] == [
-        "asyncmon: no CPython in this process: it runs " + os.path.realpath("/bin/sh")]
+    line, = [l for l in shell["text"].split("\n") if l]
+    assert "no CPython in this process: it runs %s" % os.path.realpath("/bin/sh") in line
     assert "has not imported asyncio" in plain["why"] and "check" not in plain
     assert "in stands_here" in plain[STACKS]
     r.none_left()
