@@ -49,9 +49,11 @@ static void count_json(struct json *j, const struct threads *x, size_t i)
 	json_int(j, x->same.count[i]);
 	json_key(j, "tids");
 	json_array(j);
-	for (size_t k = i; k < x->s->nthreads; k++)
-		if (x->same.first[k] == i)
+	for (size_t k = i, left = x->same.count[i]; left; k++)
+		if (x->same.first[k] == i) {
 			json_int(j, x->s->threads[k].tid);
+			left--;
+		}
 	json_array_end(j);
 }
 

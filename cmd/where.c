@@ -214,9 +214,11 @@ static void ids_json(struct json *j, const struct list *l, const struct coalesce
 	json_int(j, same->count[i]);
 	json_key(j, "ids");
 	json_array(j);
-	for (size_t k = i; k < l->n; k++)
-		if (same->first[k] == i)
+	for (size_t k = i, left = same->count[i]; left; k++)
+		if (same->first[k] == i) {
 			json_id(j, ((const struct task *)l->rows[k])->id);
+			left--;
+		}
 	json_array_end(j);
 }
 
