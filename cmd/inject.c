@@ -2,6 +2,7 @@
 #include "inject/agent_files.h"
 #include "cmd/capture.h"
 #include "cmd/command.h"
+#include "cmd/link.h"
 #include "query/list.h"
 #include "inject/limits.h"
 #include "inject/seccomp.h"
@@ -155,6 +156,8 @@ static err_t inject(struct call *c, const struct wanted *w, char **reply)
 		.deadline_ms = w->deadline_ms,
 		.uses = w->remove ? 0 : USE_AGENT,
 		.force = opt_given(&c->args, "force"),
+		.thread_at = link_thread_at,
+		.arg = c,
 	};
 	err_t e = site ? inject_site_find(c->cap->python, site) : ERR_NOMEM;
 	if (!e && !w->remove)

@@ -34,6 +34,8 @@ static err_t run(struct call *c, const char *text, const char *last, unsigned de
 				       .deadline_ms = deadline_ms,
 				       .uses = uses,
 				       .force = opt_given(&c->args, "force"),
+				       .thread_at = link_thread_at,
+				       .arg = c,
 			       }, reply);
 	strbuf_free(&b);
 	free(site);
@@ -185,9 +187,9 @@ static char *thread_at(struct call *c, pid_t tid, uint64_t loop)
 	return b.s;
 }
 
-char *link_thread_at(struct call *c, pid_t tid)
+char *link_thread_at(void *call, pid_t tid)
 {
-	return thread_at(c, tid, 0);
+	return thread_at(call, tid, 0);
 }
 
 char *link_busy_with(struct call *c, uint64_t loop)

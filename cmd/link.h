@@ -27,8 +27,9 @@ bool link_send(struct link *l, char kind, const char *text, int timeout_ms);
 /* The next message; interrupted as poll() is. timeout_ms < 0: for ever. */
 enum link_got link_next(struct link *l, int timeout_ms);
 
-/* "f file.py:12": where a thread is in Python code, or NULL; freed by the caller. */
-char *link_thread_at(struct call *c, pid_t tid);
+/* "f file.py:12": where a thread is in Python code, or NULL; freed by the caller. As struct
+ * inject_text asks for it: `call` is a struct call. */
+char *link_thread_at(void *call, pid_t tid);
 /* The same of a loop's thread: why the loop does not answer. */
 char *link_busy_with(struct call *c, uint64_t loop);
 

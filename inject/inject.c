@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "attach/act.h"
+#include "attach/proc.h"
 #include "attach/process.h"
 #include "inject/limits.h"
 #include "inject/seccomp.h"
@@ -20,6 +21,7 @@
 
 #define DEADLINE_MS 10000
 #define POLL_NS 500000
+#define BLOCKED_MS 1500
 #define NAP_MAX_NS 50000000
 #define SETTLE_NAPS 2000
 #define OLD_MAX 256
@@ -85,7 +87,9 @@ static void nap_longer(int64_t *ns)
 struct injection {
 	struct target *t;
 	const struct inject_site *site;
+	const struct inject_text *text;
 	int64_t deadline;
+	struct { long call; int64_t since; } blocked; /* the main thread's system call, -1: none */
 	struct channel channel;
 	struct channel old[OLD_MAX]; /* left behind by others; closed by the text */
 	size_t nold;
@@ -156,9 +160,27 @@ static err_t not_run(const struct injection *i)
 	if (state == 'R')
 		return err_new(E_BUSY, "process %d did not look within the deadline: its main thread is busy "
 			       "outside of Python code (in C); nothing was changed", (int)i->t->pid);
+	char *at = !i->site->care.any_thread && i->text->thread_at ? i->text->thread_at(i->text->arg, i->t->pid) : NULL;
+	err_t e = at ? err_new(E_BUSY, "process %d did not look: its main thread is blocked in %s, and Python before 3.12 runs "
+			       "what is put into it only there; nothing was changed", (int)i->t->pid, at) : NULL;
+	free(at);
+	if (e)
+		return e;
 	return err_new(E_BUSY, "process %d did not look within the deadline: its main thread is blocked in C "
 		       "(%s), in no event loop that could be woken; nothing was changed",
 		       (int)i->t->pid, syscall_name(number) ? syscall_name(number) : "a system call without a name");
+}
+
+/* Whether it is of no use to wait on: the one thread that could run it has been in the same
+ * system call for a while, which no wake-up has ended. */
+static bool stays_blocked(struct injection *i)
+{
+	pid_t pid = i->t->pid;
+	long call = proc_state(pid, pid) == 'S' ? proc_syscall(pid) : -1;
+	if (call < 0 || call != i->blocked.call)
+		i->blocked.since = now_ms();
+	i->blocked.call = call;
+	return !i->site->care.any_thread && now_ms() - i->blocked.since >= BLOCKED_MS;
 }
 
 /* Puts a short text in place, again while the place is taken. */
@@ -189,7 +211,8 @@ static err_t open_channel(struct injection *i)
 	TRY(put(i, text, &c));
 	bool found;
 	err_t why = NULL;
-	while (!(found = channel_find(i->t, nonce, &i->channel)) && now_ms() < i->deadline && !(why = lost(i)))
+	while (!(found = channel_find(i->t, nonce, &i->channel)) && now_ms() < i->deadline && !stays_blocked(i) &&
+	       !(why = lost(i)))
 		nap();
 	/* Asked before the target is stopped once more. */
 	bool taken = found || carrier_taken(i->t, c);
@@ -333,6 +356,8 @@ err_t inject_run(struct target *t, const struct inject_site *site, const struct 
 	struct injection i = {
 		.t = t,
 		.site = site,
+		.text = x,
+		.blocked = { .call = -1 },
 		.deadline = now_ms() + (x->deadline_ms ? x->deadline_ms : DEADLINE_MS),
 		.channel.ours = -1,
 	};

@@ -59,6 +59,10 @@ struct inject_text {
 	size_t file_bytes;       /* of the largest file that the text writes */
 	unsigned uses;           /* enum seccomp_use, beyond USE_TEXT */
 	bool force;              /* also where the target's seccomp filters may forbid it */
+	/* Names where a thread is in Python code, freed by inject_run(), or NULL: for the
+	 * message where only the main thread could run it, and is blocked. May be NULL. */
+	char *(*thread_at)(void *arg, pid_t tid);
+	void *arg;
 };
 
 /* *reply (freed by the caller with free(); may be NULL) is what the text left. E_BUSY: it

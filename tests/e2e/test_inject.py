@@ -2,6 +2,7 @@
 other namespaces, as another user, with nothing to write to; a killed asyncmon."""
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -142,7 +143,11 @@ def test_loop_in_another_thread(interp, target, asyncmon):
         assert answer.rc == 0, answer.err
     else:
         # Only the main thread serves its queue, and it waits for a lock.
-        assert answer.rc == 3 and "blocked" in answer.err, answer
+        for command in ("inject", "console"):
+            answer = asyncmon(command, t.pid)
+            assert answer.rc == 3, answer
+            assert re.search(r"main thread is blocked in \S+ \S+threading\.py:\d+, and Python before 3\.12 runs",
+                             answer.err), answer
     t.unharmed()
 
 
