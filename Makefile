@@ -41,8 +41,15 @@ all: $(B)/asyncmon
 
 # All rooms but main, for the program, the tests and the tools.
 LIB := $(B)/libasyncmon.a
-$(LIB): $(LIBOBJ)
-	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $^
+$(LIB): $(LIBOBJ) $(LIB).list
+	$(call say,AR,$@)rm -f $@ $@.new && $(AR) rcs $@.new $(LIBOBJ) && mv $@.new $@
+
+# Which objects there are: an archive that is newer than each of them may still lack one, or
+# have one whose source is gone.
+$(LIB).list: FORCE
+	@mkdir -p $(@D)
+	@echo $(LIBOBJ) | cmp -s - $@ || echo $(LIBOBJ) >$@
+.PHONY: FORCE
 
 $(B)/asyncmon: $(B)/cmd/main.o $(LIB)
 	$(call say,LINK,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
