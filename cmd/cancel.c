@@ -190,7 +190,7 @@ static void explain_unreached(struct call *c, const struct job *x, struct strbuf
 {
 	pid_t main_thread = call_target(c)->pid, of_loop = x->task->thread;
 	bool idle = of_loop && proc_in_selector(of_loop);
-	bool main_only = c->cap->python->layout.version.minor < 12;
+	bool main_only = !c->cap->python->layout.pending_any_thread;
 	char *at = of_loop && !idle ? link_busy_with(c, x->task->loop)
 		   : main_only && of_loop != main_thread ? link_thread_at(c, main_thread) : NULL;
 	if (!at)

@@ -182,7 +182,7 @@ static err_t inject(struct call *c, const struct wanted *w, char **reply)
 static bool others_untouched(const struct python *py, const struct snapshot *s)
 {
 	for (size_t i = 0; i < s->nloops; i++)
-		if (s->loops[i].interpreter && py->layout.version.minor >= 12)
+		if (s->loops[i].interpreter && py->layout.interp_types)
 			return true;
 	return false;
 }

@@ -190,7 +190,7 @@ static void find_care(struct python *py, uint64_t interp, struct inject_site *s)
 	s->care.limit = l->runtime_recursion_limit >= 0 ? py->runtime + (uint64_t)l->runtime_recursion_limit
 			: l->interp_recursion_limit >= 0 ? interp + (uint64_t)l->interp_recursion_limit : 0;
 	s->care.native_id = l->tstate_native_thread_id;
-	s->care.any_thread = l->version.minor >= 12 && l->interp_pending >= 0;
+	s->care.any_thread = l->pending_any_thread && l->interp_pending >= 0;
 	s->care.debug_build = l->debug_build;
 	s->care.audited = has_hooks(py, interp);
 }

@@ -33,13 +33,12 @@ static uint64_t managed_get(struct reader *r, const struct type_info *t, uint64_
 			    const char *name)
 {
 	const struct py_layout *l = r->l;
-	unsigned minor = l->version.minor;
-	if (minor == 11) {
+	if (l->managed_dict == MANAGED_DICT_TWO_WORDS) {
 		uint64_t dict = field_at(r, obj - 24, 0);
 		return dict ? dict_get(r, dict, name)
 			    : shared_get(r, t, field_at(r, obj - 32, 0), name);
 	}
-	if (minor == 12) {
+	if (l->managed_dict == MANAGED_DICT_TAGGED) {
 		uint64_t both = field_at(r, obj - 24, 0);
 		return both & 1 ? shared_get(r, t, both + 1, name) : dict_get(r, both, name);
 	}
@@ -76,7 +75,7 @@ int32_t slot_offset(struct reader *r, const struct type_info *t, const char *nam
 
 static uint64_t own_get(struct reader *r, const struct type_info *t, uint64_t obj, const char *name)
 {
-	if (r->l->version.minor >= 11 && t->flags & FLAG_MANAGED_DICT)
+	if (r->l->managed_dict != MANAGED_DICT_NONE && t->flags & FLAG_MANAGED_DICT)
 		return managed_get(r, t, obj, name);
 	int64_t offset = t->dictoffset;
 	if (offset < 0) {

@@ -55,7 +55,7 @@ static bool frame_read_object(struct reader *r, uint64_t addr, struct pyframe *f
 	f->code = code_at(r, f->code_addr);
 	if (!f->code || !image_i32(r->img, addr + (uint64_t)l->frame_lasti, &lasti))
 		return false;
-	f->lasti = lasti < 0 ? -1 : l->version.minor >= 10 ? 2ll * lasti : lasti;
+	f->lasti = lasti < 0 ? -1 : (int64_t)lasti * l->jump_unit;
 	return true;
 }
 
@@ -65,7 +65,7 @@ bool frame_read(struct reader *r, uint64_t addr, struct pyframe *f)
 	*f = (struct pyframe){ .addr = addr, .lasti = -1, .owner = -1 };
 	if (!addr || addr % 8)
 		return false;
-	if (l->version.minor <= 10)
+	if (l->frame_objects)
 		return frame_read_object(r, addr, f);
 	uint64_t exec, instr;
 	if (!image_u64(r->img, addr + (uint64_t)l->iframe_executable, &exec) ||
@@ -156,7 +156,7 @@ bool frame_in_await(struct reader *r, const struct pyframe *f)
 	uint8_t next[2];
 	if (!f->code || f->lasti < 0)
 		return false;
-	if (l->version.minor <= 10) {
+	if (l->frame_objects) {
 		size_t n;
 		const uint8_t *code = bytes_at(r, field_at(r, f->code_addr, l->code_code), &n);
 		return code && (size_t)f->lasti + 2 < n && code[f->lasti + 2] == l->op_yield_from;

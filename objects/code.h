@@ -26,7 +26,7 @@ struct code {
 const struct code *code_at(struct reader *r, uint64_t addr);
 /* The line of the instruction at byte offset lasti (-1: not started: the first
  * line); 0 when it has none. */
-int code_line(const struct code *c, unsigned minor, int64_t lasti);
+int code_line(const struct code *c, const struct py_layout *l, int64_t lasti);
 
 /* The three formats; lasti in bytes, result a line or 0. Exposed for tests. */
 int lnotab_line(const uint8_t *t, size_t n, int first, int64_t lasti);      /* <= 3.9 */

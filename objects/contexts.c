@@ -119,7 +119,7 @@ static const struct blocks *blocks_by_table(struct reader *r, const struct pyfra
 		struct blocks *more = arena_alloc(r->arena, sizeof *more);
 		for (size_t i = 0; more && i < n; i++)
 			more->v[more->n++] = (struct block){
-				found[i].depth, code_line(f->code, r->l->version.minor, found[i].handler) };
+				found[i].depth, code_line(f->code, r->l, found[i].handler) };
 		b = more ? more : &none;
 	}
 	map_set(cache, key, (uint64_t)(uintptr_t)b);
@@ -145,7 +145,7 @@ static void blocks_of_frame(struct reader *r, const struct pyframe *f, struct bl
 		int64_t statement = statement_of(r, f, (uint64_t)b[1] * (uint64_t)l->jump_unit);
 		if (statement >= 0)
 			out->v[out->n++] = (struct block){
-				(uint32_t)b[2], code_line(f->code, l->version.minor, statement) };
+				(uint32_t)b[2], code_line(f->code, l, statement) };
 	}
 }
 
@@ -235,7 +235,7 @@ static bool entered(struct reader *r, const struct pyframe *f, struct frame_cont
 	if (!in_aenter(r, f))
 		return false;
 	uint64_t top = frame_stack_peek(r, f->addr, depth + 1), below = frame_stack_peek(r, f->addr, depth + 2);
-	*out = (struct frame_context){ .entering = true, .line = code_line(f->code, r->l->version.minor, f->lasti) };
+	*out = (struct frame_context){ .entering = true, .line = code_line(f->code, r->l, f->lasti) };
 	out->manager = kept_by(r, below, top, &out->sync);
 	return out->manager != 0;
 }

@@ -11,7 +11,7 @@ enum field { ARGS, TRACEBACK, CONTEXT, CAUSE, FIRST };
 
 static uint64_t offset_of(const struct reader *r, enum field f)
 {
-	uint64_t head = (uint64_t)r->l->object_size, notes = r->l->version.minor >= 11 ? 8 : 0;
+	uint64_t head = (uint64_t)r->l->object_size, notes = (uint64_t)r->l->exception_notes;
 	switch (f) {
 	case ARGS:
 		return head + 8;

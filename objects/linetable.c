@@ -67,15 +67,15 @@ int locations_line(const uint8_t *t, size_t n, int first, int64_t lasti)
 	return 0;
 }
 
-int code_line(const struct code *c, unsigned minor, int64_t lasti)
+int code_line(const struct code *c, const struct py_layout *l, int64_t lasti)
 {
 	if (lasti < 0)
 		return c->firstlineno;
 	if (!c->table)
 		return 0;
-	if (minor <= 9)
+	if (l->line_table == LINE_TABLE_LNOTAB)
 		return lnotab_line(c->table, c->table_len, c->firstlineno, lasti);
-	if (minor == 10)
+	if (l->line_table == LINE_TABLE_RANGES)
 		return linetable_line(c->table, c->table_len, c->firstlineno, lasti);
 	return locations_line(c->table, c->table_len, c->firstlineno, lasti);
 }

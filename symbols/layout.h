@@ -141,8 +141,26 @@
 	X(jump_unit)              /* bytes that jumps and handlers count in, <= 3.10 */ \
 	X(get_awaitable_back)     /* how many instructions of two bytes before the one that a frame \
 				   * is suspended at its await's GET_AWAITABLE lies, 3.11+ */ \
+	X(frame_objects)          /* 1: every frame is an object, <= 3.10 */ \
+	X(entry_shims)            /* 1: a frame of its own marks where C called Python, 3.12+ */ \
+	X(line_table)             /* enum line_table */ \
+	X(managed_dict)           /* enum managed_dict */ \
+	X(exception_notes)        /* bytes that notes take in an exception, 3.11+ */ \
+	X(gen_exc_behind)         /* how far behind gen_qualname the handled exception is */ \
+	X(future_state_width)     /* bytes */ \
+	X(simple_queue_ring)      /* 1: _queue.SimpleQueue keeps a ring, 3.13+; 0: a list */ \
+	X(tail_calls)             /* 1: the interpreter loop may be a function an instruction, 3.14+ */ \
+	X(interp_types)           /* 1: every interpreter has types of its own, 3.12+ */ \
+	X(pending_any_thread)     /* 1: any thread of an interpreter serves its queue, 3.12+ */ \
 	X(pending_call_size) X(pending_ncalls) /* of struct _pending_calls.calls */ \
 	X(debugger_script_path_size)
+
+/* How a code object keeps the lines of its instructions: co_lnotab, PEP 626, PEP 657. */
+enum line_table { LINE_TABLE_LNOTAB, LINE_TABLE_RANGES, LINE_TABLE_LOCATIONS };
+
+/* Where an object with Py_TPFLAGS_MANAGED_DICT has its attributes: two words before it, one
+ * word before it whose lowest bit says which, or a word before it and values inside of it. */
+enum managed_dict { MANAGED_DICT_NONE, MANAGED_DICT_TWO_WORDS, MANAGED_DICT_TAGGED, MANAGED_DICT_INLINE };
 
 enum layout_source { LAYOUT_TABLE, LAYOUT_DWARF, LAYOUT_DEBUG_OFFSETS };
 

@@ -48,6 +48,7 @@ static const struct layout_item items_3_10[] = {
 	{ LF_genstate_cleared, 4 },
 	/* by hand: INSTR_OFFSET() of Python/ceval.c counts instructions */
 	{ LF_jump_unit, 2 },
+	{ LF_line_table, LINE_TABLE_RANGES },
 };
 
 const struct layout_table table_3_10 = {

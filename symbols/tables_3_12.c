@@ -59,6 +59,10 @@ static const struct layout_item items_3_12[] = {
 	/* by hand: INSTRUMENTED_RESUME of Include/opcode.h */
 	{ LF_op_resume_alt, 240 },
 	{ LF_get_awaitable_back, 4 },
+	{ LF_entry_shims, 1 },
+	{ LF_interp_types, 1 },
+	{ LF_pending_any_thread, 1 },
+	{ LF_managed_dict, MANAGED_DICT_TAGGED },
 };
 
 const struct layout_table table_3_12 = {

@@ -57,6 +57,9 @@ static const struct layout_item items_3_14[] = {
 	/* by hand: Py_TAG_BITS of Include/internal/pycore_stackref.h; GET_AWAITABLE */
 	{ LF_stackref_mask, 3 },
 	{ LF_op_get_awaitable, 71 },
+	/* by hand: FutureObj.fut_state was narrowed; Py_TAIL_CALL_INTERP */
+	{ LF_future_state_width, 1 },
+	{ LF_tail_calls, 1 },
 };
 
 const struct layout_table table_3_14 = {

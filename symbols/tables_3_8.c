@@ -149,6 +149,18 @@ static const struct layout_item items_3_8[] = {
 	{ LF_op_get_awaitable, 73 },
 	{ LF_op_setup_with, 143 },
 	{ LF_jump_unit, 1 },
+	/* by hand: what is no offset in a struct that DWARF describes */
+	{ LF_frame_objects, 1 },
+	{ LF_entry_shims, 0 },
+	{ LF_line_table, LINE_TABLE_LNOTAB },
+	{ LF_managed_dict, MANAGED_DICT_NONE },
+	{ LF_exception_notes, 0 },
+	{ LF_gen_exc_behind, 16 },
+	{ LF_future_state_width, 4 },
+	{ LF_simple_queue_ring, 0 },
+	{ LF_tail_calls, 0 },
+	{ LF_interp_types, 0 },
+	{ LF_pending_any_thread, 0 },
 	{ LF_op_setup_async_with, 154 },
 };
 

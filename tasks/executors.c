@@ -80,7 +80,7 @@ static int64_t simple_queue(struct walk *w, uint64_t q, size_t executor)
 {
 	uint64_t at = q + (uint64_t)w->r.l->object_size;
 	int64_t queued = 0;
-	if (w->r.l->version.minor <= 12) {
+	if (!w->r.l->simple_queue_ring) {
 		uint64_t list = field_at(&w->r, at, 16);
 		int64_t first = (int64_t)field_at(&w->r, at, 24), n = seq_len(&w->r, list);
 		if (first < 0 || n < 0 || first > n)

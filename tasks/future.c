@@ -33,10 +33,8 @@ enum future_state future_state(struct walk *w, uint64_t f)
 		uint32_t state = 0;
 		if (w->r.l->future_state < 0)
 			return FUTURE_UNKNOWN;
-		/* 3.14 narrowed the enum to one byte. */
-		bool ok = w->r.l->version.minor >= 14
-			? image_read(w->r.img, f + (uint64_t)w->r.l->future_state, &state, 1)
-			: image_u32(w->r.img, f + (uint64_t)w->r.l->future_state, &state);
+		bool ok = image_read(w->r.img, f + (uint64_t)w->r.l->future_state, &state,
+				     (size_t)w->r.l->future_state_width);
 		return ok && state <= FUTURE_FINISHED ? (enum future_state)state : FUTURE_UNKNOWN;
 	}
 	uint64_t s = attr_get(&w->r, f, "_state");

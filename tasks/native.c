@@ -218,7 +218,7 @@ static bool name_thread(struct walk *w, struct native_look *n, const struct unwo
 	struct native_name **names = roles && read_chains(w, u->thread, &cs) ? name_all(n, ns, w->arena) : NULL;
 	uint64_t loop = loop_of(w, u->thread);
 	for (size_t i = 0; names && i < ns->n; i++)
-		roles[i] = role_of(n, ns, i, names[i], loop, w->r.l->version.minor >= 14);
+		roles[i] = role_of(n, ns, i, names[i], loop, w->r.l->tail_calls);
 	if (!names || !merge_stacks(ns, roles, cs.v, cs.n, w->arena, &m))
 		return false;
 	show(w, &m, ns, n, names, &cs, u->out);

@@ -48,7 +48,7 @@ const struct frame *walk_frame(struct walk *w, const struct code *c, int64_t las
 	f->file = c->file;
 	f->owner = code_owner(&w->s->folders, c->file);
 	f->first = c->firstlineno;
-	f->line = code_line(c, w->r.l->version.minor, lasti);
+	f->line = code_line(c, w->r.l, lasti);
 	if (!map_set(frames, key, (uint64_t)(uintptr_t)f))
 		w->nomem = true;
 	return f;
@@ -175,7 +175,7 @@ static const char *foreign(struct walk *w, uint64_t obj, enum type_kind kind)
 static bool handles_cancel(struct walk *w, uint64_t gen)
 {
 	const struct py_layout *l = w->r.l;
-	uint64_t exc = field_at(&w->r, gen, l->gen_qualname + (l->version.minor <= 10 ? 16 : 8));
+	uint64_t exc = field_at(&w->r, gen, l->gen_qualname + l->gen_exc_behind);
 	const struct type_info *t = is_none(&w->r, exc) ? NULL : object_type(&w->r, exc);
 	return t && strcmp(type_short_name(&w->r, t), "CancelledError") == 0;
 }

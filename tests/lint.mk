@@ -1,13 +1,17 @@
 # lint: the compilers' and analysers' view. asan: every test under sanitizers.
 
-.PHONY: lint lint-layers lint-clang lint-cppcheck lint-tidy lint-man
+.PHONY: lint lint-layers lint-versions lint-clang lint-cppcheck lint-tidy lint-man
 lint:
 	@tests/setup lint
-	@$(MAKE) --no-print-directory lint-layers lint-man lint-clang lint-cppcheck lint-tidy
+	@$(MAKE) --no-print-directory lint-layers lint-versions lint-man lint-clang lint-cppcheck lint-tidy
 
 # Includes point down the layers only.
 lint-layers:
 	@tests/lint-layers $(LAYERS)
+
+# What differs between versions of CPython is in the layout, not in branches.
+lint-versions:
+	@tests/lint-versions $(LAYERS)
 
 lint-clang:
 	@$(MAKE) --no-print-directory B=build/clang CC=clang CI=1 all

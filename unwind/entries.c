@@ -101,7 +101,7 @@ bool pyentries_read(struct reader *r, uint64_t tstate, const struct pystack *ps,
 	out->v = arena_array(r->arena, ps->n + 1, sizeof *out->v);
 	if (!out->v)
 		return false;
-	if (r->l->version.minor >= 12) {
+	if (r->l->entry_shims) {
 		by_shims(r, ps, out);
 		return true;
 	}
