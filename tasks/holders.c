@@ -101,7 +101,8 @@ static bool is_there(struct walk *w, const struct wait *wait)
 	}
 }
 
-struct found { const struct holder *v; size_t n; };
+/* What is known of one object, found once for all that wait for it. */
+struct found { const struct holder *v; size_t n; bool there; };
 
 struct finding_holders {
 	struct map known;        /* object → index + 1 in all */
@@ -114,7 +115,7 @@ struct finding_holders {
 static struct found holders_of(struct walk *w, struct finding_holders *finding, uint64_t obj)
 {
 	static const struct holder nobody;
-	struct found none = { &nobody, 0 }, out = { NULL, 0 };
+	struct found none = { .v = &nobody }, out = { 0 };
 	uint64_t first = 0;
 	size_t n = 0;
 	if (is_free(w, obj))
@@ -142,7 +143,7 @@ static struct found holders_of(struct walk *w, struct finding_holders *finding, 
 		finding->looked = true;
 		map_get(&finding->consumers, v[i].generator, &v[i].task);
 	}
-	return (struct found){ v, n };
+	return (struct found){ .v = v, .n = n };
 }
 
 static bool can_be_held(const struct wait *wait)
@@ -150,12 +151,16 @@ static bool can_be_held(const struct wait *wait)
 	return wait->id && (wait->kind == WAIT_LOCK || wait->kind == WAIT_SEMAPHORE);
 }
 
-static const struct found *found_for(struct walk *w, struct finding_holders *finding, uint64_t obj)
+static const struct found *found_for(struct walk *w, struct finding_holders *finding, const struct wait *wait)
 {
 	uint64_t at;
-	if (map_get(&finding->known, obj, &at))
+	if (map_get(&finding->known, wait->id, &at))
 		return &finding->all.v[at - 1];
-	if (!vec_push(&finding->all, holders_of(w, finding, obj)) || !map_set(&finding->known, obj, finding->all.n)) {
+	struct found f = { 0 };
+	if (can_be_held(wait))
+		f = holders_of(w, finding, wait->id);
+	f.there = is_there(w, wait);
+	if (!vec_push(&finding->all, f) || !map_set(&finding->known, wait->id, finding->all.n)) {
 		w->nomem = true;
 		return NULL;
 	}
@@ -170,6 +175,11 @@ const struct holder *walk_lock_holders(struct walk *w, uint64_t lock, size_t *n)
 	return f.n ? f.v : NULL;
 }
 
+static bool can_be_there(const struct wait *wait)
+{
+	return wait->id && (can_be_held(wait) || wait->kind == WAIT_EVENT || wait->kind == WAIT_QUEUE_GET);
+}
+
 void walk_holders(struct walk *w)
 {
 	struct snapshot *s = w->s;
@@ -179,12 +189,13 @@ void walk_holders(struct walk *w)
 		waited = s->tasks[i].wait && can_be_held(s->tasks[i].wait);
 	for (size_t i = 0; waited && i < s->nloops; i++)
 		loops_generators(w, s->loops[i].id);
-	for (size_t i = 0; waited && i < s->ntasks && !walk_stop(w); i++) {
+	for (size_t i = 0; i < s->ntasks && !walk_stop(w); i++) {
 		struct wait *wait = (struct wait *)(uintptr_t)s->tasks[i].wait;
-		if (wait && wait->id)
-			wait->available = is_there(w, wait);
-		const struct found *f = wait && can_be_held(wait) ? found_for(w, &finding, wait->id) : NULL;
-		if (f) {
+		const struct found *f = wait && can_be_there(wait) ? found_for(w, &finding, wait) : NULL;
+		if (!f)
+			continue;
+		wait->available = f->there;
+		if (can_be_held(wait)) {
 			wait->holders = f->v;
 			wait->nholders = f->n;
 		}
