@@ -26,7 +26,8 @@ def check_ended(e):
         assert e["coro"] == kind, e
         assert e["outcome"] == {"fine": "finished", "bad": "failed", "gone": "cancelled"}[kind], e
         if kind == "bad":
-            assert e["exception"] == {"type": "ValueError", "message": "bad one"}, e
+            x = e["exception"]
+            assert (x["type"], x["message"]) == ("ValueError", "bad one"), e
         else:
             assert e["exception"] is None, e
     # What began before the agent came has none.
