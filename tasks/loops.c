@@ -100,14 +100,27 @@ static bool came_by_fork(const struct walk *w, const struct loop *l)
 	return l->turn < w->born + PROC_TICK_S; /* false where either is unknown */
 }
 
-/* By the system call that it was stopped in; false also where registers are not known. */
+/* Whether a thread was stopped in a system call that sleeps until there are events. A loop
+ * that has work asks for events with a timeout of 0, which is no sleep. False also where
+ * registers are not known, or the timeout lies in memory. */
 static bool waits_for_events(const struct thread *t)
 {
-	static const long calls[] = { SYS_epoll_wait, SYS_epoll_pwait, SYS_poll, SYS_ppoll, SYS_select, SYS_pselect6 };
-	for (size_t i = 0; t && t->have_regs && i < sizeof calls / sizeof *calls; i++)
-		if ((long)t->regs.orig_rax == calls[i])
-			return true;
-	return false;
+	if (!t || !t->have_regs)
+		return false;
+	switch ((long)t->regs.orig_rax) {
+	case SYS_epoll_wait:
+	case SYS_epoll_pwait:
+		return (int)t->regs.r10 != 0;
+	case SYS_poll:
+		return (int)t->regs.rdx != 0;
+	case SYS_select:
+	case SYS_pselect6:
+		return t->regs.r8 == 0;
+	case SYS_ppoll:
+		return t->regs.rdx == 0;
+	default:
+		return false;
+	}
 }
 
 /* Which thread the loop runs in. A thread's state names the loop that runs in it. The
