@@ -138,6 +138,7 @@
 	X(op_resume) X(op_send)   /* opcodes, 3.11 and 3.12 */ \
 	X(op_resume_alt)          /* RESUME_QUICK 3.11, INSTRUMENTED_RESUME 3.12 */ \
 	X(op_get_awaitable) X(op_setup_with) X(op_setup_async_with) /* the last two <= 3.10 */ \
+	X(parked_locks)           /* 1: threads sleep for locks in entries of their own stacks, 3.13+ */ \
 	X(jump_unit)              /* bytes that jumps and handlers count in, <= 3.10 */ \
 	X(get_awaitable_back)     /* how many instructions of two bytes before the one that a frame \
 				   * is suspended at its await's GET_AWAITABLE lies, 3.11+ */ \

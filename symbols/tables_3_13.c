@@ -59,6 +59,7 @@ static const struct layout_item items_3_13[] = {
 	/* by hand: the state of a generator says what opcodes had to */
 	{ LF_op_get_awaitable, 73 },
 	{ LF_get_awaitable_back, 5 },
+	{ LF_parked_locks, 1 },
 	{ LF_managed_dict, MANAGED_DICT_INLINE },
 	{ LF_simple_queue_ring, 1 },
 	{ LF_op_resume, -1 },

@@ -149,6 +149,7 @@ static const struct layout_item items_3_8[] = {
 	{ LF_op_get_awaitable, 73 },
 	{ LF_op_setup_with, 143 },
 	{ LF_jump_unit, 1 },
+	{ LF_parked_locks, 0 },
 	/* by hand: what is no offset in a struct that DWARF describes */
 	{ LF_frame_objects, 1 },
 	{ LF_entry_shims, 0 },

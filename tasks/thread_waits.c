@@ -102,7 +102,7 @@ static uint64_t lock_of(struct walk *w, const struct thread *th, const struct py
 {
 	uint64_t semaphore = th->regs.rdi, addr, head = (uint64_t)w->r.l->object_size;
 	uint64_t lock = lock_with(w, f, semaphore);
-	if (lock || w->r.l->version.minor < 13 || semaphore < 8 || !image_u64(w->r.img, semaphore - 8, &addr) ||
+	if (lock || w->r.l->parked_locks != 1 || semaphore < 8 || !image_u64(w->r.img, semaphore - 8, &addr) ||
 	    addr < head)
 		return lock;
 	return is_lock(w, addr - head) ? addr - head : lock_with(w, f, addr);
