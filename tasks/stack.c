@@ -197,6 +197,21 @@ static bool cython_frame(struct walk *w, struct frames *fs, uint64_t obj, struct
 	return true;
 }
 
+/* The code that it has a greenlet run comes between a frame and what that awaits. */
+static void push_greenlet(struct walk *w, struct frames *fs, const struct pyframe *f)
+{
+	struct pyframe inside[GREENLET_FRAMES_MAX];
+	size_t n = walk_greenlet(w, f, inside);
+	for (size_t i = 0; i < n; i++) {
+		const struct frame *frame = frame_of(w, &inside[i], inside[i].lasti);
+		if (!frame || !walk_frame_room(w, frame, fs->n))
+			return;
+		push(w, fs, frame);
+		if (fs->n)
+			walk_contexts(w, &inside[i], false, fs->n - 1, frame);
+	}
+}
+
 struct stack walk_coroutine(struct walk *w, uint64_t coro, struct stack_end *end)
 {
 	struct frames fs = { 0 };
@@ -254,6 +269,7 @@ struct stack walk_coroutine(struct walk *w, uint64_t coro, struct stack_end *end
 			end->running = true;
 		if (state != GEN_AWAITING)
 			break;
+		push_greenlet(w, &fs, &f);
 		coro = frame_stack_peek(&w->r, at, w->r.l->yf_depth > 0 ? w->r.l->yf_depth : 1);
 		if (!coro)
 			broken = "what a frame waits for could not be read";

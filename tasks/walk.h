@@ -67,6 +67,7 @@ struct walk {
 	struct map group_index;  /* group → index + 1 in s->groups */
 	struct map deadlines;    /* future, task, … → its loop's time, a double's bits */
 	struct contexts contexts; /* of the stack that is being read */
+	enum { GREENLETS_UNKNOWN, GREENLETS_NONE, GREENLETS_USED } greenlets; /* greenlets.c */
 	struct holds holds;
 	struct map keeps;        /* type of a context manager → what it holds beside itself (contexts.c) */
 	struct map wrappers;     /* two functions → whether the one wraps the other (body.c) */
@@ -214,6 +215,11 @@ bool walk_thread_frames(struct walk *w, struct pythread *t, struct pystack *out)
 /* The address of a coroutine's frame while it runs, 0 unknown. */
 uint64_t walk_root_frame(struct walk *w, uint64_t coro);
 const struct frame *walk_frame(struct walk *w, const struct code *c, int64_t lasti);
+
+/* greenlets.c: the frames of a suspended greenlet that a frame keeps in a local variable,
+ * outermost first; how many, 0 where it keeps none. */
+#define GREENLET_FRAMES_MAX 64
+size_t walk_greenlet(struct walk *w, const struct pyframe *f, struct pyframe out[GREENLET_FRAMES_MAX]);
 
 /* contexts.c */
 /* Adds the context managers of a frame, the index-th of its stack and shown as `place`, to
