@@ -46,16 +46,40 @@ static err_t answer(struct call *c, struct snapshot *s)
 	return e;
 }
 
+/* --exit: what keeps the process from ending. */
+static err_t answer_exit(struct call *c, struct snapshot *s)
+{
+	struct keeps k = { 0 };
+	err_t e = keeps_make(&k, s->arena, s);
+	if (!e) {
+		call_answer(c, s);
+		if (c->as_json)
+			json_keeps(&c->json, &k);
+		else
+			text_keeps(c->out, &c->term, &k);
+	}
+	vec_free(&k);
+	return e;
+}
+
 static int why_run(struct call *c)
 {
 	struct snapshot *s = NULL;
-	err_t e = call_snapshot(c, SNAPSHOT_THREADS, &s);
+	bool exit = opt_given(&c->args, "exit");
+	err_t e = exit && c->nwords ? err_new(E_USAGE, "why takes a TASK or --exit, not both") : NULL;
 	if (!e)
-		e = answer(c, s);
+		e = call_snapshot(c, SNAPSHOT_THREADS, &s);
+	if (!e)
+		e = exit ? answer_exit(c, s) : answer(c, s);
 	int status = e ? call_fail(c, e) : call_end(c, s);
 	snapshot_free(s);
 	return status;
 }
+
+static const struct option why_options[] = {
+	{ "exit", 0, NULL, "what keeps the process from ending" },
+	{ NULL, 0, NULL, NULL }
+};
 
 const struct command cmd_why = {
 	.name = "why",
@@ -64,7 +88,10 @@ const struct command cmd_why = {
 	.description = "Follows each waiting task to what it waits for in the end: through awaits, task "
 		       "groups, gathers, and through locks to whoever is inside of them. Without TASK, all "
 		       "waiting tasks are told, those that end alike in one sentence; deadlocks come first. "
-		       "With TASK, the whole chain of it.",
+		       "With TASK, the whole chain of it. With --exit, what keeps the process from ending: "
+		       "tasks that did not heed asyncio.run()'s cancel, calls in executors, threads that are "
+		       "no daemons.",
+	.options = why_options,
 	.flags = CMD_TARGET | CMD_CORE | CMD_PAGER,
 	.run = why_run,
 };

@@ -183,3 +183,33 @@ void text_why_chain(struct out *o, const struct term *t, const struct why *y, ui
 		line(o, t, "31;1", y->roots[root].message, 2);
 	strbuf_free(&b);
 }
+
+void json_keeps(struct json *j, const struct keeps *k)
+{
+	json_key(j, "keeps");
+	json_array(j);
+	for (size_t i = 0; i < k->n; i++) {
+		json_object(j);
+		json_key(j, "kind");
+		json_str(j, keep_kind_name(k->v[i].kind));
+		json_key(j, "task");
+		json_id(j, k->v[i].task);
+		json_key(j, "thread");
+		if (k->v[i].thread)
+			json_int(j, k->v[i].thread);
+		else
+			json_null(j);
+		json_key(j, "message");
+		json_str(j, k->v[i].message);
+		json_object_end(j);
+	}
+	json_array_end(j);
+}
+
+void text_keeps(struct out *o, const struct term *t, const struct keeps *k)
+{
+	for (size_t i = 0; i < k->n; i++)
+		line(o, t, k->v[i].kind == KEEP_LOOP ? "1" : NULL, k->v[i].message, 2);
+	if (!k->n)
+		strbuf_str(&o->b, "Nothing was found that keeps it from ending.\n");
+}

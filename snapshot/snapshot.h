@@ -303,6 +303,7 @@ struct thread_stack {
 	pid_t tid;
 	const char *name;        /* the kernel's */
 	const char *title;       /* that of its Thread object; NULL unknown */
+	int daemon;              /* of the same: 1 is one, 0 is none, -1 unknown */
 	int gil;                 /* 1 holds it, 0 does not, -1 unknown */
 	uint64_t loop, task;     /* running in it, 0 none */
 	bool python;             /* has a Python thread state */

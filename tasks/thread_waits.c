@@ -271,7 +271,7 @@ const struct thread_wait *walk_thread_wait(struct walk *w, struct pythread *t)
 }
 
 /* threading._active: identity → Thread. */
-const char *walk_thread_title(struct walk *w, const struct pythread *t)
+static uint64_t thread_object(struct walk *w, const struct pythread *t)
 {
 	struct dict_iter it;
 	uint64_t key, value, active = 0;
@@ -280,11 +280,19 @@ const char *walk_thread_title(struct walk *w, const struct pythread *t)
 		if (w->interps.v[i].addr == t->interp)
 			active = dict_get(&w->r, walk_module_dict(w, i, "threading"), "_active");
 	if (!active || !dict_begin(&w->r, active, &it))
-		return NULL;
+		return 0;
 	while (dict_next(&w->r, &it, &key, &value))
 		if (int_at(&w->r, key, &ident) && (uint64_t)ident == t->pthread_id)
-			return str_at(&w->r, attr_get(&w->r, value, "_name"));
-	return NULL;
+			return value;
+	return 0;
+}
+
+void walk_thread_object(struct walk *w, const struct pythread *t, struct thread_stack *out)
+{
+	uint64_t thread = thread_object(w, t);
+	int64_t daemon;
+	out->title = thread ? str_at(&w->r, attr_get(&w->r, thread, "_name")) : NULL;
+	out->daemon = int_at(&w->r, attr_get(&w->r, thread, "_daemonic"), &daemon) ? daemon != 0 : -1;
 }
 
 /* ---- what threads are inside of ---- */

@@ -39,7 +39,7 @@ static void thread_python(struct walk *w, struct pythread *t, struct thread_stac
 	struct pystack ps;
 	out->python = true;
 	out->gil = holds_gil(w, t);
-	out->title = walk_thread_title(w, t);
+	walk_thread_object(w, t, out);
 	if (w->what & SNAPSHOT_THREADS)
 		out->wait = walk_thread_wait(w, t);
 	if (with_native(w) && t->thread)

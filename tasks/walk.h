@@ -256,8 +256,8 @@ uint64_t closure_get(struct walk *w, uint64_t function, const char *name);
 void walk_threads(struct walk *w);
 /* thread_waits.c: what a thread waits for that is blocked in the kernel; NULL: nothing known. */
 const struct thread_wait *walk_thread_wait(struct walk *w, struct pythread *t);
-/* The name that threading has of it, or NULL. */
-const char *walk_thread_title(struct walk *w, const struct pythread *t);
+/* What threading knows of it: its title, and whether it is a daemon. */
+void walk_thread_object(struct walk *w, const struct pythread *t, struct thread_stack *out);
 /* What the frames of threads are inside of that are no task's; before walk_holders(). */
 void walk_thread_holds(struct walk *w);
 /* anyio's worker thread whose call ends with that future; 0: none does. */
