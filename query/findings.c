@@ -19,6 +19,8 @@ const struct rule rules[] = {
 	  true, false, ENTRY(lostwakeup) },
 	{ "asleep-with-work", FINDING_ERROR, "a loop that sleeps though callbacks are ready to be run",
 	  true, false, ENTRY(asleep) },
+	{ "loop-not-running", FINDING_WARNING, "a loop that nobody runs though its tasks have work that is due",
+	  true, false, ENTRY(idle) },
 	{ "blocked-loop", FINDING_ERROR, "a loop that is in the same step in two looks",
 	  true, false, ENTRY(blocked) },
 	{ "orphaned-lock", FINDING_ERROR, "a lock whose holder has ended without releasing it",

@@ -6,7 +6,7 @@ import re
 import pytest
 
 RULES = ["await-cycle", "deadlock", "lost-wakeup", "asleep-with-work",
-         "blocked-loop", "orphaned-lock", "executor-saturated",
+         "loop-not-running", "blocked-loop", "orphaned-lock", "executor-saturated",
          "many-of-one-origin", "cancel-pending", "group-aborting",
          "exception-never-retrieved", "timer-overdue", "unreferenced-task"]
 

@@ -143,3 +143,9 @@ def test_several_children(asyncmon, target, main_interp):
     assert found[holder]["waiting"] == 4        # three that take the lock, and one gather
     assert behind not in found
     assert found[apart]["kind"] == "task"
+
+
+def test_loop_not_running(asyncmon, target, main_interp):
+    t = target(main_interp, "hangs.py", "paused")
+    found = rules(asyncmon, t, 1)
+    assert found["loop-not-running", "warning"]["tasks"] == t.truth["idle"]

@@ -262,6 +262,20 @@ async def in_thread(call):
     await asyncio.get_running_loop().run_in_executor(None, call)
 
 
+def paused():
+    """The loop is left with a task whose timer comes due, and its thread does other things."""
+    loop = asyncio.new_event_loop()
+
+    async def sleeper():
+        await asyncio.sleep(0.01)
+    t = loop.create_task(sleeper())
+    kept.append(t)
+    loop.run_until_complete(asyncio.sleep(0))
+    time.sleep(1.5)
+    tell({"idle": [t], "rule": "loop-not-running"})
+    threading.Event().wait()
+
+
 def tell(truth):
     out = {k: [t if isinstance(t, int) else hex(id(t)) for t in v] if isinstance(v, list) else v
            for k, v in truth.items()}
@@ -276,4 +290,6 @@ async def main():
     await asyncio.get_running_loop().create_future()
 
 
+if sys.argv[1] == "paused":
+    paused()
 asyncio.run(main())
