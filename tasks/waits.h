@@ -28,7 +28,7 @@ struct wait_rule {
 	const char *local;           /* the thing waited for */
 	bool (*describe)(struct waiting *x);
 };
-#define WAIT_REACH_MAX 4
+#define WAIT_REACH_MAX 5           /* one more than the largest reach of a rule */
 /* The rule for a frame of that code, or NULL. */
 const struct wait_rule *wait_rule_of(struct walk *w, const struct code *c);
 
