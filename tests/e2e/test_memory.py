@@ -39,7 +39,7 @@ def fail_each(failmem, tmp_path, args):
 
     def run(which):
         at, more = which
-        return which, call(*args, env=dict(env, FAILMEM_AT=str(at), **more))
+        return which, call(*args, env=dict(env, FAILMEM_AT=str(at), **more), held=False)
     runs = [(at, {}) for at in points] + [(at, {"FAILMEM_ALL": "1"}) for at in points[::4]]
     with ThreadPoolExecutor(2) as pool:
         return whole, list(pool.map(run, runs))

@@ -1,6 +1,7 @@
 """A crowd of tasks, as many as connections of a server; one that stands, comes and goes, or
 grows."""
 import asyncio
+import itertools
 import os
 import sys
 
@@ -17,8 +18,10 @@ async def main():
     loop = asyncio.get_running_loop()
     keep = {loop.create_task(connection(1000)) for _ in range(MANY)}
     await asyncio.sleep(0)
-    say({"pid": os.getpid(), "tasks": []})
-    while True:
+    for n in itertools.count():
+        # By then as many go as come.
+        if n == 10:
+            say({"pid": os.getpid(), "tasks": []})
         await asyncio.sleep(0.01)
         if HOW != "stands":
             for _ in range(5):
