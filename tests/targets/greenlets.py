@@ -4,14 +4,13 @@ import asyncio
 import functools
 import json
 import os
-import sys
+import signal
 
 try:
     import greenlet
 except ImportError:
     print(json.dumps({"pid": os.getpid(), "greenlet": None}), flush=True)
-    sys.stdin.read()
-    raise SystemExit
+    signal.pause()
 
 Base = greenlet.greenlet
 
