@@ -5,14 +5,6 @@
 
 #define DUE_S 1.0                /* a timer that is later than that is work */
 
-static const struct loop *loop_of(const struct snapshot *s, uint64_t id)
-{
-	for (size_t i = 0; i < s->nloops; i++)
-		if (s->loops[i].id == id)
-			return &s->loops[i];
-	return NULL;
-}
-
 /* Not so of a process that is stopped, nor of a loop that came by fork(). */
 static bool idle_with_work(const struct snapshot *s, const struct loop *l)
 {
@@ -24,7 +16,7 @@ void idle_check(struct checking *k)
 	for (size_t i = 0; k->before && i < k->now->nloops; i++) {
 		const struct loop *l = &k->now->loops[i];
 		struct item x = { .of = l };
-		if (!idle_with_work(k->now, l) || !idle_with_work(k->before, loop_of(k->before, l->id)))
+		if (!idle_with_work(k->now, l) || !idle_with_work(k->before, snapshot_loop(k->before, l->id)))
 			continue;
 		uint64_t *ids = arena_array(k->now->arena, k->now->ntasks + 1, sizeof *ids);
 		for (size_t t = 0; ids && t < k->now->ntasks; t++)

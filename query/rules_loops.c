@@ -10,14 +10,6 @@
 
 /* blocked-loop */
 
-static const struct loop *loop_of(const struct snapshot *s, uint64_t id)
-{
-	for (size_t i = 0; i < s->nloops; i++)
-		if (s->loops[i].id == id)
-			return &s->loops[i];
-	return NULL;
-}
-
 static const struct task *running_in(const struct snapshot *s, uint64_t loop)
 {
 	for (size_t i = 0; i < s->ntasks; i++)
@@ -65,7 +57,7 @@ void blocked_check(struct checking *k)
 	/* Nothing of a process that is stopped goes on: that is not its loop's fault. */
 	bool stopped = k->now->stopped || (k->before && k->before->stopped);
 	for (size_t i = 0; k->before && !stopped && i < k->now->nloops; i++) {
-		const struct loop *l = &k->now->loops[i], *was = loop_of(k->before, l->id);
+		const struct loop *l = &k->now->loops[i], *was = snapshot_loop(k->before, l->id);
 		if (!l->running || !was || !was->running)
 			continue;
 		const struct task *t = running_in(k->now, l->id);

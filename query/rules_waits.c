@@ -142,18 +142,10 @@ void lostwakeup_summary(struct strbuf *b, const struct checking *k, const struct
 
 /* ---- asleep-with-work: the loop sleeps while callbacks are ready ---- */
 
-static const struct loop *loop_of(const struct snapshot *s, uint64_t id)
-{
-	for (size_t i = 0; i < s->nloops; i++)
-		if (s->loops[i].id == id)
-			return &s->loops[i];
-	return NULL;
-}
-
 void asleep_check(struct checking *k)
 {
 	for (size_t i = 0; k->before && i < k->now->nloops; i++) {
-		const struct loop *l = &k->now->loops[i], *was = loop_of(k->before, l->id);
+		const struct loop *l = &k->now->loops[i], *was = snapshot_loop(k->before, l->id);
 		if (!was || !l->asleep || !was->asleep || l->ready <= 0 || was->ready <= 0)
 			continue;
 		struct item x = { .of = l };

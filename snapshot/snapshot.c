@@ -104,6 +104,14 @@ const struct task *snapshot_task(const struct snapshot *s, uint64_t id)
 	return NULL;
 }
 
+const struct loop *snapshot_loop(const struct snapshot *s, uint64_t id)
+{
+	for (size_t i = 0; i < s->nloops; i++)
+		if (s->loops[i].id == id)
+			return &s->loops[i];
+	return NULL;
+}
+
 const struct group *snapshot_group(const struct snapshot *s, uint64_t id)
 {
 	uint64_t at;

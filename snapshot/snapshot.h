@@ -396,6 +396,8 @@ void snapshot_note(struct snapshot *s, const char *fmt, ...) __attribute__((form
 void snapshot_lacks(struct snapshot *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* The task with that id, or NULL. */
 const struct task *snapshot_task(const struct snapshot *s, uint64_t id);
+/* The loop with that id, or NULL. */
+const struct loop *snapshot_loop(const struct snapshot *s, uint64_t id);
 /* The group with that id, or NULL. */
 const struct group *snapshot_group(const struct snapshot *s, uint64_t id);
 
