@@ -60,6 +60,11 @@ static void walk_thread_states(struct walk *w, uint64_t interp, int64_t id)
 	size_t n = 0;
 	for (uint64_t ts = field_at(&w->r, interp, l->interp_threads_head); ts && n < THREADS_MAX;
 	     ts = field_at(&w->r, ts, l->tstate_next), n++) {
+		if (!map_add(&w->thread_states, ts, 1)) {
+			w->nomem |= w->thread_states.failed;
+			walk_torn(w, "the list of thread states leads back into itself");
+			break;
+		}
 		/* New states are linked before they are whole (3.11+: interp is set last). */
 		if (field_at(&w->r, ts, l->tstate_interp) != interp) {
 			walk_torn(w, "a thread state is being made");

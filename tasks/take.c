@@ -58,6 +58,8 @@ static void walk_free(struct walk *w)
 {
 	reader_free(&w->r);
 	vec_free(&w->threads);
+	map_free(&w->thread_states);
+	map_free(&w->thread_objects);
 	vec_free(&w->interps);
 	map_free(&w->task_index);
 	map_free(&w->loop_index);

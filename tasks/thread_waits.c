@@ -270,21 +270,37 @@ const struct thread_wait *walk_thread_wait(struct walk *w, struct pythread *t)
 	return describe(w, &found) ? arena_dup(w->arena, &found, sizeof found) : NULL;
 }
 
-/* threading._active: identity → Thread. */
-static uint64_t thread_object(struct walk *w, const struct pythread *t)
+/* An identity is unique within an interpreter: one thread may have a Thread in several. */
+static uint64_t thread_key(uint64_t interp, uint64_t ident)
+{
+	return ident ^ interp;
+}
+
+/* threading._active: identity → Thread. It is gone through once for all threads. */
+static void know_thread_objects(struct walk *w)
 {
 	struct dict_iter it;
-	uint64_t key, value, active = 0;
+	uint64_t key, value;
 	int64_t ident;
-	for (size_t i = 0; i < w->interps.n && !active; i++)
-		if (w->interps.v[i].addr == t->interp)
-			active = dict_get(&w->r, walk_module_dict(w, i, "threading"), "_active");
-	if (!active || !dict_begin(&w->r, active, &it))
-		return 0;
-	while (dict_next(&w->r, &it, &key, &value))
-		if (int_at(&w->r, key, &ident) && (uint64_t)ident == t->pthread_id)
-			return value;
-	return 0;
+	w->thread_objects_known = true;
+	for (size_t i = 0; i < w->interps.n; i++) {
+		uint64_t active = dict_get(&w->r, walk_module_dict(w, i, "threading"), "_active");
+		if (!active || !dict_begin(&w->r, active, &it))
+			continue;
+		while (dict_next(&w->r, &it, &key, &value))
+			if (int_at(&w->r, key, &ident))
+				map_add(&w->thread_objects, thread_key(w->interps.v[i].addr, (uint64_t)ident), value);
+	}
+	w->nomem |= w->thread_objects.failed;
+}
+
+static uint64_t thread_object(struct walk *w, const struct pythread *t)
+{
+	uint64_t object = 0;
+	if (!w->thread_objects_known)
+		know_thread_objects(w);
+	map_get(&w->thread_objects, thread_key(t->interp, t->pthread_id), &object);
+	return object;
 }
 
 void walk_thread_object(struct walk *w, const struct pythread *t, struct thread_stack *out)

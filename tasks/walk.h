@@ -54,6 +54,7 @@ struct walk {
 	unsigned what;
 
 	struct VEC(struct pythread) threads;
+	struct map thread_states; /* those in threads */
 	struct VEC(struct interp) interps;
 	/* Those of the snapshot, which owns their memory, as long as they grow. */
 	struct VEC(struct loop) loops;
@@ -74,6 +75,8 @@ struct walk {
 	struct map rules;        /* code → index + 1 of the wait's rule, 0 none (waits.c) */
 	struct map workers;      /* future → thread of anyio's that runs its call, once looked for */
 	bool workers_known;
+	struct map thread_objects; /* interpreter and identity → threading.Thread (thread_waits.c) */
+	bool thread_objects_known;
 	struct map job_index;    /* concurrent future → index + 1 in jobs */
 	struct VEC(struct job) jobs;
 	double clock_now;        /* the loops' clock at the stop; 0: unknown */

@@ -3,6 +3,7 @@
 # cannot be; what was found to matter is kept in build/fuzz/corpus.
 
 FUZZ_SECONDS ?= 60
+FUZZ_SEED    ?= 0
 FUZZ_CC      ?= clang
 FUZZ_FLAGS   := address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 FUZZ         := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -22,7 +23,7 @@ fuzz: all
 	@for f in $(FUZZ); do \
 		printf '  FUZZ   %s %ss\n' $$f $(FUZZ_SECONDS); \
 		FUZZ_CORE=$(FUZZ_DIR)/core TMPDIR=$(FUZZ_DIR) $(FUZZ_DIR)/$$f \
-			-max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=4096 -max_len=65536 \
+			-max_total_time=$(FUZZ_SECONDS) -seed=$(FUZZ_SEED) -timeout=20 -rss_limit_mb=4096 -max_len=65536 \
 			-print_final_stats=1 -artifact_prefix=$(FUZZ_DIR)/found/$$f- \
 			$(FUZZ_DIR)/corpus/$$f $$(ls -d tests/fuzz/corpus/$$f 2>/dev/null) \
 			> $(FUZZ_DIR)/$$f.log 2>&1 \
@@ -30,12 +31,13 @@ fuzz: all
 		grep -E 'number_of_executed_units|average_exec|^Done' $(FUZZ_DIR)/$$f.log; \
 	done
 
-# All of them for a short while, as CI does; nothing where the compiler has no libFuzzer.
+# All of them for a short while, as CI does; nothing where the compiler has no libFuzzer. The seed is
+# fixed, so that a finding belongs to the change that brought it and not to the run.
 .PHONY: fuzz-short
 fuzz-short:
 	@if echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' | \
 		$(FUZZ_CC) -fsanitize=fuzzer -x c -o /dev/null - 2>/dev/null; then \
-		$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=10; \
+		$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=10 FUZZ_SEED=1; \
 	else \
 		echo "fuzz-short: skipped, $(FUZZ_CC) has no libFuzzer (Debian: libclang-rt-14-dev, libclang-rt-19-dev)"; \
 	fi

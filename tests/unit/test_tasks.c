@@ -83,6 +83,25 @@ static void test_torn(void **state)
 	}
 }
 
+/* Each thread state counts once, and what is said of a list that does not end is not
+ * «whole». Every thread's name is looked for in a table of the target's, so a list that
+ * went around would cost as many passes over that table. */
+static void test_threads_circle(void **state)
+{
+	(void)state;
+	struct proc p;
+	FOR_EACH_VERSION(p) {
+		uint64_t fut = new_future(&p, p.future_type, 0);
+		new_task(&p, "t", fake_coro(&p.f, p.waiter_code, "work", fut), fut);
+		list_tasks(&p);
+		put(&p.f, p.tstate + (uint64_t)p.f.py.layout.tstate_next, p.tstate, 8);
+		struct snapshot *s = look(&p);
+		assert_false(s->complete);
+		assert_int_equal(s->ntasks, 1);
+		snapshot_free(s);
+	}
+}
+
 /* A coroutine that awaits itself by way of another: the stack ends, and says so. */
 static void test_await_circle(void **state)
 {
@@ -157,6 +176,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tasks),
 		cmocka_unit_test(test_torn),
+		cmocka_unit_test(test_threads_circle),
 		cmocka_unit_test(test_await_circle),
 		cmocka_unit_test(test_deep),
 		cmocka_unit_test(test_bad_pointers),
