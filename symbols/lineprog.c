@@ -120,6 +120,25 @@ enum stop {
 	STOP_END,      /* of the bytes */
 };
 
+/* An extended opcode, to its end. Gives which it was: of those that the rows depend on,
+ * DW_LNE_end_sequence, or DW_LNE_set_address with the address in *to. */
+static inline uint8_t extended(struct cursor *c, uint64_t *to)
+{
+	uint64_t len = cursor_uleb(c);
+	if (!len || len > cursor_left(c)) {
+		cursor_fail(c);
+		return 0;
+	}
+	const uint8_t *next = c->p + len;
+	uint8_t op = cursor_u8(c);
+	if (op == DW_LNE_set_address && len == 9)
+		*to = cursor_fixed(c, 8);
+	else if (op != DW_LNE_end_sequence)
+		op = 0;
+	c->p = next;
+	return op;
+}
+
 /* Runs from after row r; what it was before the row that stopped it is *before. Rows
  * only count once there was an address: `inside` says whether there was a row. */
 static enum stop rows(const struct lineprog *lp, const struct line_steps *st, struct cursor *from, const uint8_t *soft,
@@ -167,21 +186,12 @@ static enum stop rows(const struct lineprog *lp, const struct line_steps *st, st
 		case 0:
 			break;
 		}
-		uint64_t len = cursor_uleb(&c);
-		if (!len || len > cursor_left(&c)) {
-			cursor_fail(&c);
-			break;
-		}
-		const uint8_t *next = c.p + len;
-		op = cursor_u8(&c);
+		op = extended(&c, &jump);
 		if (op == DW_LNE_end_sequence) {
-			c.p = next;
 			why = addr > limit && *inside ? STOP_PAST : STOP_SEQUENCE;
 			goto out;
 		}
-		if (op == DW_LNE_set_address && len == 9) {
-			jump = cursor_fixed(&c, 8);
-			c.p = next;
+		if (op == DW_LNE_set_address) {
 			if (*inside && jump < addr) {
 				*from = c;
 				*r = (struct line_row){ jump, file, (int32_t)line };
@@ -189,7 +199,6 @@ static enum stop rows(const struct lineprog *lp, const struct line_steps *st, st
 			}
 			addr = jump;
 		}
-		c.p = next;
 		continue;
 row:
 		if (addr > limit && *inside) {

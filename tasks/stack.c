@@ -212,11 +212,26 @@ static void push_greenlet(struct walk *w, struct frames *fs, const struct pyfram
 	}
 }
 
+/* A coroutine's frame, the n-th of its chain, with the contexts that it is inside of; false
+ * when the answer has no room for it. */
+static bool push_coroutine(struct walk *w, struct frames *fs, struct pyframe *f, enum gen_state state, uint32_t n)
+{
+	int64_t at = state == GEN_CREATED ? -1 : f->lasti;
+	const struct frame *frame = walk_frame(w, f->code, at);
+	if (frame && !walk_frame_room(w, frame, n))
+		return false;
+	chain_push(w, f);
+	push(w, fs, frame_of(w, f, at));
+	if (state != GEN_CREATED && fs->n)
+		walk_contexts(w, f, state == GEN_AWAITING, fs->n - 1, fs->v[fs->n - 1]);
+	return true;
+}
+
 struct stack walk_coroutine(struct walk *w, uint64_t coro, struct stack_end *end)
 {
 	struct frames fs = { 0 };
 	const char *broken = NULL, *cut = NULL, *beyond = NULL;
-	uint64_t mark = 0, last_cython = 0;
+	uint64_t mark = 0, last_cython = 0, at;
 	*end = (struct stack_end){ 0 };
 	w->chain.n = 0;
 	w->chain_end = 0;
@@ -244,7 +259,6 @@ struct stack walk_coroutine(struct walk *w, uint64_t coro, struct stack_end *end
 			beyond = end->awaited ? foreign(w, coro, kind) : NULL;
 			break;
 		}
-		uint64_t at;
 		struct pyframe f;
 		enum gen_state state = gen_state(w, coro, &at);
 		if (state == GEN_DONE)
@@ -254,19 +268,13 @@ struct stack walk_coroutine(struct walk *w, uint64_t coro, struct stack_end *end
 			break;
 		}
 		last_cython = 0;
-		const struct frame *frame = walk_frame(w, f.code, state == GEN_CREATED ? -1 : f.lasti);
-		if (frame && !walk_frame_room(w, frame, n)) {
+		if (!push_coroutine(w, &fs, &f, state, n)) {
 			cut = "the answer has no room for more of it";
 			break;
 		}
-		chain_push(w, &f);
-		push(w, &fs, frame_of(w, &f, state == GEN_CREATED ? -1 : f.lasti));
-		if (state != GEN_CREATED && fs.n)
-			walk_contexts(w, &f, state == GEN_AWAITING, fs.n - 1, fs.v[fs.n - 1]);
 		if (!end->cleaning && fs.n && handles_cancel(w, coro))
 			end->cleaning = fs.v[fs.n - 1];
-		if (state == GEN_EXECUTING)
-			end->running = true;
+		end->running |= state == GEN_EXECUTING;
 		if (state != GEN_AWAITING)
 			break;
 		push_greenlet(w, &fs, &f);
@@ -275,8 +283,7 @@ struct stack walk_coroutine(struct walk *w, uint64_t coro, struct stack_end *end
 			broken = "what a frame waits for could not be read";
 	}
 	w->chain_end = last_cython ? last_cython : end->awaited;
-	if (broken)
-		w->broken_stacks++;
+	w->broken_stacks += broken != NULL;
 	struct stack s = keep(w, &fs, broken ? broken : cut);
 	s.beyond = beyond;
 	return s;

@@ -407,6 +407,50 @@ static void look_further(struct taking *k)
 		k->freeze.around = !around ? AROUND_FIRST : around < AROUND_MOST ? around * AROUND_TIMES : around;
 }
 
+/* Whether a good look at a target that was not stopped counts: nothing vouches for one
+ * instant of it but that two looks agree. */
+static bool agrees(struct taking *k, const struct snapshot *s, struct walk *w, bool good)
+{
+	uint64_t seen = digest(s), before = k->before;
+	k->before = seen;
+	if (good && before && seen != before)
+		walk_torn(w, "two looks at it do not agree");
+	return good && seen == before;
+}
+
+/* The last attempt's snapshot, with what it lacks and what it cost: *out, or freed where
+ * there is no asyncio. Frees what the walk holds. */
+static err_t finish(struct taking *k, struct walk *w, struct snapshot *s, struct snapshot **out)
+{
+	struct target *t = k->py->target;
+	bool asyncio = w->asyncio || k->what & SNAPSHOT_NO_TASKS;
+	if (k->left) /* that is why */
+		w->torn = 0;
+	say_missing(s, w, t->image->misses);
+	say_pause(k, s);
+	walk_free(w);
+	if (t->kind != TARGET_CORE)
+		peers_ask(s);
+	if (!asyncio && s->complete) {
+		snapshot_free(s);
+		return no_asyncio(k->py);
+	}
+	s->paused_us = k->paused_us;
+	s->stats.rehearse = k->t_rehearse;
+	s->stats.freeze = k->t_freeze;
+	s->stats.walk = k->t_walk;
+	s->stats.bytes = t->image->filled;
+	s->stats.copied = k->copied;
+	s->stats.attempts = k->attempts;
+	s->stats.threads = k->threads;
+	if (k->what & SNAPSHOT_NO_PAUSE)
+		snapshot_note(s, "Read without stopping the target: it changed while it was read.");
+	for (size_t i = 0; i < t->nnotes; i++)
+		snapshot_note(s, "%s", t->notes[i]);
+	*out = s;
+	return NULL;
+}
+
 err_t snapshot_take(struct python *py, unsigned what, struct snapshot **out)
 {
 	bool core = py->target->kind == TARGET_CORE;
@@ -430,45 +474,11 @@ err_t snapshot_take(struct python *py, unsigned what, struct snapshot **out)
 			return e;
 		}
 		k.attempts++;
-		if (k.freeze.no_pause) {
-			/* Nothing vouches for one instant but that two looks agree. */
-			uint64_t seen = digest(s);
-			if (good && seen != k.before) {
-				good = false;
-				if (k.before)
-					walk_torn(&w, "two looks at it do not agree");
-			}
-			k.before = seen;
-		}
+		if (k.freeze.no_pause)
+			good = agrees(&k, s, &w, good);
 		uint64_t misses = py->target->image->misses;
-		bool asyncio = w.asyncio || what & SNAPSHOT_NO_TASKS;
-		if (good || core || k.attempts == ATTEMPTS || out_of_time(&k)) {
-			if (k.left) /* that is why */
-				w.torn = 0;
-			say_missing(s, &w, misses);
-			say_pause(&k, s);
-			walk_free(&w);
-			if (!core)
-				peers_ask(s);
-			if (!asyncio && s->complete) {
-				snapshot_free(s);
-				return no_asyncio(py);
-			}
-			s->paused_us = k.paused_us;
-			s->stats.rehearse = k.t_rehearse;
-			s->stats.freeze = k.t_freeze;
-			s->stats.walk = k.t_walk;
-			s->stats.bytes = py->target->image->filled;
-			s->stats.copied = k.copied;
-			s->stats.attempts = k.attempts;
-			s->stats.threads = k.threads;
-			if (what & SNAPSHOT_NO_PAUSE)
-				snapshot_note(s, "Read without stopping the target: it changed while it was read.");
-			for (size_t i = 0; i < py->target->nnotes; i++)
-				snapshot_note(s, "%s", py->target->notes[i]);
-			*out = s;
-			return NULL;
-		}
+		if (good || core || k.attempts == ATTEMPTS || out_of_time(&k))
+			return finish(&k, &w, s, out);
 		walk_free(&w);
 		snapshot_free(s);
 		if (misses)

@@ -95,6 +95,28 @@ bool walk_tasks_reserve(struct walk *w, size_t all)
 	return !w->nomem && map_reserve(&w->task_index, all);
 }
 
+/* A task that its loop is in: its stack and its thread. current: see struct walk. */
+static void running(struct walk *w, struct task *t, uint64_t current)
+{
+	t->state = TASK_RUNNING;
+	/* Of a thread that could not be told, any may be the one. */
+	bool known = current <= w->threads.n;
+	for (size_t i = known ? current - 1 : 0; i < (known ? current : w->threads.n) && !t->stack.n; i++) {
+		t->stack = walk_running(w, &w->threads.v[i], t->coro_id);
+		if (w->threads.v[i].thread && (known || t->stack.n))
+			t->thread = w->threads.v[i].thread->tid;
+	}
+}
+
+/* Whether nothing is left that a task waits for. */
+static bool may_step(struct walk *w, const struct task *t)
+{
+	if (!t->fut_waiter || !is_future(object_kind(&w->r, t->fut_waiter)))
+		return !t->fut_waiter;
+	enum future_state state = future_state(w, t->fut_waiter);
+	return state == FUTURE_CANCELLED || state == FUTURE_FINISHED;
+}
+
 void walk_task(struct walk *w, uint64_t addr)
 {
 	const struct py_layout *l = w->r.l;
@@ -126,25 +148,12 @@ void walk_task(struct walk *w, uint64_t addr)
 	t->thread = loop ? loop->thread : 0;
 	t->copied = loop && loop->copied;
 	uint64_t current;
-	if (done) {
+	if (done)
 		t->state = done_state(w, t, fs);
-	} else if (map_get(&w->current, addr, &current)) {
-		t->state = TASK_RUNNING;
-		/* Of a thread that could not be told, any may be the one. */
-		bool known = current <= w->threads.n;
-		for (size_t i = known ? current - 1 : 0; i < (known ? current : w->threads.n) && !t->stack.n; i++) {
-			t->stack = walk_running(w, &w->threads.v[i], t->coro_id);
-			if (w->threads.v[i].thread && (known || t->stack.n))
-				t->thread = w->threads.v[i].thread->tid;
-		}
-	} else {
-		bool ready = !t->fut_waiter;
-		if (t->fut_waiter && is_future(object_kind(&w->r, t->fut_waiter))) {
-			enum future_state ws = future_state(w, t->fut_waiter);
-			ready = ws == FUTURE_CANCELLED || ws == FUTURE_FINISHED;
-		}
-		t->state = ready ? TASK_RUNNABLE : TASK_WAITING;
-	}
+	else if (map_get(&w->current, addr, &current))
+		running(w, t, current);
+	else
+		t->state = may_step(w, t) ? TASK_RUNNABLE : TASK_WAITING;
 	if (!done && !t->stack.n) {
 		struct stack_end end;
 		t->stack = walk_coroutine(w, t->coro_id, &end);

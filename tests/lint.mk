@@ -1,9 +1,9 @@
 # lint: the compilers' and analysers' view. asan: every test under sanitizers.
 
-.PHONY: lint lint-layers lint-versions lint-clang lint-cppcheck lint-tidy lint-man
+.PHONY: lint lint-layers lint-versions lint-size lint-clang lint-cppcheck lint-tidy lint-man
 lint:
 	@tests/setup lint
-	@$(MAKE) --no-print-directory lint-layers lint-versions lint-man lint-clang lint-cppcheck lint-tidy
+	@$(MAKE) --no-print-directory lint-layers lint-versions lint-size lint-man lint-clang lint-cppcheck lint-tidy
 
 # Includes point down the layers only.
 lint-layers:
@@ -12,6 +12,10 @@ lint-layers:
 # What differs between versions of CPython is in the layout, not in branches.
 lint-versions:
 	@tests/lint-versions $(LAYERS)
+
+# Files and functions of a size to read.
+lint-size:
+	@tests/lint-size $(LAYERS) agent
 
 lint-clang:
 	@$(MAKE) --no-print-directory B=build/clang CC=clang CI=1 all

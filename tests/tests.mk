@@ -22,7 +22,7 @@ demo: setup-demo
 
 .PHONY: check
 check: setup
-	@$(MAKE) --no-print-directory lint-layers lint-man
+	@$(MAKE) --no-print-directory lint-layers lint-versions lint-size lint-man
 	@$(MAKE) --no-print-directory all
 	@$(MAKE) --no-print-directory unit
 	tests/interpreters make $(INTERPRETERS)
