@@ -115,6 +115,7 @@ clean:
 include symbols/symbols.mk
 include agent/agent.mk
 include inject/inject.mk
+include show/show.mk
 include unwind/unwind.mk
 include tests/tests.mk
 include tests/lint.mk

@@ -7,21 +7,21 @@
 #include "base/arena.h"
 
 /* Some keys mean something else, or more, than the column of their name. */
-static const struct column *by_column(const struct list *l, const char *by)
+static const struct column *by_column(const struct list_kind *kind, const char *by)
 {
-	for (const struct column *const *c = l->kind->groups_by; *c; c++)
+	for (const struct column *const *c = kind->groups_by; *c; c++)
 		if (!strcasecmp((*c)->name, by))
 			return *c;
-	for (const struct column *c = l->kind->columns; c->name; c++)
+	for (const struct column *c = kind->columns; c->name; c++)
 		if (!strcasecmp(c->name, by))
 			return c;
 	return NULL;
 }
 
-static err_t unknown_group(const struct list *l, const char *by)
+static err_t unknown_group(const struct list_kind *kind, const char *by)
 {
 	struct strbuf b = { 0 };
-	for (const struct column *const *c = l->kind->groups_by; *c; c++)
+	for (const struct column *const *c = kind->groups_by; *c; c++)
 		strbuf_fmt(&b, "%s, ", (*c)->name);
 	err_t e = b.failed ? ERR_NOMEM : err_new(E_USAGE, "--group-by takes %sor a column, not %s", b.s, by);
 	strbuf_free(&b);
@@ -115,12 +115,16 @@ static err_t collect(const struct list *l, const struct column *col, struct tall
 	return fine ? NULL : ERR_NOMEM;
 }
 
+err_t list_group_column(const struct list_kind *kind, const char *by, const struct column **out)
+{
+	*out = by_column(kind, by);
+	return *out ? NULL : unknown_group(kind, by);
+}
+
 err_t list_group(const struct list *l, const struct args *a, struct tallies *out)
 {
-	const char *by = opt_value(a, "group-by");
-	const struct column *col = by_column(l, by);
-	if (!col)
-		return unknown_group(l, by);
+	const struct column *col;
+	TRY(list_group_column(l->kind, opt_value(a, "group-by"), &col));
 	TRY(collect(l, col, out));
 	count(out);
 	TRY(order(out, opt_value(a, "sort")));

@@ -114,6 +114,8 @@ struct tally { const char *key; size_t count; };
 struct tallies { struct tally *v; size_t n; struct arena *arena; };
 err_t list_group(const struct list *l, const struct args *a, struct tallies *out);
 void tallies_free(struct tallies *t);
+/* What a --group-by of that name counts by; E_USAGE. */
+err_t list_group_column(const struct list_kind *kind, const char *by, const struct column **out);
 
 /* crowd.c: takes rows out of each crowd that is alike, into l->folds, the largest first.
  * l->kind->alike is not NULL. */

@@ -1,0 +1,145 @@
+/* flame: stacks as a flame graph. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/outfile.h"
+#include "cmd/command.h"
+#include "query/list.h"
+#include "show/flame.h"
+#include "show/list_look.h"
+
+struct asked {
+	const struct flame_format *format;
+	const char *out;                /* NULL: standard output */
+	const struct column *group;     /* NULL: none */
+};
+
+static err_t parse(const struct args *a, struct asked *k)
+{
+	const char *format = opt_value(a, "format"), *by = opt_value(a, "group-by");
+	struct selection sel;
+	*k = (struct asked){ .out = opt_value(a, "out") };
+	TRY(selection_parse(&sel, a));
+	k->format = flame_format_find(format ? format : "collapsed");
+	if (!k->format)
+		return err_new(E_USAGE, "--format is collapsed, speedscope or html, not %s", format);
+	if (opt_given(a, "json") && (format || k->out))
+		return err_new(E_USAGE, "flame takes --json or a --format, not both");
+	return by ? list_group_column(&list_tasks, by, &k->group) : NULL;
+}
+
+/* Which tasks the options select, and of each what it is grouped by. */
+struct chosen { bool *selected; const char **group; size_t unjudged; };
+
+static err_t choose(struct chosen *x, const struct snapshot *s, const struct args *a, const struct column *by)
+{
+	struct selection sel;
+	struct strbuf b = { 0 };
+	TRY(selection_parse(&sel, a));
+	x->selected = calloc(s->ntasks + 1, sizeof *x->selected);
+	x->group = by ? calloc(s->ntasks + 1, sizeof *x->group) : NULL;
+	bool fine = x->selected && (!by || x->group);
+	for (size_t i = 0; i < s->ntasks && fine; i++) {
+		struct subject subject;
+		list_tasks.subject(&s->tasks[i], &subject);
+		x->selected[i] = selection_matches(&sel, &subject);
+		x->unjudged += selection_cannot_judge(&sel, &subject);
+		if (!by || !x->selected[i])
+			continue;
+		strbuf_clear(&b);
+		bool known = by->text(&b, s, &s->tasks[i]);
+		x->group[i] = arena_str(s->arena, known && b.s ? b.s : "-");
+		fine = x->group[i] && !b.failed;
+	}
+	strbuf_free(&b);
+	return fine ? NULL : ERR_NOMEM;
+}
+
+static err_t write_file(const struct flame *f, const struct asked *k)
+{
+	struct outfile file;
+	struct out o = { .fd = -1 };
+	err_t e = outfile_begin(&file, k->out, 0666, true);
+	o.fd = file.fd;
+	if (!e)
+		e = k->format->write(&o, f);
+	if (!e)
+		out_flush(&o);
+	if (!e && (o.errnum || o.b.failed))
+		e = o.errnum ? err_errno(E_IO, o.errnum, k->out) : ERR_NOMEM;
+	if (!e)
+		e = outfile_keep(&file);
+	out_free(&o);
+	outfile_end(&file);
+	return e;
+}
+
+static err_t answer(struct call *c, const struct snapshot *s, const struct flame *f, const struct asked *k)
+{
+	if (c->as_json) {
+		call_answer(c, s);
+		return json_flame(&c->json, f);
+	}
+	if (!k->out)
+		return k->format->write(c->out, f);
+	TRY(write_file(f, k));
+	call_note(c, "%s: %llu %s", k->out, (unsigned long long)f->nodes.v[0].total, f->unit);
+	return NULL;
+}
+
+static err_t waiting(struct call *c, struct snapshot *s, const struct asked *k)
+{
+	struct chosen x = { 0 };
+	struct flame f = { 0 };
+	err_t e = choose(&x, s, &c->args, k->group);
+	char *title = arena_fmt(s->arena, "Where the tasks of process %d wait (Python %s)", (int)s->pid, s->python);
+	if (!e)
+		e = title ? flame_make(&f, title, "tasks") : ERR_NOMEM;
+	if (!e)
+		e = flame_waiting(&f, s, &(struct flame_choice){ x.selected, x.group });
+	if (!e) {
+		list_say_unjudged(s, x.unjudged, "tasks");
+		if (f.cut)
+			snapshot_note(s, "Stacks are shown down to their %d. frame.", FLAME_DEPTH_MAX);
+		e = answer(c, s, &f, k);
+	}
+	flame_free(&f);
+	free(x.selected);
+	free(x.group);
+	return e;
+}
+
+static int flame_run(struct call *c)
+{
+	struct snapshot *s = NULL;
+	struct asked k;
+	err_t e = parse(&c->args, &k);
+	if (!e)
+		e = call_snapshot(c, 0, &s);
+	if (!e)
+		e = waiting(c, s, &k);
+	int status = e ? call_fail(c, e) : call_end(c, s);
+	snapshot_free(s);
+	return status;
+}
+
+static const struct option flame_options[] = {
+	{ "waiting", 0, NULL, "where tasks wait now (the default)" },
+	{ "format", 0, "FORMAT", "collapsed (the default, for flamegraph.pl and others), speedscope or html" },
+	{ "out", 0, "FILE", "write it there and not to standard output" },
+	{ "group-by", 0, "KEY", "the outermost frame: coro, created, waiting, state, group, by, or any column of ps" },
+	{ NULL, 0, NULL, NULL }
+};
+
+const struct command cmd_flame = {
+	.name = "flame",
+	.arguments = "",
+	.summary = "where tasks wait, as a flame graph",
+	.description = "Merges the stacks of all waiting tasks: each counts once, its frames stand on those of "
+		       "the task that awaits it or owns its group, and at the end is what it waits for. "
+		       "--format html is a page that can be searched and zoomed and needs nothing else.",
+	.options = flame_options,
+	.flags = CMD_TARGET | CMD_CORE | CMD_SELECT,
+	.run = flame_run,
+};
