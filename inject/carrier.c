@@ -104,7 +104,7 @@ static err_t find_room(struct target *t, const struct inject_site *s, size_t len
 		waits = true;
 	}
 	if (waits)
-		return err_new(E_BUSY, "texts put there before wait to be run, and no thread looks for them");
+		return err_new(E_BUSY, "code that was put there before still waits to be run, and no thread of it looks for work");
 	return err_new(E_UNSUPPORTED, "no unused bytes for %zu characters were found in the target", len);
 }
 

@@ -111,9 +111,9 @@ err_t headroom_check(struct target *t, const struct inject_site *s)
 {
 	uint64_t ts = s->threads.head, next;
 	if (!enough_memory(t))
-		return err_new(E_BUSY, "the process has next to no memory left (setrlimit): a text could not be run in it");
+		return err_new(E_BUSY, "the process has next to no memory left (setrlimit), so no code can be run in it");
 	if (!enough_stack(t, s, t->pid))
-		return err_new(E_BUSY, "the main thread's C stack is nearly used up: a text could not be run there");
+		return err_new(E_BUSY, "the main thread's C stack is nearly used up, so no code can be run on it");
 	if (!target_peek(t, ts, &ts, sizeof ts))
 		return NULL;
 	for (int n = 0; n < THREADS_MAX && ts; n++, ts = next) {
@@ -124,9 +124,9 @@ err_t headroom_check(struct target *t, const struct inject_site *s)
 			continue;
 		pid_t tid = next ? thread_of(t, s, ts) : 0;
 		if (!enough_calls(t, s, ts))
-			return err_new(E_BUSY, "a thread is so near Python's recursion limit that a text could not be begun");
+			return err_new(E_BUSY, "a thread is so near Python's recursion limit that no code can be run on it");
 		if (tid && !enough_stack(t, s, tid))
-			return err_new(E_BUSY, "the C stack of thread %d is nearly used up: a text could not be run there",
+			return err_new(E_BUSY, "the C stack of thread %d is nearly used up, so no code can be run on it",
 				       (int)tid);
 	}
 	return NULL;

@@ -220,7 +220,7 @@ static err_t open_channel(struct injection *i)
 		why = not_run(i);
 	if (!found && taken && err_code(why) == E_BUSY) {
 		err_free(why);
-		why = err_new(E_IO, "process %d ran the text, but it could make no file there: is there a descriptor "
+		why = err_new(E_IO, "process %d ran the code, but could make no file for its answer: is there a descriptor "
 			      "left (ulimit -n), and does no hook forbid it?", (int)i->t->pid);
 	}
 	carrier_end(i->t, c, taken);
@@ -335,7 +335,7 @@ static err_t run_channel(struct injection *i, const struct inject_text *x, char 
 		return why;
 	if (s == 'r')
 		return now_ms() < i->deadline ? gone(i)
-			: err_new(E_BUSY, "the text began to run in process %d, but did not end within the deadline",
+			: err_new(E_BUSY, "the code began to run in process %d, but did not end within the deadline",
 				  (int)i->t->pid);
 	char *said = take_reply(i);
 	if (s == 'e') {

@@ -72,6 +72,12 @@ void say_task(struct strbuf *b, const struct task *t)
 	shape_name(b, t->name, t->id);
 }
 
+void say_body(struct strbuf *b, const struct task *t)
+{
+	if (task_body(t))
+		strbuf_fmt(b, " (%s)", task_body(t));
+}
+
 void say_where(struct strbuf *b, const struct task *t)
 {
 	const struct frame *f = shape_last(&t->stack);

@@ -60,6 +60,8 @@ void item_add(struct checking *k, const struct item *x);
 /* An item about one task. */
 void item_task(struct checking *k, const struct task *t);
 void say_task(struct strbuf *b, const struct task *t);
+/* " (scan)": its coroutine's function, or that which tells it apart, where it is known. */
+void say_body(struct strbuf *b, const struct task *t);
 /* " at scan dir/file.py:12", where there is a frame outside asyncio. */
 void say_where(struct strbuf *b, const struct task *t);
 /* "1,000" */

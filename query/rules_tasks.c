@@ -412,7 +412,8 @@ void exception_one(struct strbuf *b, const struct checking *k, const struct item
 	(void)k;
 	strbuf_str(b, "Task ");
 	shape_name(b, t->name, t->id);
-	strbuf_fmt(b, " (%s) failed", task_body(t) ? task_body(t) : "?");
+	say_body(b, t);
+	strbuf_str(b, " failed");
 	if (t->exception && t->exception->type)
 		strbuf_fmt(b, " with %s", t->exception->type);
 	if (t->exception && t->exception->message && *t->exception->message)
@@ -444,7 +445,8 @@ void unreferenced_one(struct strbuf *b, const struct checking *k, const struct i
 	(void)k;
 	strbuf_str(b, "Nothing refers to ");
 	say_task(b, t);
-	strbuf_fmt(b, " (%s) but the loop's weak set, nor to the future it waits for", task_body(t) ? task_body(t) : "?");
+	say_body(b, t);
+	strbuf_str(b, " but the loop's weak set, nor to the future it waits for");
 	say_where(b, t);
 	strbuf_str(b, ": nobody can complete it, and the garbage collector may take it at any time. "
 		      "Keep what create_task() gives.");

@@ -174,7 +174,7 @@ static void say_missing(struct snapshot *s, const struct walk *w, uint64_t misse
 	if (w->lost_tables)
 		snapshot_lacks(s, "%zu list%s of tasks could not be read.", w->lost_tables, plural(w->lost_tables));
 	if (w->lost_records)
-		snapshot_lacks(s, "%zu of the agent's records could not be read.", w->lost_records);
+		snapshot_lacks(s, "%zu record%s of the agent's could not be read.", w->lost_records, plural(w->lost_records));
 	if (w->broken_stacks)
 		snapshot_lacks(s, "%zu await stack%s could not be read to the end.", w->broken_stacks,
 			       plural(w->broken_stacks));
@@ -187,18 +187,19 @@ static void say_missing(struct snapshot *s, const struct walk *w, uint64_t misse
 	if (w->cut_awaits)
 		snapshot_lacks(s, "Not all awaiters are known: there are too many futures between the tasks.");
 	if (w->r.cut)
-		snapshot_lacks(s, "%zu names, stacks or lists are cut: the answer would take more memory than twice what was "
-			       "read of the target.", w->r.cut);
+		snapshot_lacks(s, "The answer is cut short in %zu place%s (names, stacks or lists): it would take more memory "
+			       "than twice what was read of the target.", w->r.cut, plural(w->r.cut));
 	if (w->cut_lists)
-		snapshot_lacks(s, "%zu lists (of timers, callbacks, calls or tasks) are longer than what was read of them.",
-			       w->cut_lists);
+		snapshot_lacks(s, "In %zu place%s a list of timers, callbacks, calls or tasks is longer than what was read of it.",
+			       w->cut_lists, plural(w->cut_lists));
 	s->done_unseen = w->no_heap;
 	if (w->no_heap && w->what & SNAPSHOT_DONE)
 		snapshot_lacks(s, "Tasks that are done but alive cannot be found in this process: only live ones are listed.");
 	const struct image *img = w->r.img;
 	if (img->left_out_reads)
-		snapshot_lacks(s, "%llu reads met one of %zu mappings that are too large to be looked at here (the first "
-			       "is of %llu GB).", (unsigned long long)img->left_out_reads, img->nleft_out,
+		snapshot_lacks(s, "Memory was asked for %llu time%s that lies in a mapping too large to be looked at here "
+			       "(there %s %zu, the first of %llu GB).", (unsigned long long)img->left_out_reads,
+			       plural(img->left_out_reads), img->nleft_out == 1 ? "is" : "are", img->nleft_out,
 			       (unsigned long long)((img->left_out->end - img->left_out->start) >> 30));
 	if (misses && s->complete)
 		snapshot_lacks(s, "Memory that was not captured was asked for %llu time%s.", (unsigned long long)misses,
