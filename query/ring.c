@@ -5,7 +5,6 @@
 #include "query/findings.h"
 #include "query/shape.h"
 
-#define RING_NAMED 8             /* members of a ring that are told */
 
 static const struct holder *among(const struct holder *v, size_t n, struct waiter by)
 {

@@ -5,6 +5,8 @@
 #include "base/strbuf.h"
 #include "query/waits_for.h"
 
+#define RING_NAMED 8             /* members of a ring that are told */
+
 /* A node of the graph: one of the two. */
 struct waiter { const struct task *task; const struct thread_stack *thread; };
 

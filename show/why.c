@@ -99,23 +99,76 @@ static const char *colour(const struct root *r)
 	return r->kind == ROOT_DEADLOCK ? "31;1" : r->kind == ROOT_NOBODY ? "33" : NULL;
 }
 
-/* Text of the target, made fit for a terminal and wrapped at its width. */
-static void line(struct out *o, const struct term *t, const char *sgr, const char *text, unsigned hang)
+/* Text of the target, made fit for a terminal and wrapped at its width: `lead` before its
+ * first line, `hang` before the others, as they are. */
+static void drawn(struct out *o, const struct term *t, const char *sgr, const char *lead, const char *text,
+		  const char *hang)
 {
 	struct strbuf escaped = { 0 };
 	size_t from = o->b.len;
 	strbuf_escaped(&escaped, text);
+	strbuf_str(&o->b, lead);
 	term_sgr(t, &o->b, sgr, escaped.s ? escaped.s : "");
-	wrap_indented(&o->b, from, t->width, hang);
+	wrap_line(&o->b, from, t->width, hang);
 	strbuf_char(&o->b, '\n');
 	strbuf_free(&escaped);
 	out_tick(o);
 }
 
+static void line(struct out *o, const struct term *t, const char *sgr, const char *text, unsigned hang)
+{
+	drawn(o, t, sgr, "", text, hang == 2 ? "  " : "    ");
+}
+
+/* "Deadlock: one and two wait for each other, and 3 more tasks for them." */
+static void say_deadlock(struct strbuf *b, const struct root *r)
+{
+	strbuf_str(b, "Deadlock: ");
+	if (r->nring == 2) {
+		say_waiter(b, r->ring[0]);
+		strbuf_str(b, " and ");
+		say_waiter(b, r->ring[1]);
+	} else {
+		strbuf_fmt(b, "%zu %s", r->nring, !r->nthreads ? "tasks" : !r->ntasks ? "threads" : "tasks and threads");
+	}
+	strbuf_str(b, r->nring == 2 ? " wait for each other" : " wait for each other in a ring");
+	if (r->waiting)
+		strbuf_fmt(b, ", and %zu %stask%s for them", r->waiting, r->ntasks ? "more " : "", r->waiting == 1 ? "" : "s");
+	strbuf_char(b, '.');
+}
+
+/* A deadlock as a ring: a line for each that waits for the next, the last for the first. */
+static void text_ring(struct out *o, const struct term *t, const struct snapshot *s, const struct root *r)
+{
+	struct strbuf b = { 0 };
+	say_deadlock(&b, r);
+	line(o, t, colour(r), b.s ? b.s : "", 2);
+	for (size_t i = 0; i < r->nring && i < RING_NAMED; i++) {
+		bool last = i + 1 == r->nring;
+		strbuf_clear(&b);
+		say_edge(&b, s, r->ring[i], r->ring[(i + 1) % r->nring]);
+		drawn(o, t, NULL, !i ? " ┌> " : last ? " └─ " : " │  ", b.s ? b.s : "", last ? "      " : " │    ");
+	}
+	if (r->nring > RING_NAMED) {
+		strbuf_clear(&b);
+		strbuf_fmt(&b, "and so on through %zu more", r->nring - RING_NAMED);
+		drawn(o, t, NULL, " └─ ", b.s ? b.s : "", "      ");
+	}
+	strbuf_free(&b);
+}
+
+static void text_root(struct out *o, const struct term *t, const struct why *y, const struct root *r)
+{
+	if (r->nring > 1)
+		text_ring(o, t, y->graph.s, r);
+	else
+		line(o, t, colour(r), r->message, 2);
+}
+
 void text_why_roots(struct out *o, const struct term *t, const struct why *y)
 {
 	for (size_t i = 0; i < y->nroots; i++)
-		line(o, t, colour(&y->roots[i]), y->roots[i].message, 2);
+		text_root(o, t, y, &y->roots[i]);
 	if (!y->nroots)
 		strbuf_str(&o->b, "No task waits.\n");
 }
@@ -180,7 +233,7 @@ void text_why_chain(struct out *o, const struct term *t, const struct why *y, ui
 		line(o, t, NULL, b.s ? b.s : "", 4);
 	}
 	if (root != WAITS_FOR_NONE && y->roots[root].kind == ROOT_DEADLOCK)
-		line(o, t, "31;1", y->roots[root].message, 2);
+		text_root(o, t, y, &y->roots[root]);
 	strbuf_free(&b);
 }
 

@@ -123,6 +123,9 @@ def proc_status(pid):
         return None
 
 
+WRITE = 1  # the system call's number on x86-64
+
+
 def wait_for(what, seconds=20):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -221,6 +224,15 @@ class Target:
         # and the like have the interpreter as a child.
         if prefix and self.truth["pid"] != self.pid:
             self.pid = self.descendant()
+
+    def settle(self, seconds=5):
+        """Until its main thread sleeps in a system call: it has told, and may not yet have
+        begun to wait. One that never sleeps gets the seconds."""
+        def sleeps():
+            with open("/proc/%d/syscall" % self.pid) as f:
+                call = f.read().split()[0]
+            return call not in ("running", "-1", str(WRITE))
+        return wait_for(sleeps, seconds)
 
     def line(self, timeout):
         """The next line of its output, or b"" when none comes."""

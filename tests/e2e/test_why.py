@@ -5,11 +5,13 @@ from conftest import wait_for
 
 
 def rules(asyncmon, t, rc):
+    t.settle()
     answer = asyncmon.json("check", "--interval", "0.3", t.pid, rc=rc)
     return {(f["rule"], f["severity"]): f for f in answer["findings"]}
 
 
 def roots(asyncmon, t):
+    t.settle()
     answer = asyncmon.json("why", t.pid)
     assert answer["complete"], answer["notes"]
     assert answer["roots"]
