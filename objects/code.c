@@ -166,3 +166,12 @@ bool frame_in_await(struct reader *r, const struct pyframe *f)
 	bool resume = next[0] == l->op_resume || next[0] == l->op_resume_alt;
 	return resume && next[1] >= 2;
 }
+
+/* co_names lies before co_exceptiontable from 3.11 on, and before co_varnames until then
+ * (Include/cpython/code.h of each version). */
+uint64_t code_names(struct reader *r, uint64_t code)
+{
+	const struct py_layout *l = r->l;
+	int32_t next = l->code_exceptiontable >= 0 ? l->code_exceptiontable : l->code_varnames;
+	return next >= 8 ? field_at(r, code, next - 8) : 0;
+}

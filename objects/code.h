@@ -28,6 +28,9 @@ const struct code *code_at(struct reader *r, uint64_t addr);
  * line); 0 when it has none. */
 int code_line(const struct code *c, const struct py_layout *l, int64_t lasti);
 
+/* The tuple of the names (str objects) that it looks up as globals or attributes, or 0. */
+uint64_t code_names(struct reader *r, uint64_t code);
+
 /* The three formats; lasti in bytes, result a line or 0. Exposed for tests. */
 int lnotab_line(const uint8_t *t, size_t n, int first, int64_t lasti);      /* <= 3.9 */
 int linetable_line(const uint8_t *t, size_t n, int first, int64_t lasti);   /* 3.10 */

@@ -144,6 +144,9 @@ bool deque_next(struct reader *r, struct deque_iter *it, uint64_t *item);
 
 /* An instance's own attribute (its __dict__, inline values or slots), or 0. */
 uint64_t attr_get(struct reader *r, uint64_t obj, const char *name);
+/* Calls `each` with every attribute that an instance of a class of Python has of its own: its
+ * name (a str object) and its value. Ends, and gives false, when that gives false. */
+bool attr_each(struct reader *r, uint64_t obj, bool (*each)(void *ctx, uint64_t name, uint64_t value), void *ctx);
 /* Where instances of a class with __slots__ keep one of them; -1: no such slot. */
 int32_t slot_offset(struct reader *r, const struct type_info *t, const char *name);
 /* The pointer at obj + offset, or 0; offset -1 gives 0. */

@@ -157,6 +157,12 @@ static void tasks_waited_for(struct strbuf *b, const struct snapshot *s, const s
 		strbuf_fmt(b, "%zu tasks", w->ntasks);
 }
 
+static void shape_object(struct strbuf *b, const char *type, uint64_t id)
+{
+	strbuf_fmt(b, "%s ", type ? type : "object");
+	strbuf_hex(b, id);
+}
+
 void shape_holder(struct strbuf *b, const struct snapshot *s, const struct holder *h)
 {
 	const struct task *t = h->task ? snapshot_task(s, h->task) : NULL;
@@ -164,6 +170,8 @@ void shape_holder(struct strbuf *b, const struct snapshot *s, const struct holde
 		shape_name(b, t ? t->name : NULL, h->task);
 	else if (h->thread)
 		strbuf_fmt(b, "thread %d", (int)h->thread);
+	else if (h->object)
+		shape_object(b, h->object_type, h->object);
 	else
 		strbuf_fmt(b, "generator %s", h->place && h->place->function ? h->place->function : "?");
 }

@@ -69,6 +69,7 @@ static bool one_is_enough(const struct wait *w)
 	case WAIT_TASKGROUP:
 		return true;
 	case WAIT_SEMAPHORE:
+	case WAIT_POOL:
 		return w->nholders;
 	case WAIT_EXECUTOR:
 		return !w->nthreads;
@@ -119,8 +120,9 @@ static bool only_by_them(const struct snapshot *s, const struct task *t)
 		return w->holders && w->total >= 0 && (int64_t)w->nholders >= w->total;
 	if (w->kind == WAIT_EXECUTOR && !w->nthreads)
 		return all_busy(s, w->id);
-	/* The kernel, too, ends what a server's connections wait for. */
-	if (w->kind == WAIT_SERVER_CLOSE)
+	/* The kernel, too, ends what a server's connections wait for, and a response that is read
+	 * to its end gives its connection back to the pool. */
+	if (w->kind == WAIT_SERVER_CLOSE || w->kind == WAIT_POOL)
 		return false;
 	return w->ntasks || w->nholders || w->nthreads;
 }
@@ -372,6 +374,14 @@ static uint32_t choose(const struct waits_for *g, uint32_t i)
 	return g->starts[i] + 1 == g->starts[i + 1] ? g->next[g->starts[i]] : WAITS_FOR_NONE;
 }
 
+/* Threads that wait for the same are one end, as of all workers for one queue. */
+static bool same_end(const struct waits_for *g, uint32_t a, uint32_t b)
+{
+	const struct thread_stack *x = node_thread(g, a), *y = node_thread(g, b);
+	return a == b || (x && y && x->wait && y->wait && x->wait->id && x->wait->id == y->wait->id &&
+			  x->wait->kind == y->wait->kind);
+}
+
 /* Lets those that wait for several follow them where all lead to one root. */
 static bool agree(struct waits_for *g)
 {
@@ -381,7 +391,7 @@ static bool agree(struct waits_for *g)
 		if (g->toward[i] != WAITS_FOR_NONE || end - first < 2)
 			continue;
 		uint32_t root = g->root[g->next[first]];
-		while (k < end && g->root[g->next[k]] == root)
+		while (k < end && same_end(g, g->root[g->next[k]], root))
 			k++;
 		if (k < end || root == i)
 			continue;

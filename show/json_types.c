@@ -269,6 +269,15 @@ void json_holder(struct json *j, const struct holder *h)
 	else
 		json_null(j);
 	kid(j, "generator", h->generator);
+	json_key(j, "object");
+	if (h->object) {
+		json_object(j);
+		kid(j, "id", h->object);
+		kstr(j, "type", h->object_type);
+		json_object_end(j);
+	} else {
+		json_null(j);
+	}
 	kstr(j, "function", h->place ? h->place->function : NULL);
 	kstr(j, "file", h->place ? h->place->file : NULL);
 	json_key(j, "line");

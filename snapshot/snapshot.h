@@ -96,11 +96,14 @@ struct task_ref {            /* a task by name, which may be gone */
 	bool forgotten;          /* the agent has no more than this of it */
 };
 
-/* Who has what others wait for: a task, a thread, or a generator that nobody runs. */
+/* Who has what others wait for: a task, a thread, a generator that nobody runs, or an object
+ * that several tasks share. */
 struct holder {
 	uint64_t task;           /* 0: none */
 	pid_t thread;            /* 0: none */
 	uint64_t generator;      /* whose frame keeps it; 0: a coroutine's or a function's */
+	uint64_t object;         /* 0: none; else nothing of the above is set */
+	const char *object_type; /* of that; NULL: unknown */
 	const struct frame *place; /* the frame that is inside; NULL: unknown */
 	int since;               /* the line of its `with`; 0: unknown */
 };

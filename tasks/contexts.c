@@ -23,8 +23,8 @@ static bool hold_add(struct walk *w, uint64_t object, const struct inside *in)
 	map_get(&h->first, object, &first);
 	if (!vec_push(h, (struct hold){
 			.object = object, .next = (size_t)first,
-			.by = { h->who.task, h->who.thread, in->generator ? in->generator : h->who.generator,
-				in->place, in->since } }) ||
+			.by = { .task = h->who.task, .thread = h->who.thread, .place = in->place, .since = in->since,
+				.generator = in->generator ? in->generator : h->who.generator } }) ||
 	    !map_set(&h->first, object, h->n))
 		w->nomem = true;
 	return !w->nomem;
@@ -89,6 +89,11 @@ static enum keeps keeps(struct walk *w, uint64_t manager)
 	if (!map_set(&w->keeps, t->addr, found))
 		w->nomem = true;
 	return found;
+}
+
+uint64_t walk_manager_generator(struct walk *w, uint64_t manager)
+{
+	return keeps(w, manager) == KEEPS_GENERATOR ? attr_get(&w->r, manager, "gen") : 0;
 }
 
 static void hold_manager(struct walk *w, uint64_t manager, const struct inside *in, int depth)

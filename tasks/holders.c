@@ -111,6 +111,22 @@ struct finding_holders {
 	bool looked;
 };
 
+/* Of a CapacityLimiter of anyio's: the tasks that have borrowed of it. */
+static bool borrowers(struct walk *w, uint64_t obj, struct found *out)
+{
+	struct set_iter it;
+	uint64_t borrower, set = attr_get(&w->r, obj, "_borrowers");
+	if (!set || !set_begin(&w->r, set, &it))
+		return false;
+	size_t n = it.used < HOLDERS_MAX ? (size_t)it.used : HOLDERS_MAX;
+	struct holder *v = reader_spend(&w->r, n * sizeof *v) ? arena_array(w->arena, n + 1, sizeof *v) : NULL;
+	while (v && out->n < n && set_next(&w->r, &it, &borrower))
+		if (is_task(object_kind(&w->r, borrower)))
+			v[out->n++].task = borrower;
+	out->v = out->n || !it.used ? v : NULL;
+	return true;
+}
+
 /* Who is inside of an object. v NULL: it is held, and nobody is seen to hold it. */
 static struct found holders_of(struct walk *w, struct finding_holders *finding, uint64_t obj)
 {
@@ -120,6 +136,8 @@ static struct found holders_of(struct walk *w, struct finding_holders *finding, 
 	size_t n = 0;
 	if (is_free(w, obj))
 		return none;
+	if (borrowers(w, obj, &out))
+		return out;
 	map_get(&w->holds.first, obj, &first);
 	for (size_t i = first; i && n < HOLDERS_MAX; i = w->holds.v[i - 1].next)
 		n++;

@@ -235,6 +235,10 @@ void walk_contexts_keep(struct walk *w, struct stack *s);
 void walk_holders(struct walk *w);
 /* Who is inside of a lock of threading's; NULL: nobody is seen to be. */
 const struct holder *walk_lock_holders(struct walk *w, uint64_t lock, size_t *n);
+/* contexts.c: the generator that runs a context manager made by contextlib, or 0. */
+uint64_t walk_manager_generator(struct walk *w, uint64_t manager);
+/* pools.c: who has what tasks wait for at a pool; after walk_holders(). */
+void walk_pools(struct walk *w);
 /* stack.c: the frame of a generator, async generator or coroutine that is suspended. */
 bool walk_suspended(struct walk *w, uint64_t gen, struct pyframe *f);
 
