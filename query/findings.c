@@ -25,6 +25,8 @@ const struct rule rules[] = {
 	  true, false, ENTRY(blocked) },
 	{ "orphaned-lock", FINDING_ERROR, "a lock whose holder has ended without releasing it",
 	  false, false, ENTRY(lock) },
+	{ "pool-exhausted", FINDING_WARNING, "a pool that has nothing left for those who wait at it",
+	  true, false, ENTRY(pool) },
 	{ "executor-saturated", FINDING_WARNING, "an executor with all workers busy and calls in its queue",
 	  false, false, ENTRY(executor) },
 	{ "many-of-one-origin", FINDING_WARNING, "very many live tasks from one line, or of one coroutine",

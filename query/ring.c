@@ -5,6 +5,7 @@
 #include "query/findings.h"
 #include "query/shape.h"
 
+#define HOLDERS_TOLD 3           /* of a pool or a semaphore */
 
 static const struct holder *among(const struct holder *v, size_t n, struct waiter by)
 {
@@ -185,6 +186,36 @@ void say_edge(struct strbuf *b, const struct snapshot *s, struct waiter x, struc
 		strbuf_str(b, x.task->wait && x.task->wait->nthreads ? ", which runs in " : ", of whose workers one is ");
 		say_waiter(b, by);
 	}
+}
+
+static void say_holder(struct strbuf *b, const struct snapshot *s, const struct holder *h)
+{
+	const struct task *t = h->task ? snapshot_task(s, h->task) : NULL;
+	shape_holder(b, s, h);
+	if (!t || t->state != TASK_WAITING || !t->wait) {
+		say_taken(b, h);
+		return;
+	}
+	strbuf_str(b, ", which waits for ");
+	strbuf_str(b, wait_kind_name(t->wait->kind));
+	if (t->wait->ntasks == 1) {
+		const struct task *on = snapshot_task(s, t->wait->tasks[0]);
+		strbuf_char(b, ' ');
+		shape_name(b, on ? on->name : NULL, t->wait->tasks[0]);
+	}
+	say_where(b, t);
+}
+
+void say_holders(struct strbuf *b, const struct snapshot *s, const struct wait *w)
+{
+	if (w->kind != WAIT_POOL && w->kind != WAIT_SEMAPHORE)
+		return;
+	for (size_t i = 0; i < w->nholders && i < HOLDERS_TOLD; i++) {
+		strbuf_str(b, i ? "; by " : ". It is held by ");
+		say_holder(b, s, &w->holders[i]);
+	}
+	if (w->nholders > HOLDERS_TOLD)
+		strbuf_fmt(b, "; and by %zu more", w->nholders - HOLDERS_TOLD);
 }
 
 void say_ring(struct strbuf *b, const struct snapshot *s, const struct waiter *v, size_t n)

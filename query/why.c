@@ -104,6 +104,8 @@ static void say_one(struct strbuf *b, const struct snapshot *s, const struct roo
 	}
 	say_wait(b, s, t);
 	say_holds(b, t);
+	if (t->wait && t->state == TASK_WAITING)
+		say_holders(b, s, t->wait);
 }
 
 static const struct thread_stack *thread_of(const struct snapshot *s, pid_t tid)
@@ -144,7 +146,10 @@ static void say_alike(struct strbuf *b, const struct snapshot *s, const struct r
 	say_count(b, r->ntasks);
 	strbuf_str(b, " tasks each wait for ");
 	strbuf_str(b, wait_kind_name(t->wait->kind));
+	if (t->wait->kind == WAIT_POOL && t->wait->detail)
+		strbuf_fmt(b, ": %s", t->wait->detail);
 	say_where(b, t);
+	say_holders(b, s, t->wait);
 	if (r->waiting) {
 		strbuf_str(b, ", and ");
 		say_count(b, r->waiting);
@@ -190,6 +195,8 @@ static bool tasks_alike(const struct task *a, const struct task *b)
 {
 	const struct frame *x = shape_last(&a->stack), *y = shape_last(&b->stack);
 	if (a->state != TASK_WAITING || b->state != TASK_WAITING || !a->wait || !b->wait)
+		return false;
+	if (a->wait->kind == WAIT_POOL && a->wait->id != b->wait->id)
 		return false;
 	return a->wait->kind == b->wait->kind && x && y && x->line == y->line && x->file == y->file &&
 	       x->function == y->function;

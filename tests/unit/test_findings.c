@@ -371,7 +371,7 @@ static void command(void **state)
 		{ with_cycle, "check --rule await-cycle --rule blocked-loop --interval 0", 1, "error [await-cycle]" },
 		{ with_cycle, "check --rule timer-overdue", 0, "Nothing found by 1 rule in 2 tasks." },
 		{ with_cycle, "check --interval 0 --json", 1, "\"findings\":[{\"rule\":\"await-cycle\",\"severity\":\"error\"" },
-		{ nothing, "check --interval 0", 0, "Nothing found by 14 rules in 2 tasks." },
+		{ nothing, "check --interval 0", 0, "Nothing found by 15 rules in 2 tasks." },
 		{ nothing, "check --interval 0 --json", 0, "\"findings\":[]" },
 		{ partial, "check --interval 0", 1, "error [await-cycle]" },
 		{ part_of_nothing, "check --interval 0", 5, "Nothing found" },
@@ -390,13 +390,73 @@ static void command(void **state)
 	}
 }
 
+/* Two tasks have what a pool gave out, two wait for it. */
+static struct snapshot *with_pool(enum wait_kind kind, uint64_t future)
+{
+	struct snapshot *s = snap_new(4);
+	struct holder *h = arena_array(s->arena, 2, sizeof *h);
+	for (size_t i = 0; i < 4; i++) {
+		struct wait *w = snap_wait(s, i < 2 ? WAIT_SLEEP : kind);
+		s->tasks[i].state = TASK_WAITING;
+		s->tasks[i].fut_waiter = i < 2 ? future + i : 0x9000 + i;
+		s->tasks[i].wait = w;
+		if (i < 2) {
+			h[i] = (struct holder){ .task = s->tasks[i].id };
+			continue;
+		}
+		w->id = 0x5000;
+		w->detail = "a free one of Pool (2 of 2 in use)";
+		w->total = 2;
+		w->left = 0;
+		w->holders = h;
+		w->nholders = 2;
+	}
+	return s;
+}
+
+static struct snapshot *severity(struct snapshot *s, struct snapshot *before, int severity)
+{
+	looked(s, before, "pool-exhausted", 0);
+	assert_int_equal(s->nfindings, 1);
+	assert_int_equal((int)s->findings[0].severity, severity);
+	snapshot_free(before);
+	return s;
+}
+
+static void pools(void **state)
+{
+	(void)state;
+	fires(with_pool(WAIT_POOL, 0x8000), with_pool(WAIT_POOL, 0x8000), "pool-exhausted", 2,
+	      "2 tasks wait for a free one of Pool (2 of 2 in use)");
+	snapshot_free(severity(with_pool(WAIT_POOL, 0x8000), with_pool(WAIT_POOL, 0x8000), FINDING_WARNING));
+	/* One that has something has gone on meanwhile. */
+	snapshot_free(severity(with_pool(WAIT_POOL, 0x8000), with_pool(WAIT_POOL, 0x7000), FINDING_INFO));
+	snapshot_free(severity(with_pool(WAIT_POOL, 0x8000), NULL, FINDING_INFO));
+	/* A semaphore with its permits in use, unless they are in threads that do not come back. */
+	silent(with_pool(WAIT_SEMAPHORE, 0x8000), with_pool(WAIT_SEMAPHORE, 0x8000), "pool-exhausted");
+	static const pid_t thread = 7;
+	struct snapshot *s = with_pool(WAIT_SEMAPHORE, 0x8000);
+	for (size_t i = 0; i < 2; i++) {
+		struct wait *w = snap_wait(s, WAIT_THREAD);
+		w->threads = &thread;
+		w->nthreads = 1;
+		s->tasks[i].wait = w;
+	}
+	fires(s, with_pool(WAIT_SEMAPHORE, 0x8000), "pool-exhausted", 2, "None of them has gone on meanwhile");
+	/* Each has one and wants another. */
+	s = with_pool(WAIT_POOL, 0x8000);
+	s->tasks[0].wait = s->tasks[2].wait;
+	s->tasks[1].wait = s->tasks[3].wait;
+	fires(s, NULL, "pool-exhausted", 4, "wait for more of it");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(table), cmocka_unit_test(cycles), cmocka_unit_test(blocked),
 		cmocka_unit_test(overdue), cmocka_unit_test(executors), cmocka_unit_test(origins),
 		cmocka_unit_test(cancels), cmocka_unit_test(exceptions), cmocka_unit_test(unreferenced),
-		cmocka_unit_test(locks), cmocka_unit_test(groups), cmocka_unit_test(command),
+		cmocka_unit_test(locks), cmocka_unit_test(groups), cmocka_unit_test(pools), cmocka_unit_test(command),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
