@@ -28,6 +28,7 @@ struct agent_private {
 	uint32_t task_mask, node_mask, cell_mask;
 	struct list ended, preserved, ancestors;
 	uint32_t sweep;          /* where the search for unused nodes goes on */
+	uint32_t events_committed; /* slots of the ring of events that are writable */
 };
 
 extern struct agent_header *asyncmon_agent_header;
@@ -137,6 +138,8 @@ uint32_t exceptions_keep(PyObject *exc);
 uint32_t string_keep(const struct text *t);  /* 0 when there is no room */
 uint32_t string_keep_name(PyObject *name);   /* a task's name: str, or int of "Task-N" */
 void string_drop(uint32_t s);
+/* The text of one that is kept; "" of none. */
+void string_get(uint32_t s, struct text *t);
 
 /* stacks.c */
 #define STACK_DEPTH 128
@@ -148,6 +151,9 @@ struct raw_stack {               /* innermost first */
 };
 /* The running thread's frames. */
 void stack_of_thread(struct raw_stack *s);
+/* Adds the function's that an interpreter's frame (3.11+) runs; false: the stack ends here. A
+ * frame of no Python function is passed over. */
+bool stack_push_iframe(struct raw_stack *s, const void *f);
 /* The i-th argument of the call of a Python function of that name which is among the
  * innermost frames of this thread; NULL: there is none. Borrowed. */
 PyObject *argument_of_caller(const char *function, unsigned i);
@@ -202,6 +208,30 @@ struct cancel_request {
 };
 void task_cancel_asked(struct agent_task *t, const struct cancel_request *c);
 
+/* events.c: what is written for somebody who reads along. */
+bool events_wanted(uint64_t now);
+/* Whether somebody does. Where nobody does this is all that events cost. */
+static inline bool events_on(uint64_t now)
+{
+	return unlikely(agent->events.until) && events_wanted(now);
+}
+/* Texts, each ended by NUL, or frames. */
+#define EVENT_MORE ((AGENT_EVENT_SLOTS - 1) * sizeof(((struct agent_event_more *)NULL)->text))
+struct event_more { uint32_t length; char bytes[EVENT_MORE] __attribute__((aligned(8))); };
+void event_add_text(struct event_more *m, const struct text *t);
+/* Writes it down: number, thread and what says how much follows are seen to. Under the lock. */
+void event_put(struct agent_event *e, const struct event_more *m);
+/* A new process, whose only thread this is. */
+void events_reset(void);
+void event_ended(const struct agent_task *t);
+void event_cancel(const struct agent_task *t, const struct cancel_request *c);
+/* memory.c: makes more of the ring's slots writable; false: there is no memory. */
+bool memory_commit_events(uint32_t *committed);
+
+/* suspended.c: where a coroutine stands that was suspended a moment ago, innermost frame first,
+ * and through which it got there. How many frames. */
+unsigned suspended_frames(const void *coro, uint64_t *frames, unsigned max);
+
 /* hooks.c: what runs in place of the target's functions. */
 enum hook {
 	HOOK_INIT, HOOK_DEALLOC,           /* slots of _asyncio.Task */
@@ -210,6 +240,7 @@ enum hook {
 	HOOK_CANCEL, HOOK_SET_NAME, HOOK_SEND, HOOK_THROW, /* PyMethodDef */
 	HOOK_REGISTER, HOOK_ENTER, HOOK_LEAVE, HOOK_SWAP, /* PyMethodDef: tasks of other makes */
 	HOOK_SIGNAL,                       /* PyMethodDef: signal.signal */
+	HOOK_RESULT, HOOK_EXCEPTION, HOOK_FUTURE_CANCEL, /* PyMethodDef: of _asyncio.Future */
 	HOOKS
 };
 /* The functions as they were; set before a hook is. */
@@ -268,10 +299,12 @@ struct patch_targets {
 	PyObject *send, *throw_; /* of coroutines */
 	PyObject *register_, *enter, *leave, *swap; /* builtins of _asyncio, or None */
 	PyObject *signal;        /* _signal.signal, or None */
+	PyObject *result, *exception, *future_cancel; /* descriptors of _asyncio.Future */
 };
 /* NULL, or why the objects are not what they should be (then nothing was changed). */
 const char *patch_on(const struct patch_targets *p);
-/* Where a type has its tp_dealloc. */
+/* Where a type has its tp_call and its tp_dealloc. */
+static inline int32_t slot_call(void) { return agent_layout.type_name + 104; }
 static inline int32_t slot_dealloc(void) { return agent_layout.type_name + 24; }
 /* Puts back all that is still the agent's. */
 void patch_off(void);

@@ -345,7 +345,8 @@ def _hook(native, _asyncio, history, memory, preserved):
         type(coro).__dict__["send"], type(coro).__dict__["throw"],
         *(getattr(_asyncio, name, None) for name in
           ("_register_task", "_enter_task", "_leave_task", "_swap_current_task")),
-        _watch_signals())
+        _watch_signals(),
+        *(_asyncio.Future.__dict__[name] for name in ("set_result", "set_exception", "cancel")))
     if why:
         raise RuntimeError(why)
     if native.interpreter() != 0 and not _started:

@@ -23,7 +23,7 @@ static __thread struct {
 	unsigned epoch;
 } raised;
 
-static void coro_text(PyObject *coro, struct text *t)
+void coro_text(PyObject *coro, struct text *t)
 {
 	text_clear(t);
 	if (coro && coro != Py_None &&

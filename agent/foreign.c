@@ -19,6 +19,17 @@ bool is_c_task(PyObject *task)
 	return false;
 }
 
+const void *future_dealloc;
+
+bool is_c_future(const void *obj)
+{
+	const void *type = type_of(obj);
+	for (int depth = 0; type && depth < 32; depth++, type = field(type, agent_layout.type_base))
+		if (field(type, slot_dealloc()) == future_dealloc)
+			return true;
+	return false;
+}
+
 PyObject *foreign_attribute(PyObject *obj, PyObject *name)
 {
 	PyObject *v = PyObject_GenericGetAttr(obj, name);
@@ -61,6 +72,7 @@ void foreign_registered(PyObject *task, PyObject *result)
 	}
 	PyObject *coro = foreign_attribute(task, agent_names.coro_);
 	task_born(task, coro, AGENT_FOREIGN, &c);
+	tell_created(task, coro, &c, 0);
 	if (coro)
 		Py_DecRef(coro);
 	stack_release_codes();
@@ -107,7 +119,7 @@ static struct current unnest(const void *task)
 static void enter(PyObject *task)
 {
 	struct step s;
-	step_begin(&s, task, AGENT_FOREIGN);
+	step_begin(&s, task, AGENT_FOREIGN, NULL);
 	nest(task, &s.before);
 }
 
@@ -148,6 +160,12 @@ static void stepped(PyObject *task, const struct current *c, bool step, bool gon
 		name = foreign_attribute(task, agent_names.name_);
 		task_end_describe(&e, state, exc, coro, name);
 	}
+	bool tell = step && !done && events_on(to);
+	struct event_pause pause;
+	if (tell) {
+		coro = foreign_attribute(task, agent_names.coro_);
+		event_pause_look(&pause, task, coro, true);
+	}
 	agent_lock();
 	struct agent_task *t = current_record(c);
 	if (t && step) {
@@ -155,6 +173,8 @@ static void stepped(PyObject *task, const struct current *c, bool step, bool gon
 		t->step_start = 0;
 		t->flags &= (uint8_t)~AGENT_SWAPPED;
 	}
+	if (t && tell)
+		event_paused(t, to, &pause);
 	if (done)
 		task_end(t, &e, coro, to);
 	agent_unlock();
@@ -211,6 +231,8 @@ static bool born_by_swap(PyObject *task, struct current *c)
 {
 	PyObject *coro = foreign_attribute(task, agent_names.coro_);
 	bool born = coro && coroutine_is_new(coro) && task_born(task, coro, AGENT_FOREIGN, c);
+	if (born)
+		tell_created(task, coro, c, AGENT_EVENT_EAGER);
 	if (coro)
 		Py_DecRef(coro);
 	return born;

@@ -145,6 +145,19 @@ struct agent_task *current_record(const struct current *c)
 	return t && t->serial == c->serial && t->state == AGENT_ALIVE ? t : NULL;
 }
 
+void tell_created(PyObject *task, PyObject *coro, const struct current *c, unsigned how)
+{
+	struct event_birth b;
+	if (!events_on(agent_now()))
+		return;
+	event_birth_look(&b, task, coro, c->foreign);
+	agent_lock();
+	const struct agent_task *t = current_record(c);
+	if (t)
+		event_created(t, &b, how);
+	agent_unlock();
+}
+
 static PyObject *first_argument(PyObject *args, PyObject *kwargs)
 {
 	if (args && field(args, agent_layout.var_size) != NULL)
@@ -187,10 +200,14 @@ static int init_eager(PyObject *self, PyObject *args, PyObject *kwargs, PyObject
 	int (*original)(PyObject *, PyObject *, PyObject *) = hook_original[HOOK_INIT];
 	struct current before = current;
 	uint64_t from = agent_now();
+	tell_created(self, coro, c, AGENT_EVENT_EAGER);
 	agent_lock();
 	struct agent_task *t = current_record(c);
-	if (t)
+	if (t) {
 		t->step_start = from;
+		if (events_on(from))
+			event_begun(t, from, NULL);
+	}
 	agent_unlock();
 	current = *c;
 	int r = original(self, args, kwargs);
@@ -204,9 +221,16 @@ static int init_eager(PyObject *self, PyObject *args, PyObject *kwargs, PyObject
 	bool done = future_state(self) != FUTURE_PENDING;
 	if (done)
 		task_end_describe_c(&e, self, coro, c);
-	bool started = done || !coroutine_is_new(coro);
+	bool started = done || !coroutine_is_new(coro), tell = events_on(to);
+	struct event_pause pause;
+	if (tell && !done)
+		event_pause_look(&pause, self, coro, false);
 	agent_lock();
 	t = current_record(c);
+	if (t && tell)
+		event_named(c, field(self, agent_layout.task_name));
+	if (t && tell && !done)
+		event_paused(t, to, &pause);
 	if (t && started)
 		task_stepped(t, from, to);
 	if (t)
@@ -219,10 +243,26 @@ static int init_eager(PyObject *self, PyObject *args, PyObject *kwargs, PyObject
 	return r;
 }
 
+static __attribute__((noinline)) void tell_named(PyObject *task)
+{
+	struct current c = { .task = task };
+	if (!hooks_active() || !events_on(agent_now()))
+		return;
+	agent_lock();
+	const struct agent_task *t = task_find(task, &c.index);
+	if (t) {
+		c.serial = t->serial;
+		event_named(&c, field(task, agent_layout.task_name));
+	}
+	agent_unlock();
+}
+
 static PyObject *hook_set_name(PyObject *self, PyObject *name)
 {
 	PyObject *r = ((PyCFunction)hook_original[HOOK_SET_NAME])(self, name);
 	struct current c = ended_early;
+	if (unlikely(agent->events.until))
+		tell_named(self);
 	if (likely(c.task != self) || c.era != agent_era || !r || !hooks_active())
 		return r;
 	agent_lock();
@@ -252,6 +292,8 @@ static int hook_init(PyObject *self, PyObject *args, PyObject *kwargs)
 	int r = original(self, args, kwargs);
 	if (r < 0)
 		undo(&c);
+	else if (unlikely(agent->events.until))
+		tell_created(self, coro, &c, 0);
 	return r;
 }
 
@@ -283,12 +325,15 @@ static void hook_dealloc(PyObject *self)
 struct agent_task *task_find_or_adopt(const void *task, uint64_t now, unsigned flags, uint32_t *i)
 {
 	struct agent_task *t = task_find(task, i);
-	if (unlikely(!t))
+	if (unlikely(!t)) {
 		t = task_new(&(struct task_birth){ .task = task, .at = now, .flags = AGENT_BEFORE | flags }, i);
+		if (t && events_on(now))
+			event_met(t);
+	}
 	return t;
 }
 
-void step_begin(struct step *s, PyObject *task, unsigned flags)
+void step_begin(struct step *s, PyObject *task, unsigned flags, const void *future)
 {
 	struct current c = { .task = task, .era = agent_era, .foreign = flags & AGENT_FOREIGN };
 	s->before = current;
@@ -298,6 +343,8 @@ void step_begin(struct step *s, PyObject *task, unsigned flags)
 	if (t) {
 		c.serial = t->serial;
 		t->step_start = s->from;
+		if (events_on(s->from))
+			event_begun(t, s->from, future);
 	}
 	agent_unlock();
 	current = c;
@@ -321,11 +368,17 @@ static void step_end(const struct step *s, PyObject *task, bool error)
 		if (error)
 			PyErr_Restore(type, value, tb);
 	}
+	bool tell = !done && events_on(to);
+	struct event_pause pause;
+	if (tell)
+		event_pause_look(&pause, task, field(task, agent_layout.task_coro), false);
 	agent_lock();
 	struct agent_task *t = current_record(&c);
 	if (t) {
 		task_stepped(t, s->from, to);
 		t->step_start = 0;
+		if (tell)
+			event_paused(t, to, &pause);
 	}
 	if (done)
 		task_end(t, &e, coro, to);
@@ -343,7 +396,7 @@ static PyObject *run_wrapper(enum hook h, PyObject *self, PyObject *args, PyObje
 	struct step s;
 	if (!hooks_active() || !task || future_state(task) != FUTURE_PENDING)
 		return original(self, args, kwargs);
-	step_begin(&s, task, 0);
+	step_begin(&s, task, 0, h == HOOK_WAKEUP_TYPE ? argument(args, kwargs, 0) : NULL);
 	PyObject *r = original(self, args, kwargs);
 	step_end(&s, task, r == NULL);
 	return r;
@@ -365,7 +418,7 @@ static PyObject *hook_wakeup(PyObject *task, PyObject *future)
 	struct step s;
 	if (!hooks_active() || future_state(task) != FUTURE_PENDING)
 		return original(task, future);
-	step_begin(&s, task, 0);
+	step_begin(&s, task, 0, future);
 	PyObject *r = original(task, future);
 	step_end(&s, task, r == NULL);
 	return r;
@@ -384,6 +437,9 @@ void *hook_function(enum hook h, int flags)
 	case HOOK_THROW: return hook_function_coroutine(h, flags);
 	case HOOK_SET_NAME: return flags == METH_O ? (void *)hook_set_name : NULL;
 	case HOOK_SIGNAL: return hook_function_signal(flags);
+	case HOOK_RESULT:
+	case HOOK_EXCEPTION:
+	case HOOK_FUTURE_CANCEL: return hook_function_future(h, flags);
 	default: return hook_function_foreign(h, flags);
 	}
 }

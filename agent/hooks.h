@@ -35,8 +35,22 @@ static inline int future_state(const void *task)
 	return *((const uint8_t *)task + agent_layout.future_state);
 }
 
+/* told.c: events that look into objects; the functions *_look do so, without the lock. */
+struct event_birth { uint64_t loop; struct event_more more; };
+void event_birth_look(struct event_birth *b, PyObject *task, PyObject *coro, bool foreign);
+void event_created(const struct agent_task *t, const struct event_birth *b, unsigned how);
+void event_met(const struct agent_task *t);
+void event_named(const struct current *c, PyObject *name);
+/* future: what it was told of, or NULL. */
+void event_begun(const struct agent_task *t, uint64_t at, const void *future);
+struct event_pause { uint64_t frame; const void *on; enum agent_suspended how; struct event_more more; };
+void event_pause_look(struct event_pause *p, PyObject *task, PyObject *coro, bool foreign);
+void event_paused(const struct agent_task *t, uint64_t at, const struct event_pause *p);
+
 /* Records a task that is being made; false: no room. */
 bool task_born(const void *task, const void *coro, unsigned flags, struct current *c);
+/* Tells of its making, where somebody reads along. how: of the event. */
+void tell_created(PyObject *task, PyObject *coro, const struct current *c, unsigned how);
 /* The record of a current, if it is still of that task. Under the lock. */
 struct agent_task *current_record(const struct current *c);
 /* The record of a task, one begun now for a task met for the first time. Under the lock. */
@@ -44,9 +58,12 @@ struct agent_task *task_find_or_adopt(const void *task, uint64_t now, unsigned f
 void task_stepped(struct agent_task *t, uint64_t from, uint64_t to);
 
 struct step { struct current before; uint64_t from; };
-void step_begin(struct step *s, PyObject *task, unsigned flags);
+/* future: what the task is told of, or NULL. */
+void step_begin(struct step *s, PyObject *task, unsigned flags, const void *future);
 
-/* ends.c: what is to be said of an end, read before the lock is taken. */
+/* ends.c: what a coroutine is called, "" where it is none. */
+void coro_text(PyObject *coro, struct text *t);
+/* What is to be said of an end, read before the lock is taken. */
 struct end_texts {
 	struct task_end end;
 	PyObject *name;
@@ -78,6 +95,10 @@ void stood_forget(struct agent_task *t);
 /* foreign.c: tasks of other makes, told by what asyncio is told of them. `result` is what
  * the function that was told gave; NULL: it failed. */
 bool is_c_task(PyObject *task);
+/* The same of futures of _asyncio, tasks included. */
+bool is_c_future(const void *obj);
+/* What frees one; of FutureType. */
+extern const void *future_dealloc;
 void foreign_registered(PyObject *task, PyObject *result);
 void foreign_entered(PyObject *task, PyObject *result);
 void foreign_left(PyObject *task, PyObject *result);
@@ -128,10 +149,11 @@ PyObject *argument(PyObject *args, PyObject *kwargs, Py_ssize_t i);
 typedef PyObject *(*fastcall_keywords)(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 typedef PyObject *(*method_call)(PyObject *, PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 
-/* ends.c, cancels.c, foreign.c: what hook_function() gives for their hooks. */
+/* ends.c, cancels.c, foreign.c, futures.c: what hook_function() gives for their hooks. */
 void *hook_function_coroutine(enum hook h, int flags);
 void *hook_function_cancel(int flags);
 void *hook_function_foreign(enum hook h, int flags);
+void *hook_function_future(enum hook h, int flags);
 
 /* signals.c: handlers of signal.signal(). Whether it is a signal's handler that runs, and not something it started. */
 bool in_signal(int *number);

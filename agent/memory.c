@@ -71,6 +71,10 @@ static const uint32_t item_size[AGENT_POOLS] = {
 	sizeof(struct agent_task), sizeof(struct agent_cancel), sizeof(struct agent_node),
 	sizeof(struct agent_cell), sizeof(struct agent_exception),
 };
+/* The ring of events is not part of the memory that a history was allowed: it takes so much
+ * more, once somebody has read along. */
+#define EVENTS_MAX (8u << 20)
+#define EVENTS_PART 8
 /* Shares of the memory, in percent; the rest is for hash tables and the header. */
 static const unsigned share[AGENT_POOLS] = { 55, 8, 12, 19, 2 };
 
@@ -89,6 +93,12 @@ static void begin_history(struct agent_header *h, struct agent_private *p, const
 	h->started_mono = clock_ns(CLOCK_MONOTONIC);
 	h->started_wall = clock_ns(CLOCK_REALTIME);
 	h->on = 1;
+}
+
+static uint64_t events_bytes(uint64_t memory)
+{
+	uint64_t most = memory / EVENTS_PART;
+	return pow2_at_most(most < EVENTS_MAX ? most : EVENTS_MAX);
 }
 
 /* Header, private part and hash tables are writable at once; each pool's first chunk
@@ -123,6 +133,10 @@ static bool begin(char *base, const struct agent_limits *limits)
 		at += page_up((uint64_t)items[i] * item_size[i]) + PAGE;
 		p->free[i] = p->committed[i] = 0;
 	}
+	h->events.addr = (uint64_t)(uintptr_t)base + at;
+	h->events.slot_size = sizeof(struct agent_event);
+	h->events.capacity = (uint32_t)(events_bytes(limits->memory) / sizeof(struct agent_event));
+	p->events_committed = 0;
 	p->task_buckets = (uint32_t *)(base + bucket_at[0]);
 	p->node_buckets = (uint32_t *)(base + bucket_at[1]);
 	p->cell_buckets = (uint32_t *)(base + bucket_at[2]);
@@ -179,6 +193,7 @@ void memory_reset(void)
 	if (agent->next_serial > serials_given)
 		serials_given = agent->next_serial;
 	stacks_reset();
+	events_reset();
 	memory_epoch++;
 	madvise(base, region_bytes, MADV_DONTNEED);
 	begin(base, &limits_given);
@@ -222,7 +237,7 @@ const char *memory_begin(const struct agent_limits *limits)
 	limits_given = *limits;
 	uint64_t want = limits->memory ? limits->memory : MEMORY_DEFAULT;
 	limits_given.memory = want < MEMORY_MIN ? MEMORY_MIN : want > MEMORY_MAX ? MEMORY_MAX : want;
-	region_bytes = page_up(limits_given.memory) + 16 * PAGE;
+	region_bytes = page_up(limits_given.memory) + events_bytes(limits_given.memory) + 16 * PAGE;
 	char *p = mmap(NULL, region_bytes + 2 * PAGE, PROT_NONE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (p == MAP_FAILED)
@@ -256,6 +271,19 @@ static bool commit(struct agent_pool *p, uint32_t *committed)
 	/* All pages at once cost a third of a fault each; before 5.14 they are faulted in. */
 	madvise(at, to - from, MADV_POPULATE_WRITE);
 	*committed = to == all ? p->capacity : (uint32_t)(to / p->item_size);
+	return true;
+}
+
+bool memory_commit_events(uint32_t *committed)
+{
+	const struct agent_events *e = &agent->events;
+	uint64_t from = (uint64_t)*committed * e->slot_size, all = (uint64_t)e->capacity * e->slot_size;
+	uint64_t to = from + CHUNK < all ? from + CHUNK : all;
+	char *at = (char *)(uintptr_t)e->addr + from;
+	if (mprotect(at, to - from, PROT_READ | PROT_WRITE) != 0)
+		return false;
+	madvise(at, to - from, MADV_POPULATE_WRITE);
+	*committed = (uint32_t)(to / e->slot_size);
 	return true;
 }
 

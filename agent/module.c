@@ -150,17 +150,18 @@ static void change_end(void)
 static const char busy[] = "another interpreter is starting or stopping the agent";
 
 /* start(memory, ended, preserved, Task, subclasses, step, wakeup, cancel, set_name, init,
- *       send, throw, register, enter, leave, swap, signal) -> None, or why not */
+ *       send, throw, register, enter, leave, swap, signal, set_result, set_exception, cancel of
+ *       Future) -> None, or why not */
 static PyObject *start(PyObject *self, PyObject *args)
 {
 	(void)self;
 	struct patch_targets p;
 	struct agent_limits limits = { 0 };
 	unsigned long long memory;
-	if (!PyArg_ParseTuple(args, "KIIOOOOOOOOOOOOOO", &memory, &limits.ended, &limits.preserved,
+	if (!PyArg_ParseTuple(args, "KIIOOOOOOOOOOOOOOOOO", &memory, &limits.ended, &limits.preserved,
 			      &p.task_type, &p.subclasses, &p.step, &p.wakeup, &p.cancel, &p.set_name,
 			      &p.init, &p.send, &p.throw_, &p.register_, &p.enter, &p.leave, &p.swap,
-			      &p.signal))
+			      &p.signal, &p.result, &p.exception, &p.future_cancel))
 		return NULL;
 	limits.memory = memory;
 	const char *e = NULL;

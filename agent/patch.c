@@ -85,7 +85,6 @@ static const char *add_def(struct patch *todo, unsigned *n, enum hook h, struct 
 }
 
 /* PyTypeObject, by the distance of slots from tp_name; the layout knows some of them. */
-#define SLOT_CALL (agent_layout.type_name + 104)
 #define SLOT_INIT (agent_layout.type_name + 272)
 /* PyDescrObject: type, name, qualified name; then the method, or wrapper base and function. */
 #define DESCR_METHOD (agent_layout.object_size + 24)
@@ -130,11 +129,11 @@ static const char *collect_task(const struct patch_targets *p, struct patch *tod
 static const char *collect_steps(const struct patch_targets *p, struct patch *todo, unsigned *n)
 {
 	const struct py_layout *l = &agent_layout;
-	const char *e = add(todo, n, HOOK_STEP, slot(type_of(p->step), SLOT_CALL), 0, "TaskStepMethWrapper");
+	const char *e = add(todo, n, HOOK_STEP, slot(type_of(p->step), slot_call()), 0, "TaskStepMethWrapper");
 	if (e)
 		return e;
 	if (l->version.minor <= 9)
-		return add(todo, n, HOOK_WAKEUP_TYPE, slot(type_of(p->wakeup), SLOT_CALL), 0,
+		return add(todo, n, HOOK_WAKEUP_TYPE, slot(type_of(p->wakeup), slot_call()), 0,
 			   "TaskWakeupMethWrapper");
 	struct PyMethodDef *def = field(p->wakeup, l->cfunction_def);
 	return add(todo, n, HOOK_WAKEUP, &def->meth, def->flags & ~METH_METHOD, "task_wakeup");
@@ -158,6 +157,20 @@ static const char *collect_functions(const struct patch_targets *p, struct patch
 	return NULL;
 }
 
+/* Without them events lack who made a task ready; all else is as it is. */
+static void collect_futures(const struct patch_targets *p, struct patch *todo, unsigned *n)
+{
+	const struct { PyObject *f; enum hook h; const char *name; } fs[] = {
+		{ p->result, HOOK_RESULT, "set_result" },
+		{ p->exception, HOOK_EXCEPTION, "set_exception" },
+		{ p->future_cancel, HOOK_FUTURE_CANCEL, "cancel" },
+	};
+	for (size_t i = 0; i < sizeof fs / sizeof *fs; i++)
+		add_def(todo, n, fs[i].h, field(fs[i].f, DESCR_METHOD), fs[i].name);
+	/* A descriptor begins with the type that it is of. */
+	future_dealloc = field(field(p->result, agent_layout.object_size), slot_dealloc());
+}
+
 const char *patch_on(const struct patch_targets *p)
 {
 	static struct patch todo[PATCHES_MAX];
@@ -170,6 +183,7 @@ const char *patch_on(const struct patch_targets *p)
 	    (e = add_def(todo, &n, HOOK_THROW, field(p->throw_, DESCR_METHOD), "throw")) ||
 	    (e = collect_functions(p, todo, &n)))
 		return e;
+	collect_futures(p, todo, &n);
 	future_dict = (int32_t)(intptr_t)*slot(p->task_type, agent_layout.type_dictoffset);
 	bool values = (uintptr_t)*slot(p->task_type, agent_layout.type_flags) & INLINE_VALUES;
 	future_values = values ? (int32_t)(intptr_t)*slot(p->task_type, agent_layout.type_basicsize) : 0;

@@ -80,8 +80,7 @@ static const char *instructions(const void *iframe, const char *code)
 	return code + l->code_adaptive;
 }
 
-/* False: stop here. A frame that is no Python function is passed over. */
-static bool push_iframe(struct raw_stack *s, const void *f)
+bool stack_push_iframe(struct raw_stack *s, const void *f)
 {
 	const struct py_layout *l = &agent_layout;
 	int owner = l->iframe_owner >= 0 ? *((const int8_t *)f + l->iframe_owner) : -1;
@@ -122,7 +121,7 @@ void stack_of_thread(struct raw_stack *s)
 		return;
 	}
 	for (; f; f = field(f, l->iframe_previous))
-		if (!push_iframe(s, f))
+		if (!stack_push_iframe(s, f))
 			return;
 }
 
@@ -155,7 +154,7 @@ PyObject *argument_of_caller(const char *function, unsigned i)
 		if (objects)
 			push_frame_object(&s, (PyObject *)f);
 		else
-			push_iframe(&s, f);
+			stack_push_iframe(&s, f);
 		if (!s.n)
 			continue; /* no Python function's */
 		n++;

@@ -110,6 +110,26 @@ void string_drop(uint32_t s)
 	give_chain(s);
 }
 
+void string_get(uint32_t s, struct text *t)
+{
+	text_clear(t);
+	if (s & AGENT_TASK_N) {
+		text_put_str(t, "Task-");
+		text_put_int(t, s & ~AGENT_TASK_N);
+		return;
+	}
+	if (!s || s == AGENT_EMPTY)
+		return;
+	const struct agent_cell *c = cell_at(s);
+	text_put(t, c->text, c->len < FIRST ? c->len : FIRST);
+	for (uint32_t i = c->next; i && t->len < c->len; ) {
+		const struct agent_cell_more *m = (const void *)cell_at(i);
+		size_t left = c->len - t->len;
+		text_put(t, m->text, left < MORE ? left : MORE);
+		i = m->next;
+	}
+}
+
 /* "Task-17" as 17, or -1; leading zeros are another name. */
 static int64_t default_name(const struct text *t)
 {

@@ -252,6 +252,8 @@ void task_finish(struct agent_task *t, const struct task_end *end)
 		exception_at(i)->owner = t->serial;
 	t->end_stack = end->stack;
 	set_state(t, AGENT_DONE);
+	if (events_on(end->at))
+		event_ended(t);
 	agent->counters[AGENT_LIVE]--;
 	bool kept = t->flags & AGENT_PERSISTENT;
 	list_add(kept ? &agent_private->preserved : &agent_private->ended, t);
@@ -304,6 +306,8 @@ void task_cancel_asked(struct agent_task *t, const struct cancel_request *c)
 	uint32_t i = 0;
 	count(AGENT_CANCELS_SEEN);
 	t->ncancels++;
+	if (events_on(c->at))
+		event_cancel(t, c);
 	stack_drop(t->end_stack);
 	t->end_stack = 0;
 	if (t->ncancels > agent->cancels_max && t->cancels) {

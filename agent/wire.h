@@ -21,9 +21,11 @@
 #include <stdint.h>
 
 #define AGENT_MAGIC 0x6e6f6d636e797361ull /* "asyncmon" */
-#define AGENT_VERSION 4u
-/* The format before, which is still read: it has no POOL_EXCEPTIONS, so that its header ends
- * before that pool, and `exception` of a task is the string of its message. */
+#define AGENT_VERSION 5u
+/* Formats before, which are still read. This one has no events: its header ends before them. */
+#define AGENT_VERSION_QUIET 4u
+/* This one has no POOL_EXCEPTIONS either: its header ends before that pool, and `exception` of
+ * a task is the string of its message. */
 #define AGENT_VERSION_TEXTS 3u
 #define AGENT_SYMBOL "asyncmon_agent_header"
 #define AGENT_SONAME "libasyncmon-agent.so"
@@ -57,6 +59,30 @@ enum agent_counter {
 	AGENT_COUNTERS
 };
 
+/* Events: what happens, as it happens, in a ring of equal slots that begins again when it is
+ * full. Nothing is written there unless somebody reads.
+ *
+ * Who reads says so by a lease: it writes into `until` (process_vm_writev) up to which instant
+ * it wants events, AGENT_LEASE_MAX ahead at most, and again in time. A reader that dies
+ * thereby costs nothing any more when its last lease is over; several may read at once.
+ *
+ * Slots are numbered, from 0 on, for ever: number n is at n & (capacity - 1). `head` is the
+ * number that is written next, stored once the slots below it are whole. A reader copies slots
+ * below head, without stopping anything, and then reads head again: of what it copied, numbers
+ * up to head - capacity + AGENT_EVENT_SLOTS may have been written over meanwhile. Each slot
+ * begins with its own number. */
+struct agent_events {
+	uint64_t until;          /* CLOCK_MONOTONIC, nanoseconds; written by readers. 0: nobody reads */
+	uint64_t head;
+	uint64_t addr;
+	uint32_t capacity;       /* slots, a power of two */
+	uint32_t slot_size;
+	uint64_t unwritten;      /* slots that there was no memory for */
+};
+
+#define AGENT_LEASE_MAX 10000000000ull /* a lease that ends later than that is none */
+#define AGENT_EVENT_SLOTS 4u     /* that one event takes at most */
+
 struct agent_header {
 	uint64_t magic;
 	uint32_t version;
@@ -72,6 +98,7 @@ struct agent_header {
 	uint32_t ended_max, preserved_max, ancestors_max, cancels_max; /* the last: of a task */
 	uint64_t counters[AGENT_COUNTERS];
 	struct agent_pool pools[AGENT_POOLS];
+	struct agent_events events;
 };
 
 enum agent_state {
@@ -197,11 +224,69 @@ struct agent_cell_more {
 	char text[28];
 };
 
+enum agent_event_kind {
+	AGENT_EVENT_CREATED = 1, /* by: the serial of the task that made it, or 0; object: the task;
+				  * in: its loop, 0 unknown; stack: where; texts: name, coroutine */
+	AGENT_EVENT_MET,         /* a task that is older than the agent: object, in, texts */
+	AGENT_EVENT_NAMED,       /* texts: its name from now on */
+	AGENT_EVENT_READY,       /* what it waits for is done. how: enum agent_ready; object: that
+				  * future; by: the task that did it, 0: no task (a callback,
+				  * another thread, which `tid` tells) */
+	AGENT_EVENT_BEGUN,       /* a step; object: the future that it was told of, or 0 */
+	AGENT_EVENT_SUSPENDED,   /* it ended. how: enum agent_suspended; object: what it waits for;
+				  * by: the serial of that if it is a task; frames: where */
+	AGENT_EVENT_CANCEL,      /* it was asked to cancel. by and object: by_serial and by of
+				  * struct agent_cancel; stack: from where; texts: the message */
+	AGENT_EVENT_ENDED,       /* how: enum agent_outcome; texts: type and message of what it
+				  * failed with. Ends its step, if it is in one */
+	AGENT_EVENT_KINDS
+};
+
+enum agent_ready { AGENT_READY_RESULT = 1, AGENT_READY_EXCEPTION, AGENT_READY_CANCELLED };
+
+enum agent_suspended {
+	AGENT_ON_NOTHING = 1,    /* a bare yield: it is ready again */
+	AGENT_ON_FUTURE,
+	AGENT_ON_DONE,           /* a future that is done already: it is ready again */
+	AGENT_ON_UNKNOWN         /* no task of _asyncio */
+};
+#define AGENT_EVENT_EAGER 1u     /* how of CREATED: its first step is part of its making */
+
+struct agent_event {
+	uint64_t number;
+	uint64_t at;
+	uint64_t serial;         /* of the task that it is about */
+	uint64_t by, object;
+	int32_t tid;             /* the thread that it happened in, as the process sees it */
+	uint8_t kind, how;
+	uint8_t more;            /* slots that follow and belong to it */
+	uint8_t unused;
+	union {
+		uint64_t in;     /* a loop */
+		uint64_t frame;  /* the innermost one; 0 none. Frames further out follow */
+	};
+	uint32_t stack;          /* POOL_NODES */
+	uint32_t length;         /* bytes of texts, each ended by NUL; or of frames, that follow */
+};
+
+/* A frame: the code object in the low 48 bits, half of the instruction's byte offset above. */
+#define AGENT_FRAME_LASTI_SHIFT 48
+#define AGENT_FRAME_LASTI_NONE 0xffffu
+
+struct agent_event_more {
+	uint64_t number;
+	union {
+		char text[56];
+		uint64_t frames[7];
+	};
+};
+
 /* Up to 8 bytes more are its places in the hash table. */
 _Static_assert(sizeof(struct agent_task) <= 120, "a live task costs 128 bytes");
 _Static_assert(sizeof(struct agent_cancel) == 48, "agent_cancel");
 _Static_assert(sizeof(struct agent_exception) == 40, "agent_exception");
 _Static_assert(sizeof(struct agent_node) == 24, "agent_node");
+_Static_assert(sizeof(struct agent_event) == 64 && sizeof(struct agent_event_more) == 64, "events");
 _Static_assert(sizeof(struct agent_cell) == 32 && sizeof(struct agent_cell_more) == 32, "cells");
 
 #endif

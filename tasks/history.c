@@ -14,6 +14,7 @@
 static bool known_format(const struct agent_header *h)
 {
 	return (h->version == AGENT_VERSION && h->size == sizeof *h) ||
+	       (h->version == AGENT_VERSION_QUIET && h->size == offsetof(struct agent_header, events)) ||
 	       (h->version == AGENT_VERSION_TEXTS && h->size == offsetof(struct agent_header, pools[POOL_EXCEPTIONS]));
 }
 

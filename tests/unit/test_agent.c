@@ -14,6 +14,7 @@
 #include "agent/agent.h"
 
 /* The agent is one program with these, linked as it is in the shared object. */
+#include "agent/events.c"
 #include "agent/memory.c"
 #include "agent/strings.c"
 #include "agent/tasks.c"
@@ -35,6 +36,11 @@ bool text_of_str(PyObject *obj, struct text *t)
 	memcpy(t->s, obj, t->len);
 	return true;
 }
+
+void text_clear(struct text *t) { t->len = 0; }
+void text_put(struct text *t, const char *s, size_t n) { memcpy(t->s + t->len, s, n); t->len += n; }
+void text_put_str(struct text *t, const char *s) { text_put(t, s, strlen(s)); }
+void text_put_int(struct text *t, int64_t n) { t->len += (size_t)sprintf(t->s + t->len, "%lld", (long long)n); }
 
 bool int_value(PyObject *obj, int64_t *v) { (void)obj, (void)v; return false; }
 
@@ -253,6 +259,86 @@ static void test_reset(void **state)
 	assert_true(birth(1, NULL, 0)->serial > serial);
 }
 
+/* ---- events ---- */
+
+#define NOW 1000000000ull
+
+static void lease(uint64_t until) { agent->events.until = until; }
+
+static const struct agent_event *event_at(uint64_t number) { return slot_of(number); }
+
+static void test_events_only_while_a_lease_runs(void **state)
+{
+	(void)state;
+	uint64_t head = agent->events.head;
+	lease(0);
+	assert_false(events_on(NOW));
+	done(birth(1, NULL, 0));
+	assert_int_equal(agent->events.head, head);
+
+	lease(NOW + 1);
+	assert_true(events_on(NOW));
+	/* Over: nobody has to look at the clock any more. */
+	assert_false(events_on(NOW + 1));
+	assert_int_equal(agent->events.until, 0);
+	/* No reader means that. */
+	lease(UINT64_MAX);
+	assert_false(events_on(NOW));
+	assert_int_equal(agent->events.until, 0);
+	lease(NOW + AGENT_LEASE_MAX + 1);
+	assert_false(events_on(NOW));
+	assert_int_equal(agent->events.head, head);
+}
+
+static void test_events_of_a_record(void **state)
+{
+	(void)state;
+	struct agent_task *t = birth(1, NULL, 0);
+	uint64_t head = agent->events.head, serial = t->serial;
+	lease(NOW);
+	task_cancel_asked(t, &(struct cancel_request){ .at = 3, .by = 0x100, .by_serial = 77, .stack = stack(),
+						       .message = keep("too slow for a single cell of text") });
+	done(t);
+	lease(0);
+	const struct agent_event *e = event_at(head);
+	const struct agent_event_more *m = slot_of(head + 1);
+	assert_true(e->number == head && e->kind == AGENT_EVENT_CANCEL && e->serial == serial);
+	assert_true(e->at == 3 && e->by == 77 && e->object == 0x100 && e->stack == 7 && e->more == 1);
+	assert_int_equal(m->number, head + 1);
+	assert_string_equal(m->text, "too slow for a single cell of text");
+	e = event_at(head + 2);
+	m = slot_of(head + 3);
+	assert_true(e->number == head + 2 && e->kind == AGENT_EVENT_ENDED && e->how == AGENT_FAILED && e->at == 5);
+	assert_int_equal(e->length, 3);
+	assert_memory_equal(m->text, "E\0", 3);
+	assert_int_equal(agent->events.head, head + 4);
+}
+
+static void test_events_ring(void **state)
+{
+	(void)state;
+	struct text name = { .len = 500 };
+	memset(name.s, 'n', name.len);
+	uint64_t from = agent->events.head;
+	uint32_t capacity = agent->events.capacity;
+	for (uint32_t i = 0; i < capacity; i++) {
+		struct event_more m = { .length = 0 };
+		event_add_text(&m, &name);
+		event_add_text(&m, &name);
+		event_put(&(struct agent_event){ .kind = AGENT_EVENT_CREATED, .serial = i }, &m);
+	}
+	assert_int_equal(agent->events.unwritten, 0);
+	assert_int_equal(agent->events.head, from + AGENT_EVENT_SLOTS * (uint64_t)capacity);
+	for (uint64_t n = agent->events.head - capacity; n < agent->events.head; n++)
+		assert_int_equal(event_at(n)->number, n);
+	/* Texts that are too long end with a mark, and stay characters. */
+	struct event_more m = { .length = 0 };
+	event_add_text(&m, &name);
+	assert_int_equal(strlen(m.bytes) + 1, m.length);
+	assert_string_equal(m.bytes + m.length - 4, "\xe2\x80\xa6");
+	assert_true(m.length <= sizeof m.bytes / 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -260,6 +346,7 @@ int main(void)
 		T(test_ring), T(test_ancestors_stay_while_descendants_do),
 		T(test_endless_line_of_descendants_is_bounded), T(test_the_living_are_never_pushed_out),
 		T(test_preserved), T(test_cancels), T(test_undone_and_replaced), T(test_strings),
+		T(test_events_only_while_a_lease_runs), T(test_events_of_a_record), T(test_events_ring),
 		T(test_reset),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
