@@ -30,7 +30,7 @@ ALL_CFLAGS = $(CSTD) $(WARN) $(CFLAGS) $(HARDEN) $(CPPFLAGS) -MMD -MP $(SAN)
 # `make V=1` shows every command whole.
 say = $(if $(V),,@printf '  %-6s %s\n' $1 $2;)
 
-LAYERS  := base attach symbols objects unwind snapshot tasks query inject show cmd
+LAYERS  := base attach symbols objects unwind snapshot tasks query inject watch show cmd
 SRC     := $(foreach d,$(LAYERS),$(wildcard $(d)/*.c))
 OBJ     := $(SRC:%.c=$(B)/%.o)
 LIBOBJ  := $(filter-out $(B)/cmd/main.o,$(OBJ))

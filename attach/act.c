@@ -193,6 +193,17 @@ err_t target_write(struct target *t, uint64_t addr, const void *buf, size_t len)
 		      len, (unsigned long long)addr, (int)t->pid);
 }
 
+err_t target_put_word(struct target *t, uint64_t addr, uint64_t v)
+{
+	if (t->kind != TARGET_PROCESS)
+		return err_new(E_UNSUPPORTED, "only a process is written to");
+	if (process_put(process_of(t), addr, &v, sizeof v) == (ssize_t)sizeof v)
+		return NULL;
+	if (errno == ESRCH || target_ended(t))
+		return err_new(E_GONE, "process %d has ended", (int)t->pid);
+	return err_errno(E_IO, errno, "writing to the agent's memory");
+}
+
 bool target_peek(struct target *t, uint64_t addr, void *buf, size_t len)
 {
 	return t->kind == TARGET_PROCESS && process_read(process_of(t), addr, buf, len) == len;

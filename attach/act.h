@@ -17,6 +17,9 @@ void target_resume(struct target *t);
 bool target_was_stopped(struct target *t);
 /* Writes into writable memory of a stopped target. */
 err_t target_write(struct target *t, uint64_t addr, const void *buf, size_t len);
+/* Writes 8 bytes into writable memory of the living process without stopping it. For memory
+ * that is there for others to write to (agent/wire.h): E_GONE, E_IO. */
+err_t target_put_word(struct target *t, uint64_t addr, uint64_t v);
 /* Reads the living process now, past the image. */
 bool target_peek(struct target *t, uint64_t addr, void *buf, size_t len);
 /* The process as a descriptor, the target's own (do not close); -1 before Linux 5.3. */

@@ -135,7 +135,7 @@ err_t call_wait(struct call *c, const char *word, const struct target_opts *o)
 	return NULL;
 }
 
-err_t call_snapshot(struct call *c, unsigned what, struct snapshot **out)
+err_t call_open(struct call *c)
 {
 	const struct target_opts o = {
 		.exe = opt_value(&c->args, "exe"),
@@ -150,6 +150,12 @@ err_t call_snapshot(struct call *c, unsigned what, struct snapshot **out)
 		TRY(opened(capture_open(c->target, &o, &c->cap)));
 	if (c->cap->target)
 		c->cap->target->pause_ns = pause;
+	return NULL;
+}
+
+err_t call_snapshot(struct call *c, unsigned what, struct snapshot **out)
+{
+	TRY(call_open(c));
 	if (opt_given(&c->args, "no-pause"))
 		what |= SNAPSHOT_NO_PAUSE;
 	TRY(opened(capture_take(c->cap, what, out)));

@@ -108,7 +108,9 @@ int command_fail(err_t e, int argc, char **argv);
 
 /* call.c: what commands do with their call. */
 
-/* Opens the target where none is held, and looks. `what`: enum snapshot_what;
+/* Opens the target where none is held. */
+err_t call_open(struct call *c);
+/* The same, and looks. `what`: enum snapshot_what;
  * --no-pause is seen to. The caller frees the snapshot. */
 err_t call_snapshot(struct call *c, unsigned what, struct snapshot **out);
 /* --wait: until that target has a loop. call_snapshot() does it for the call's own. */

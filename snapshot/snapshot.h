@@ -357,6 +357,7 @@ struct snapshot {
 	const char *agent_unread; /* why what an agent recorded cannot be read, though there is one; or NULL */
 	bool cancels_counted;    /* tasks count requests to cancel, and take them back (3.11) */
 	double agent_since;      /* seconds since the epoch; NAN: no agent */
+	uint64_t events_from;    /* the number of the agent's first event that is younger; 0 unknown */
 	int64_t paused_us;       /* -1: was not paused */
 	double taken_at;         /* seconds since the epoch */
 	bool complete;

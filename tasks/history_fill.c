@@ -316,6 +316,7 @@ void walk_history(struct walk *w)
 	w->s->agent = true;
 	history_begin(&hi, w, &h);
 	w->s->agent_since = history_time(&hi, h.started_mono);
+	w->s->events_from = h.version == AGENT_VERSION ? h.events.head : 0;
 	for (size_t i = 0; i < w->s->ntasks && !walk_stop(w); i++)
 		fill_task(&hi, &w->s->tasks[i]);
 	if (w->what & SNAPSHOT_ENDED)

@@ -54,7 +54,7 @@ bool walk_stop(struct walk *w)
 	return w->nomem || w->over_limit;
 }
 
-static void walk_free(struct walk *w)
+void walk_free(struct walk *w)
 {
 	reader_free(&w->r);
 	vec_free(&w->threads);

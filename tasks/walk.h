@@ -103,6 +103,8 @@ struct walk {
 	bool cut_awaits;         /* who awaits whom was too much to follow */
 };
 
+/* take.c: lets go of all but the snapshot, which is its maker's. */
+void walk_free(struct walk *w);
 bool addrs_add(struct addrs *a, uint64_t addr); /* false: out of memory */
 void walk_torn(struct walk *w, const char *why);
 /* True when the walk should end early: memory or the rehearsal's limit. */

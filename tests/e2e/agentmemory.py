@@ -6,6 +6,7 @@ import struct
 MAGIC = b"asyncmon"
 # From the header's start: magic, version, size, self; and where the pools are told.
 AT_VERSION, AT_SELF, AT_POOLS = 8, 16, 88 + 8 * 13
+AT_EVENTS = AT_POOLS + 24 * 5
 
 
 def find(pid):
@@ -31,6 +32,11 @@ class Memory:
 
     def write(self, offset, data):
         assert os.pwrite(self.fd, data, self.start + offset) == len(data)
+
+    def events(self):
+        """struct agent_events."""
+        return dict(zip(("until", "head", "addr", "capacity", "slot_size", "unwritten"),
+                        struct.unpack("<QQQIIQ", self.read(AT_EVENTS, 40))))
 
     def used(self):
         """(offset, bytes) of what is used: the header, and of each pool."""
