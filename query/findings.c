@@ -27,6 +27,8 @@ const struct rule rules[] = {
 	  false, false, ENTRY(lock) },
 	{ "pool-exhausted", FINDING_WARNING, "a pool that has nothing left for those who wait at it",
 	  true, false, ENTRY(pool) },
+	{ "join-without-consumer", FINDING_WARNING, "a join() of a queue that no other task is seen to have",
+	  true, false, ENTRY(join) },
 	{ "executor-saturated", FINDING_WARNING, "an executor with all workers busy and calls in its queue",
 	  false, false, ENTRY(executor) },
 	{ "many-of-one-origin", FINDING_WARNING, "very many live tasks from one line, or of one coroutine",

@@ -206,16 +206,37 @@ static void say_holder(struct strbuf *b, const struct snapshot *s, const struct 
 	say_where(b, t);
 }
 
+static void say_several(struct strbuf *b, const struct snapshot *s, const char *lead, const struct holder *v, size_t n)
+{
+	for (size_t i = 0; i < n && i < HOLDERS_TOLD; i++) {
+		strbuf_str(b, i ? "; by " : lead);
+		say_holder(b, s, &v[i]);
+	}
+	if (n > HOLDERS_TOLD)
+		strbuf_fmt(b, "; and by %zu more", n - HOLDERS_TOLD);
+}
+
 void say_holders(struct strbuf *b, const struct snapshot *s, const struct wait *w)
 {
-	if (w->kind != WAIT_POOL && w->kind != WAIT_SEMAPHORE)
+	switch (w->kind) {
+	case WAIT_POOL:
+	case WAIT_SEMAPHORE:
+		say_several(b, s, ". It is held by ", w->holders, w->nholders);
 		return;
-	for (size_t i = 0; i < w->nholders && i < HOLDERS_TOLD; i++) {
-		strbuf_str(b, i ? "; by " : ". It is held by ");
-		say_holder(b, s, &w->holders[i]);
+	case WAIT_QUEUE_GET:
+		say_several(b, s, ". An item could be put by ", w->wakers, w->nwakers);
+		break;
+	case WAIT_QUEUE_PUT:
+		say_several(b, s, ". Room could be made by ", w->wakers, w->nwakers);
+		break;
+	case WAIT_QUEUE_JOIN:
+		say_several(b, s, ". task_done() could be called by ", w->wakers, w->nwakers);
+		break;
+	default:
+		return;
 	}
-	if (w->nholders > HOLDERS_TOLD)
-		strbuf_fmt(b, "; and by %zu more", w->nholders - HOLDERS_TOLD);
+	if (w->wakers && !w->nwakers)
+		strbuf_str(b, ". No other task is seen to have that queue");
 }
 
 void say_ring(struct strbuf *b, const struct snapshot *s, const struct waiter *v, size_t n)

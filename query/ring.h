@@ -29,10 +29,10 @@ void say_thread_wait(struct strbuf *b, const struct snapshot *s, const struct th
 void say_thread_place(struct strbuf *b, const struct snapshot *s, const struct thread_stack *t);
 /* "one waits for Lock 0x… at f app.py:8, which two has since app.py:6": that x waits for by. */
 void say_edge(struct strbuf *b, const struct snapshot *s, struct waiter x, struct waiter by);
-/* The same for a ring of them, the last of which waits for the first. */
 /* ". It is held by A, which waits for sleep at f app.py:3; by B, …": of a pool or a semaphore,
- * where that is known. */
+ * and of a queue who is at its other end, where that is known. */
 void say_holders(struct strbuf *b, const struct snapshot *s, const struct wait *w);
+/* say_edge() for a ring of them, the last of which waits for the first. */
 void say_ring(struct strbuf *b, const struct snapshot *s, const struct waiter *v, size_t n);
 
 #endif

@@ -140,6 +140,44 @@ void lostwakeup_summary(struct strbuf *b, const struct checking *k, const struct
 	strbuf_str(b, " tasks wait for what is there, and nothing is about to wake them");
 }
 
+/* ---- join-without-consumer: nobody is left who could call task_done() ---- */
+
+static bool nobody_left(const struct task *t)
+{
+	return t && t->state == TASK_WAITING && t->wait && t->wait->kind == WAIT_QUEUE_JOIN && t->wait->left > 0 &&
+	       t->wait->wakers && !t->wait->nwakers;
+}
+
+void join_check(struct checking *k)
+{
+	for (size_t i = 0; i < k->now->ntasks; i++) {
+		const struct task *t = &k->now->tasks[i];
+		if (nobody_left(t) && (!k->before || nobody_left(same_wait(k->before, t))))
+			item_task(k, t);
+	}
+}
+
+void join_one(struct strbuf *b, const struct checking *k, const struct item *x)
+{
+	const struct task *t = x->of;
+	(void)k;
+	say_task(b, t);
+	strbuf_str(b, " waits in join() of ");
+	say_object(b, t);
+	say_where(b, t);
+	strbuf_str(b, ", and no other task, thread or module is seen to have that queue: its consumers have ended "
+		      "without calling task_done() for what they took. Look at how they ended "
+		      "(\"ps --all\", with the agent \"ps-terminated\").");
+}
+
+void join_summary(struct strbuf *b, const struct checking *k, const struct item *items, size_t n)
+{
+	(void)k;
+	(void)items;
+	say_count(b, n);
+	strbuf_str(b, " tasks wait in join() of queues that no other task is seen to have");
+}
+
 /* ---- asleep-with-work: the loop sleeps while callbacks are ready ---- */
 
 void asleep_check(struct checking *k)

@@ -71,6 +71,9 @@ static bool one_is_enough(const struct wait *w)
 	case WAIT_SEMAPHORE:
 	case WAIT_POOL:
 		return w->nholders;
+	case WAIT_QUEUE_PUT:
+	case WAIT_QUEUE_JOIN:
+		return w->nwakers;
 	case WAIT_EXECUTOR:
 		return !w->nthreads;
 	default:
@@ -180,6 +183,8 @@ static void of_task(struct list *l, const struct lookup *by, const struct task *
 		put(l, index_of(by->g, w->tasks[k]));
 	if (!w->ntasks)
 		put_holders(l, by, w->holders, w->nholders);
+	if (w->kind == WAIT_QUEUE_PUT || w->kind == WAIT_QUEUE_JOIN)
+		put_holders(l, by, w->wakers, w->nwakers);
 	for (size_t k = 0; k < w->nthreads; k++)
 		put(l, thread_index(by, w->threads[k]));
 	if (!w->nthreads && (w->kind == WAIT_EXECUTOR || w->kind == WAIT_SHUTDOWN))

@@ -2,8 +2,9 @@
  * works on one snapshot, which it does not change and which outlives it.
  *
  * Its nodes are the tasks and, where the snapshot has them, the threads. A task waits for
- * tasks (by await, gather, a group, a shield), for the holders of a lock, and for the thread
- * that runs its call in an executor; a thread that is blocked waits for a task's result, a
+ * tasks (by await, gather, a group, a shield), for the holders of a lock or of what a pool gave
+ * out, for those that could make room in a queue or empty it, and for the thread that runs its
+ * call in an executor; a thread that is blocked waits for a task's result, a
  * lock's holders or another thread; and nothing of a loop goes on before the thread comes
  * back that it runs in, where that one is blocked. What waits for a timer, a socket, or for
  * what nobody is known to bring about, is a root. Iterative throughout, for the graph comes

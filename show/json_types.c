@@ -320,6 +320,8 @@ void json_wait(struct json *j, const char *key, const struct wait *w)
 	json_ids(j, w->tasks, w->ntasks);
 	json_key(j, "holders");
 	holders(j, w->holders, w->nholders);
+	json_key(j, "wakers");
+	holders(j, w->wakers, w->nwakers);
 	kcount(j, "total", w->total);
 	kcount(j, "left", w->left);
 	kdouble(j, "deadline_in", w->deadline_in);

@@ -206,6 +206,8 @@ static void say_step(struct strbuf *b, struct waiter from, struct waiter to)
 		strbuf_str(b, " has that");
 		say_taken(b, h);
 		strbuf_str(b, ", and ");
+	} else if (from.task && from.task->wait && from.task->wait->nwakers) {
+		strbuf_str(b, ", which has that queue too, ");
 	} else if (to.task) {
 		strbuf_str(b, ", which that one awaits, ");
 	} else if (from.task && to.thread->loop == from.task->loop) {

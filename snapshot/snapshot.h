@@ -138,6 +138,9 @@ struct wait {
 	size_t nthreads;
 	const struct holder *holders; /* NULL: it cannot be told who has it */
 	size_t nholders;
+	/* At queues: those that are seen to have it and could end the wait. NULL: not known. */
+	const struct holder *wakers;
+	size_t nwakers;
 	/* Locks that say who holds them: that task, and whether it has ended. */
 	uint64_t holder;
 	const char *holder_name;

@@ -12,107 +12,16 @@
 
 #include <string.h>
 
-#include "objects/contexts.h"
 #include "objects/locals.h"
 
-#define ROOTS_MAX 100000
-#define STACK_SCAN 32            /* values of a frame's stack that are looked at */
 #define HOLDERS_MAX 1024
 #define AVOID_FOUND_MAX 64
-
-struct roots VEC(struct reach_root);
 
 struct searching {
 	struct walk *w;
 	struct pools pools;
 	struct roots roots;
-	struct map begins;       /* index of a waiter + 1 → first frame of its wait + 1 */
-	struct map selves;       /* receivers of methods on tasks' stacks */
 };
-
-/* ---- what frames have ---- */
-
-static void root(struct searching *s, uint64_t obj, const struct reach_root *like, enum reach_kind kind, int since)
-{
-	struct reach_root r = *like;
-	r.obj = obj;
-	r.kind = kind;
-	r.since = since;
-	if (s->roots.n < ROOTS_MAX && !vec_push(&s->roots, r))
-		s->w->nomem = true;
-}
-
-static bool may_lead(struct walk *w, uint64_t obj)
-{
-	switch (object_kind(&w->r, obj)) {
-	case KIND_OTHER:
-	case KIND_LIST:
-	case KIND_TUPLE:
-	case KIND_SET:
-	case KIND_DICT:
-	case KIND_DEQUE:
-		return true;
-	default:
-		return false;
-	}
-}
-
-static void roots_of_frame(struct searching *s, const struct pyframe *f, struct reach_root *like)
-{
-	struct walk *w = s->w;
-	struct frame_context found[FRAME_CONTEXTS_MAX];
-	struct locals_iter it;
-	const char *name;
-	uint64_t v;
-	like->self = local_get(&w->r, f, "self");
-	for (size_t i = 0, n = frame_contexts(&w->r, f, true, found); i < n; i++)
-		if (!found[i].entering)
-			root(s, found[i].manager, like, REACH_CONTEXT, found[i].line);
-	/* What an `async for` goes through lies on the stack. */
-	size_t depth = frame_stack_depth(&w->r, f);
-	for (size_t i = 0; i < depth && i < STACK_SCAN; i++) {
-		v = frame_stack_slot(&w->r, f, i);
-		if (v && object_kind(&w->r, v) == KIND_ASYNCGEN)
-			root(s, v, like, REACH_LOCAL, 0);
-	}
-	if (!locals_begin(&w->r, f, &it))
-		return;
-	while (locals_next(&w->r, &it, &name, &v)) {
-		bool self = strcmp(name, "self") == 0;
-		if (!may_lead(w, v))
-			continue;
-		root(s, v, like, self ? REACH_SELF : REACH_LOCAL, 0);
-		if (self && !map_set(&s->selves, v, 1))
-			w->nomem = true;
-	}
-}
-
-/* The loop keeps nothing of a task that is done. */
-static void find_roots(struct searching *s)
-{
-	struct walk *w = s->w;
-	struct pyframes f = { 0 };
-	uint64_t at;
-	for (size_t i = 0; i < w->s->ntasks && !walk_stop(w); i++) {
-		const struct task *t = &w->s->tasks[i];
-		if (t->state > TASK_WAITING || t->copied)
-			continue;
-		pool_frames(w, t, &f);
-		size_t n = f.n;
-		if (map_get(&s->pools.waiting, i + 1, &at)) {
-			n = pool_wait_begins(w, &s->pools.all.v[at], &f);
-			w->nomem |= !map_set(&s->begins, i + 1, n + 1);
-		}
-		for (size_t k = 0; k < n; k++) {
-			struct reach_root like = { .task = (uint32_t)i, .depth = (uint32_t)k };
-			if (!f.v[k].code || !f.v[k].addr)
-				continue;
-			like.place = walk_frame(w, f.v[k].code, f.v[k].lasti);
-			roots_of_frame(s, &f.v[k], &like);
-		}
-	}
-	vec_free(&f);
-}
 
 /* ---- who it is ---- */
 
@@ -151,7 +60,7 @@ static bool holder_of(struct searching *s, const struct reach *x, uint32_t found
 	if (r->kind == REACH_SELF && (first == found || (!r->depth && pool_refers(w, x->nodes.v[found].obj, r->obj, 2))))
 		return false;
 	/* Between the tasks that are handed one and the same thing, the first is as good. */
-	if (keeper == first && r->kind != REACH_SELF && !map_get(&s->selves, r->obj, NULL))
+	if (keeper == first && r->kind != REACH_SELF && !map_get(&s->roots.selves, r->obj, NULL))
 		keeper = REACH_NONE;
 	if (keeper == REACH_NONE && r->kind == REACH_SELF && listed)
 		keeper = first;
@@ -234,7 +143,7 @@ static void by_references(struct searching *s, const struct pool *p, uint64_t ow
 {
 	struct walk *w = s->w;
 	struct map through = { 0 }, avoid = { 0 };
-	struct roots own = { 0 };
+	struct VEC(struct reach_root) own = { 0 };
 	for (size_t i = 0; i < p->receivers.n; i++) {
 		if (p->receivers.v[i] == owner)
 			continue;
@@ -308,7 +217,7 @@ void walk_pools(struct walk *w)
 	struct searching s = { .w = w };
 	pools_find(w, &s.pools);
 	if (s.pools.all.n)
-		find_roots(&s);
+		roots_find(w, &s.pools, &s.roots);
 	for (size_t i = 0; i < s.pools.all.n; i++) {
 		if (!walk_stop(w))
 			search(&s, &s.pools.all.v[i]);
@@ -317,10 +226,8 @@ void walk_pools(struct walk *w)
 		vec_free(&s.pools.all.v[i].codes);
 	}
 	vec_free(&s.pools.all);
-	vec_free(&s.roots);
+	roots_free(&s.roots);
 	map_free(&s.pools.by_primitive);
 	map_free(&s.pools.misses);
 	map_free(&s.pools.waiting);
-	map_free(&s.begins);
-	map_free(&s.selves);
 }

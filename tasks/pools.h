@@ -34,6 +34,22 @@ struct pools {
 };
 #define POOL_NONE UINT64_MAX
 
+/* What frames have, those of each task together. */
+struct roots {
+	struct reach_root *v;    /* grows as a VEC */
+	size_t n, cap;
+	struct map selves;       /* receivers of methods on tasks' stacks */
+	bool cut;                /* there were more */
+};
+
+/* roots.c */
+/* Of all tasks that live; of those that wait at one of the pools (NULL: none) without the
+ * frames that belong to the wait. */
+void roots_find(struct walk *w, struct pools *p, struct roots *out);
+/* Of one frame more. `like` says whose it is, and gets the receiver of its method. */
+void roots_of_frame(struct walk *w, struct roots *out, const struct pyframe *f, struct reach_root *like);
+void roots_free(struct roots *r);
+
 /* pool_waits.c */
 /* The frames of a task, those of a greenlet among them, outermost first. */
 void pool_frames(struct walk *w, const struct task *t, struct pyframes *out);

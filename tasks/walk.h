@@ -241,6 +241,8 @@ const struct holder *walk_lock_holders(struct walk *w, uint64_t lock, size_t *n)
 uint64_t walk_manager_generator(struct walk *w, uint64_t manager);
 /* pools.c: who has what tasks wait for at a pool; after walk_holders(). */
 void walk_pools(struct walk *w);
+/* queues.c: who could end the waits at queues. */
+void walk_queues(struct walk *w);
 /* stack.c: the frame of a generator, async generator or coroutine that is suspended. */
 bool walk_suspended(struct walk *w, uint64_t gen, struct pyframe *f);
 

@@ -371,7 +371,7 @@ static void command(void **state)
 		{ with_cycle, "check --rule await-cycle --rule blocked-loop --interval 0", 1, "error [await-cycle]" },
 		{ with_cycle, "check --rule timer-overdue", 0, "Nothing found by 1 rule in 2 tasks." },
 		{ with_cycle, "check --interval 0 --json", 1, "\"findings\":[{\"rule\":\"await-cycle\",\"severity\":\"error\"" },
-		{ nothing, "check --interval 0", 0, "Nothing found by 15 rules in 2 tasks." },
+		{ nothing, "check --interval 0", 0, "Nothing found by 16 rules in 2 tasks." },
 		{ nothing, "check --interval 0 --json", 0, "\"findings\":[]" },
 		{ partial, "check --interval 0", 1, "error [await-cycle]" },
 		{ part_of_nothing, "check --interval 0", 5, "Nothing found" },
