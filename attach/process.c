@@ -344,16 +344,25 @@ void process_forget(struct process *p)
 				     p->t.mappings[i].end - p->t.mappings[i].start);
 }
 
-err_t process_thaw(struct target *t)
+static err_t look_anew(struct process *p)
 {
-	struct process *p = process_of(t);
-	if (!p->copied)
-		return NULL;
 	TRY(process_check_space(p));
 	p->frozen = p->whole = p->copied = false;
 	map_free(&p->wanted);
 	process_forget(p);
 	return process_sync_maps(p, NULL);
+}
+
+err_t process_thaw(struct target *t)
+{
+	struct process *p = process_of(t);
+	return p->copied ? look_anew(p) : NULL;
+}
+
+static err_t process_renew(struct target *t)
+{
+	TRY(look_anew(process_of(t)));
+	return process_sync_threads(process_of(t));
 }
 
 static void process_close(struct target *t)
@@ -455,6 +464,7 @@ err_t target_open_process(pid_t pid, const struct target_opts *o, struct target 
 		.open_path = process_open_path,
 		.freeze = process_freeze,
 		.thaw = process_thaw,
+		.renew = process_renew,
 		.whole_size = process_whole_size,
 		.close = process_close,
 	};

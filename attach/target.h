@@ -109,6 +109,9 @@ struct target_ops {
 	err_t (*freeze)(struct target *t, const struct freeze_opts *o, struct freeze_stats *st);
 	/* Back to looking at the running process; NULL for cores. */
 	err_t (*thaw)(struct target *t);
+	/* What was read of a running process is forgotten, its mappings and threads are listed
+	 * again; NULL for cores. Pointers into the image are void after it. */
+	err_t (*renew)(struct target *t);
 	/* Bytes of private writable memory that a whole copy would take; 0 for cores. */
 	uint64_t (*whole_size)(struct target *t);
 	void (*close)(struct target *t);
@@ -137,6 +140,12 @@ static inline err_t target_freeze(struct target *t, const struct freeze_opts *o,
 static inline err_t target_thaw(struct target *t)
 {
 	return t->ops->thaw ? t->ops->thaw(t) : NULL;
+}
+/* Looks at a running process from the start, without stopping it. For cores this does
+ * nothing. E_GONE. */
+static inline err_t target_renew(struct target *t)
+{
+	return t->ops->renew ? t->ops->renew(t) : NULL;
 }
 /* A sentence for the user, once; in the arena. For the targets' own files. */
 void target_note(struct target *t, struct arena *a, const char *fmt, va_list ap);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd/capture.h"
 #include "show/json_types.h"
@@ -27,6 +28,14 @@ void call_note(struct call *c, const char *fmt, ...)
 	else
 		strbuf_fmt(c->notes, "asyncmon: %s\n", text.s ? text.s : "");
 	strbuf_free(&text);
+}
+
+void call_notes_flush(struct call *c)
+{
+	struct out err = { .b = *c->notes, .fd = STDERR_FILENO };
+	out_flush(&err);
+	*c->notes = err.b;
+	strbuf_clear(c->notes);
 }
 
 int status_of(err_t e)

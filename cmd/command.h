@@ -125,6 +125,8 @@ void call_answer(struct call *c, const struct snapshot *s);
 int call_end(struct call *c, const struct snapshot *s);
 /* One line for stderr, "asyncmon: …", made fit for a terminal. */
 void call_note(struct call *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Says them now; for a command that goes on. */
+void call_notes_flush(struct call *c);
 int status_of(err_t e);
 
 /* usage.c */

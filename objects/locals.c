@@ -62,3 +62,14 @@ uint64_t local_get(struct reader *r, const struct pyframe *f, const char *name)
 			return v;
 	return 0;
 }
+
+int64_t local_offset(struct reader *r, const struct pyframe *f, const char *name)
+{
+	struct locals_iter it;
+	if (!locals_begin(r, f, &it))
+		return -1;
+	for (int64_t i = 0; i < it.n[0]; i++)
+		if (str_is(r, seq_item(r, it.names[0], i), name))
+			return (int64_t)(it.slots - f->addr) + 8 * i;
+	return -1;
+}

@@ -16,6 +16,9 @@ bool locals_begin(struct reader *r, const struct pyframe *f, struct locals_iter 
 bool locals_next(struct reader *r, struct locals_iter *it, const char **name, uint64_t *value);
 /* The value of one local, or 0. */
 uint64_t local_get(struct reader *r, const struct pyframe *f, const char *name);
+/* Where the frame keeps that local: how far behind the frame's address; -1: it has none of
+ * that name. The same for every frame of its code. */
+int64_t local_offset(struct reader *r, const struct pyframe *f, const char *name);
 
 /* A short text of a plain value (None, bool, int, float, str, bytes, and how many a
  * container holds), as Python would write it; NULL for others. In the arena. */

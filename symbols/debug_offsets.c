@@ -54,6 +54,7 @@ static const struct debug_offset offsets_3_13[] = {
 	{ 544, LF_unicode_state },
 	{ 552, LF_unicode_length },
 	{ 560, LF_unicode_ascii_data },
+	{ 576, LF_gc_collecting },
 };
 
 static const struct debug_offset offsets_3_14[] = {
@@ -108,6 +109,7 @@ static const struct debug_offset offsets_3_14[] = {
 	{ 624, LF_unicode_state },
 	{ 632, LF_unicode_length },
 	{ 640, LF_unicode_ascii_data },
+	{ 656, LF_gc_collecting },
 	{ 672, LF_gen_name },
 	{ 680, LF_gen_iframe },
 	{ 688, LF_gen_state },
@@ -171,6 +173,7 @@ static const struct debug_offset offsets_3_15[] = {
 	{ 720, LF_unicode_state },
 	{ 728, LF_unicode_length },
 	{ 736, LF_unicode_ascii_data },
+	{ 760, LF_gc_collecting },
 	{ 800, LF_gen_name },
 	{ 808, LF_gen_iframe },
 	{ 816, LF_gen_state },

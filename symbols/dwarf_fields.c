@@ -34,6 +34,7 @@ const struct dwarf_field dwarf_fields[] = {
 	AT(gil_locked, "_gil_runtime_state.locked"),
 	AT(gc_generations, "_gc_runtime_state.generations|_gc_runtime_state.young"),
 	OF(gc_generation_size, SIZE, "gc_generation"),
+	AT(gc_collecting, "_gc_runtime_state.collecting"),
 	/* Include/cpython/pystate.h, Include/internal/pycore_tstate.h */
 	AT(tstate_next, "PyThreadState.next"),
 	AT(tstate_interp, "PyThreadState.interp"),

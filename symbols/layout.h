@@ -32,6 +32,7 @@
 	X(gil_last_holder) X(gil_locked) \
 	X(gc_generations)             /* first generation's PyGC_Head in _gc_runtime_state */ \
 	X(gc_generation_size) \
+	X(gc_collecting)              /* int in the same: a collection is under way */ \
 	/* PyThreadState */ \
 	X(tstate_next) X(tstate_interp) X(tstate_dict) X(tstate_thread_id) X(tstate_native_thread_id) \
 	X(tstate_frame)               /* PyFrameObject *, <= 3.10 */ \

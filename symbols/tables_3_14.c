@@ -20,6 +20,7 @@ static const struct layout_item items_3_14[] = {
 	{ LF_interp_asyncio_tasks_head, 10880 },
 	{ LF_interp_gc, 7408 },
 	{ LF_gc_generations, 24 },
+	{ LF_gc_collecting, 192 },
 	{ LF_tstate_running_loop, 864 },
 	{ LF_tstate_running_task, 872 },
 	{ LF_tstate_asyncio_tasks_head, 880 },

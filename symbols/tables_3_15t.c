@@ -18,6 +18,7 @@ static const struct layout_item items_3_15t[] = {
 	{ LF_interp_asyncio_tasks_head, 17256 },
 	{ LF_interp_gc, 7400 },
 	{ LF_gc_generations, 8 },
+	{ LF_gc_collecting, 112 },
 	{ LF_tstate_dict, 152 },
 	{ LF_tstate_thread_id, 176 },
 	{ LF_tstate_native_thread_id, 184 },

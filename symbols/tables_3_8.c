@@ -22,6 +22,7 @@ static const struct layout_item items_3_8[] = {
 	{ LF_gil_locked, 16 },
 	{ LF_gc_generations, 24 },
 	{ LF_gc_generation_size, 24 },
+	{ LF_gc_collecting, 200 },
 	{ LF_tstate_next, 8 },
 	{ LF_tstate_interp, 16 },
 	{ LF_tstate_dict, 152 },

@@ -41,9 +41,9 @@ struct on_stack {
 	bool found, inner;       /* inner: no other loop's frame is further in */
 };
 
-/* The loop that a frame runs, by its local `self`; 0: it runs none. Whose method it is and
- * in which file does not matter: nest_asyncio and others put in their own. */
-static uint64_t runs_loop(struct walk *w, const struct pyframe *f)
+/* Whose method it is and in which file does not matter: nest_asyncio and others put in their
+ * own. */
+uint64_t walk_runs_loop(struct walk *w, const struct pyframe *f)
 {
 	static const char *const names[] = { "_run_once", "run_forever", "run_until_complete" };
 	const char *name = f->code ? f->code->name : NULL;
@@ -63,7 +63,7 @@ static void look_on_stack(struct walk *w, uint64_t loop, struct pythread *t, str
 		return;
 	out->once = out->ps.n;
 	for (size_t i = 0; i < out->ps.n && out->once == out->ps.n; i++) {
-		uint64_t runs = runs_loop(w, &out->ps.frames[i]);
+		uint64_t runs = walk_runs_loop(w, &out->ps.frames[i]);
 		if (runs != loop) {
 			out->inner &= !runs;
 			continue;

@@ -44,7 +44,7 @@ static void walk_set(struct walk *w, uint64_t holder, struct addrs *tasks, struc
 		walk_torn(w, "a set of tasks is being changed");
 }
 
-static void walk_current(struct walk *w, uint64_t dict)
+static void walk_current(struct walk *w, uint64_t dict, struct addrs *tasks, struct map *seen)
 {
 	struct dict_iter it;
 	uint64_t loop, task;
@@ -59,6 +59,8 @@ static void walk_current(struct walk *w, uint64_t dict)
 			if (w->threads.v[k].thread && w->threads.v[k].thread->tid == l->thread)
 				i = k;
 		map_set(&w->current, task, i + 1);
+		if (w->what & SNAPSHOT_RUNNING)
+			found(w, tasks, seen, task);
 	}
 	if (it.broken)
 		walk_torn(w, "the table of current tasks is being changed");
@@ -94,13 +96,15 @@ static void walk_lists(struct walk *w, struct addrs *tasks, struct map *seen)
 {
 	const struct py_layout *l = w->r.l;
 	for (size_t i = 0; i < w->threads.n; i++) {
-		if (l->tstate_asyncio_tasks_head >= 0)
+		if (l->tstate_asyncio_tasks_head >= 0 && !(w->what & SNAPSHOT_RUNNING))
 			walk_list(w, w->threads.v[i].tstate + (uint64_t)l->tstate_asyncio_tasks_head, tasks, seen);
 		if (w->threads.v[i].running_task && !is_none(&w->r, w->threads.v[i].running_task)) {
 			map_set(&w->current, w->threads.v[i].running_task, i + 1);
 			found(w, tasks, seen, w->threads.v[i].running_task);
 		}
 	}
+	if (w->what & SNAPSHOT_RUNNING)
+		return;
 	for (size_t i = 0; i < w->interps.n && l->interp_asyncio_tasks_head >= 0; i++)
 		walk_list(w, w->interps.v[i].addr + (uint64_t)l->interp_asyncio_tasks_head, tasks, seen);
 }
@@ -124,6 +128,10 @@ void walk_tables(struct walk *w, struct addrs *tasks)
 		if (!dict && !c)
 			continue;
 		w->asyncio = true;
+		if (dict)
+			walk_current(w, dict_get(&w->r, dict, "_current_tasks"), tasks, &seen);
+		if (w->what & SNAPSHOT_RUNNING)
+			continue;
 		if (c) {
 			uint64_t state = field_at(&w->r, c, l->module_state);
 			walk_set(w, field_at(&w->r, state, l->asyncio_state_non_asyncio_tasks), tasks, &seen);
@@ -134,7 +142,6 @@ void walk_tables(struct walk *w, struct addrs *tasks)
 		walk_set(w, dict_get(&w->r, dict, "_all_tasks"), tasks, &seen);
 		walk_set(w, dict_get(&w->r, dict, "_scheduled_tasks"), tasks, &seen);
 		walk_set(w, dict_get(&w->r, dict, "_eager_tasks"), tasks, &seen);
-		walk_current(w, dict_get(&w->r, dict, "_current_tasks"));
 	}
 	if (lists && w->asyncio)
 		walk_lists(w, tasks, &seen);

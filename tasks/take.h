@@ -14,6 +14,7 @@ enum snapshot_what {
 	SNAPSHOT_ENDED = 16,     /* the agent's history */
 	SNAPSHOT_NO_PAUSE = 32,
 	SNAPSHOT_NO_TASKS = 64,  /* threads only */
+	SNAPSHOT_RUNNING = 256,  /* only those tasks that run now: much cheaper */
 	SNAPSHOT_DONE_IF_CAN = 128, /* SNAPSHOT_DONE, but nothing is lacking where they cannot be found */
 };
 

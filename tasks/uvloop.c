@@ -56,6 +56,21 @@ uint64_t uvloop_member(struct walk *w, uint64_t obj, const char *class)
 	return 0;
 }
 
+/* Loop.__cinit__: self.uvloop.data = self. */
+uint64_t uvloop_handle(struct walk *w, uint64_t loop)
+{
+	const struct type_info *t = object_type(&w->r, loop);
+	int64_t n = words_of(w, loop);
+	if (!t || !is_class(w, t, "uvloop.loop.Loop"))
+		return 0;
+	for (int64_t i = 2; i < n; i++) {
+		uint64_t p = word(w, loop, i), data;
+		if (p && p != loop && image_u64(w->r.img, p, &data) && data == loop)
+			return p;
+	}
+	return 0;
+}
+
 static uint64_t uv_handle(struct walk *w, uint64_t obj, uint32_t *type)
 {
 	const struct type_info *t = object_type(&w->r, obj);

@@ -135,6 +135,8 @@ void walk_task(struct walk *w, uint64_t addr);
 /* loops.c */
 struct loop *walk_loop(struct walk *w, uint64_t addr);
 void walk_loops_finish(struct walk *w);
+/* The loop that a frame runs, by its local `self`; 0: it runs none. */
+uint64_t walk_runs_loop(struct walk *w, const struct pyframe *f);
 
 /* timers.c: those of a loop, asyncio's own or uvloop's. */
 void walk_timers(struct walk *w, struct loop *l, uint64_t scheduled);
@@ -177,6 +179,8 @@ void uvloop_timers(struct walk *w, struct loop *l,
 		   void (*timer)(struct walk *, struct loop *, double when, uint64_t callback, uint64_t args));
 /* What loop.add_signal_handler() was given; how many were found. */
 struct uvloop_signal { int number; uint64_t callable; };
+/* The uv_loop_t of a uvloop.Loop; 0: it is none. */
+uint64_t uvloop_handle(struct walk *w, uint64_t loop);
 size_t uvloop_signals(struct walk *w, uint64_t loop, struct uvloop_signal *out, size_t max);
 
 /* cython.c: a coroutine that Cython made; false if it is none. */

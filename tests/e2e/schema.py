@@ -82,6 +82,10 @@ def hold_text(words, text):
         return
     if not text.strip() or ("run" in words and not text.startswith('{"format":')):
         return
+    if "stalls" in words and text.startswith('{"format":1,"event"'):
+        for line in text.splitlines():
+            hold(words, json.loads(line))
+        return
     try:
         answer = json.loads(text)
     except RecursionError:
