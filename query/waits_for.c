@@ -123,8 +123,7 @@ static bool only_by_them(const struct snapshot *s, const struct task *t)
 		return w->holders && w->total >= 0 && (int64_t)w->nholders >= w->total;
 	if (w->kind == WAIT_EXECUTOR && !w->nthreads)
 		return all_busy(s, w->id);
-	/* The kernel, too, ends what a server's connections wait for, and a response that is read
-	 * to its end gives its connection back to the pool. */
+	/* A connection that is at its end goes back to its pool or leaves its server by itself. */
 	if (w->kind == WAIT_SERVER_CLOSE || w->kind == WAIT_POOL)
 		return false;
 	return w->ntasks || w->nholders || w->nthreads;

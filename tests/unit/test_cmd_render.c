@@ -134,7 +134,7 @@ static void task_json(void **state)
 	has(r.out, "\"tasks\":[{\"id\":\"0x7f0000001000\",\"serial\":1,\"name\":\"worker\",\"state\":\"waiting\","
 		"\"coro\":\"work\",\"body\":\"work\",\"type\":\"_asyncio.Task\",\"loop\":\"0x10\",\"thread\":4712,\"cancelling\":1,"
 		"\"awaited_by\":[\"0x7f0000001100\"],\"waiting_on\":{\"kind\":\"sleep\",\"id\":null,\"detail\":null,"
-		"\"tasks\":[],\"holders\":null,\"total\":null,\"left\":null,"
+		"\"tasks\":[],\"holders\":null,\"wakers\":null,\"total\":null,\"left\":null,"
 		"\"deadline_in\":1.5,\"fd\":null,\"peer\":null,\"threads\":[]},\"group\":\"0x20\",\"stack\":["
 		"{\"function\":\"level_0\",\"file\":\"/srv/app/handlers.py\",\"line\":10,\"contexts\":null},"
 		"{\"function\":\"level_1\",\"file\":\"/srv/app/handlers.py\",\"line\":11,\"contexts\":null}],"
