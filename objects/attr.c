@@ -69,7 +69,7 @@ static uint64_t member_offset(struct reader *r, uint64_t descriptor)
 	return offset < SLOT_OFFSET_MAX ? offset : 0;
 }
 
-int32_t slot_offset(struct reader *r, const struct type_info *t, const char *name)
+static int32_t slot_find(struct reader *r, const struct type_info *t, const char *name)
 {
 	for (int depth = 0; t && depth < BASES_MAX; t = type_at(r, t->base), depth++) {
 		if (!(t->flags & FLAG_HEAPTYPE))
@@ -82,6 +82,21 @@ int32_t slot_offset(struct reader *r, const struct type_info *t, const char *nam
 		return offset ? (int32_t)offset : -1;
 	}
 	return -1;
+}
+
+int32_t slot_offset(struct reader *r, const struct type_info *t, const char *name)
+{
+	if (!t || strlen(name) >= SLOT_NAME_MAX)
+		return slot_find(r, t, name);
+	uint64_t h = t->addr / 32;
+	for (const char *c = name; *c; c++)
+		h = h * 31 + (uint8_t)*c;
+	struct slot_known *k = &r->slots[h % SLOT_CACHE];
+	if (k->type != t->addr || strcmp(k->name, name) != 0) {
+		*k = (struct slot_known){ .type = t->addr, .offset = slot_find(r, t, name) };
+		strcpy(k->name, name);
+	}
+	return k->offset;
 }
 
 /* The dict of an instance whose class says where it lies, or 0. */

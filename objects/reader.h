@@ -39,6 +39,12 @@ struct type_info {
 /* Types met lately, by address: most objects of a walk are of a dozen types. */
 #define TYPE_CACHE 64
 
+/* Where classes keep their slots, found lately: a search goes through the dicts of a class
+ * and its bases. */
+#define SLOT_CACHE 64
+#define SLOT_NAME_MAX 32
+struct slot_known { uint64_t type; char name[SLOT_NAME_MAX]; int32_t offset; };
+
 struct reader {
 	struct python *py;
 	const struct py_layout *l;
@@ -46,6 +52,7 @@ struct reader {
 	struct arena *arena;
 	struct map types;        /* address → struct type_info * */
 	const struct type_info *lately[TYPE_CACHE];
+	struct slot_known slots[SLOT_CACHE];
 	struct map strings;      /* address → char *, for strings read by reader_str() */
 	struct map codes;        /* address → struct code * (objects/code.c) */
 	uint64_t spent;          /* of what reader_spend() allows */

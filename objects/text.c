@@ -126,8 +126,12 @@ bool str_is(struct reader *r, uint64_t obj, const char *text)
 {
 	struct str_view v;
 	size_t n = strlen(text);
-	return str_view(r, obj, &v, TEXT_MAX) && v.kind == 1 && (size_t)v.len == n &&
-	       memcmp(v.data, text, n) == 0;
+	int64_t len;
+	/* Most are told apart by their length. */
+	if (object_kind(r, obj) != KIND_STR || !image_i64(r->img, obj + (uint64_t)r->l->unicode_length, &len) ||
+	    (uint64_t)len != n)
+		return false;
+	return str_view(r, obj, &v, TEXT_MAX) && v.kind == 1 && (size_t)v.len == n && memcmp(v.data, text, n) == 0;
 }
 
 const uint8_t *bytes_at(struct reader *r, uint64_t obj, size_t *len)
