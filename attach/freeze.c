@@ -31,6 +31,8 @@ struct freeze {
 	bool quick;              /* what exists can be asked for while the target stands still */
 	bool unread;             /* more is copied than was looked at before */
 	bool out;                /* hands did not come back in time */
+	bool shown;              /* the image has what was copied */
+	bool spoilt;             /* and what was read beyond that may be of a later instant */
 	err_t planned;           /* of plan_again() */
 	struct strbuf left;   /* text of mappings that a lost hand may yet write to */
 };
@@ -213,6 +215,32 @@ static err_t run_list(struct freeze *f, struct copy_list *list, int64_t deadline
 	return f->out ? NULL : copy_end(&f->run, &f->p->bad);
 }
 
+static void show(struct freeze *f)
+{
+	if (f->shown)
+		return;
+	copy_apply(&f->stacks, &f->p->img, &f->p->bad);
+	copy_apply(&f->list, &f->p->img, &f->p->bad);
+	f->shown = true;
+}
+
+static void hand_look(void *arg, size_t i)
+{
+	struct freeze *f = arg;
+	(void)i;
+	f->o.look(f->o.look_arg);
+}
+
+/* What the target did since the plan was made is found where it stands. */
+static void look_held(struct freeze *f)
+{
+	int64_t end = now_ns() + f->o.look_ns;
+	if (!f->o.look || f->out || f->list.read < f->list.bytes)
+		return;
+	show(f);
+	f->out = f->spoilt = !hands_run(f->hands, 1, hand_look, f, end < f->p->deadline ? end : f->p->deadline);
+}
+
 /* On the tracer thread. */
 static err_t copy_held(void *arg)
 {
@@ -225,7 +253,9 @@ static err_t copy_held(void *arg)
 	stop_regs(&p->stop);
 	TRY(plan_stacks(f));
 	TRY(run_list(f, &f->stacks, p->deadline));
-	return run_list(f, &f->list, p->deadline);
+	TRY(run_list(f, &f->list, p->deadline));
+	look_held(f);
+	return NULL;
 }
 
 static err_t copy_and_release(void *arg)
@@ -297,7 +327,9 @@ static err_t settle(struct freeze *f, bool *lost)
 			      "serves (userfaultfd), or a file or swap that does not answer; the process was let go",
 			      (int)p->t.pid, (unsigned long long)at, m && *m->path ? ", " : "", m ? m->path : "");
 	}
-	if (f->run.list)
+	if (f->spoilt)
+		process_forget(p);
+	else if (f->run.list)
 		return copy_end(&f->run, &p->bad);
 	return planned(f);
 }
@@ -365,8 +397,7 @@ static err_t freeze_by(struct freeze *f, struct freeze_stats *st, bool *lost)
 	hands_end(f->hands);
 	if (e)
 		return e;
-	copy_apply(&f->stacks, &p->img, &p->bad);
-	copy_apply(&f->list, &p->img, &p->bad);
+	show(f);
 	st->bytes = f->list.read + f->stacks.read;
 	st->left = f->list.bytes + f->stacks.bytes - st->bytes;
 	p->frozen = !f->o.no_pause;

@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "attach/stop.h"
+#include "attach/urgent.h"
 #include "base/clock.h"
 
 /* Beyond the deadline, for those who only have to notice it. */
@@ -32,8 +32,8 @@ struct hands {
 	pthread_cond_t wake, done;
 	void (*fn)(void *, size_t);
 	void *arg;
-	size_t wanted;           /* hands below this one have work */
-	size_t out;
+	size_t wanted, begun;    /* so many may take up the work; so many have */
+	size_t out;              /* of those: not back yet */
 	unsigned turn;
 	bool quit;
 	atomic_bool late;
@@ -46,6 +46,8 @@ static struct hand main_hand;   /* of the thread that is no hand */
 
 bool hands_late(void)
 {
+	if (self)
+		urgent_check();
 	return self && atomic_load(&self->of->late);
 }
 
@@ -55,19 +57,26 @@ static void *hand_main(void *arg)
 	struct hands *h = me->of;
 	unsigned turn = 0;
 	self = me;
+	urgent_begin();
 	pthread_mutex_lock(&h->lock);
 	for (;;) {
-		while (!h->quit && (h->turn == turn || me->i >= h->wanted)) {
+		while (!h->quit && (h->turn == turn || h->begun >= h->wanted)) {
 			turn = h->turn;
 			pthread_cond_wait(&h->wake, &h->lock);
 		}
 		if (h->quit)
 			break;
 		turn = h->turn;
+		h->begun++;
+		h->out++;
+		atomic_store(&me->state, HAND_BUSY);
 		pthread_mutex_unlock(&h->lock);
+		urgent_begin();
 		h->fn(h->arg, me->i);
 		pthread_mutex_lock(&h->lock);
 		atomic_store(&me->state, HAND_IDLE);
+		/* One that is back found nothing left to do. */
+		h->wanted = h->begun;
 		if (--h->out == 0)
 			pthread_cond_signal(&h->done);
 	}
@@ -109,14 +118,19 @@ err_t hands_start(size_t n, struct hands **out)
 	return NULL;
 }
 
+static bool in(const struct hands *h)
+{
+	return h->out == 0 && h->begun == h->wanted;
+}
+
 /* Until all are in, or then. On h->lock. */
 static bool all_in(struct hands *h, int64_t then)
 {
 	struct timespec ts = { then / 1000000000, then % 1000000000 };
-	while (h->out)
+	while (!in(h))
 		if (pthread_cond_timedwait(&h->done, &h->lock, &ts) != 0)
 			break;
-	return h->out == 0;
+	return in(h);
 }
 
 bool hands_run(struct hands *h, size_t n, void (*fn)(void *, size_t), void *arg, int64_t deadline)
@@ -124,39 +138,40 @@ bool hands_run(struct hands *h, size_t n, void (*fn)(void *, size_t), void *arg,
 	pthread_mutex_lock(&h->lock);
 	h->fn = fn;
 	h->arg = arg;
-	h->wanted = h->out = n < h->n ? n : h->n;
+	h->wanted = n < h->n ? n : h->n;
+	h->begun = h->out = 0;
 	h->turn++;
 	atomic_store(&h->late, false);
-	for (size_t i = 0; i < h->wanted; i++)
-		atomic_store(&h->v[i].state, HAND_BUSY);
 	pthread_cond_broadcast(&h->wake);
-	bool in = all_in(h, deadline);
-	if (!in) {
+	bool back = all_in(h, deadline);
+	if (!back) {
 		atomic_store(&h->late, true);
-		in = all_in(h, now_ns() + GRACE_NS);
+		h->wanted = h->begun;
+		back = all_in(h, now_ns() + GRACE_NS);
 	}
+	back = back && h->begun;
 	pthread_mutex_unlock(&h->lock);
-	return in;
+	return back;
 }
 
 bool hands_settle(struct hands *h, uint64_t *at)
 {
 	pthread_mutex_lock(&h->lock);
-	bool in = all_in(h, now_ns() + SETTLE_NS);
+	bool back = all_in(h, now_ns() + SETTLE_NS);
 	/* Those that compute will be done soon, and must be. */
-	for (size_t lost = 0; !in && lost < h->out;) {
+	for (size_t lost = 0; !back && lost < h->out;) {
 		lost = 0;
-		for (size_t i = 0; i < h->wanted; i++) {
+		for (size_t i = 0; i < h->n; i++) {
 			int was = HAND_CALLING;
 			if (atomic_compare_exchange_strong(&h->v[i].state, &was, HAND_LOST))
 				*at = atomic_load(&h->v[i].at);
 			lost += atomic_load(&h->v[i].state) == HAND_LOST;
 		}
 		if (lost < h->out)
-			in = all_in(h, now_ns() + GRACE_NS);
+			back = all_in(h, now_ns() + GRACE_NS);
 	}
 	pthread_mutex_unlock(&h->lock);
-	return in;
+	return back;
 }
 
 void hands_end(struct hands *h)

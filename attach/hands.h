@@ -32,9 +32,11 @@ void hang_watch(int (*said)(const char *message));
 struct hands;
 /* Threads, waiting. */
 err_t hands_start(size_t n, struct hands **out);
-/* fn(arg, i) on n of them (no more than were started). Waits until all are done, or a
- * little longer than the deadline (now_ns()), which fn is to heed by hands_late(): it
- * returns soon after. False: some are still out; hands_settle() then. */
+/* fn(arg, i) on n of them at most, i below the number of those that were started. fn
+ * returns when nothing is left to do: a hand that gets no processor until then is not
+ * waited for. Waits until those that began are done, or a little longer than the deadline
+ * (now_ns()), which fn is to heed by hands_late(): it returns soon after. False: some are
+ * still out, or none began; hands_settle() then. */
 bool hands_run(struct hands *h, size_t n, void (*fn)(void *, size_t), void *arg, int64_t deadline);
 /* On a hand: it is time to stop. What a call gave that was out when it became so is
  * not to be used: the target may run already. */

@@ -246,6 +246,15 @@ char proc_state(pid_t pid, pid_t tid)
 	return p ? *p : errno_is_ours(errno) ? '?' : 0;
 }
 
+int64_t proc_ran_ns(pid_t pid)
+{
+	clockid_t clock;
+	struct timespec ts;
+	if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &ts) != 0)
+		return -1;
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
 /* PF_FORKNOEXEC of Linux's sched.h: set by fork(), cleared by exec(). */
 #define FORKED 0x40u
 

@@ -44,6 +44,8 @@ struct proc_origin {
 };
 #define PROC_TICK_S 0.01
 bool proc_origin_read(pid_t pid, struct proc_origin *out);
+/* For how long its threads have run, ended ones too, in nanoseconds; -1: unknown. */
+int64_t proc_ran_ns(pid_t pid);
 
 /* Where the stack of a thread ends that waits in the kernel, by /proc/TID/syscall; 0 when
  * it runs, or the kernel does not say. */

@@ -327,6 +327,9 @@ size_t process_fill(void *ctx, struct image_range *r, uint64_t addr, size_t len)
 		map_set(&p->wanted, addr, PAGE_MISSED);
 		return 0;
 	}
+	/* A look at a target that stands still: it does no longer. */
+	if (hands_late())
+		return 0;
 	map_set(&p->wanted, addr, PAGE_LOOKED);
 	size_t page = (addr - r->start) / IMAGE_PAGE;
 	if (bit(r->ahead, page)) {

@@ -64,6 +64,14 @@ struct freeze_opts {
 	int64_t pause_ns;
 	/* Of what an earlier freeze missed, copy so much around (a power of two; 0: 64 KiB). */
 	uint64_t around;
+	/* NULL, or called once what was planned is copied, while the target still stands: what
+	 * is asked of the image beyond that is read then and belongs to the same instant. It
+	 * runs on a hand (attach/hands.h), for look_ns at most: hands_late() says when that is
+	 * over, and reads give nothing more then. What it keeps for itself may be lost with
+	 * that hand, and the freeze fails then. */
+	void (*look)(void *arg);
+	void *look_arg;
+	int64_t look_ns;
 };
 
 struct freeze_stats {

@@ -6,6 +6,7 @@
 
 #include "attach/guard.h"
 #include "attach/stop.h"
+#include "attach/urgent.h"
 #include "base/clock.h"
 
 struct tracer {
@@ -49,6 +50,7 @@ static void *tracer_main(void *arg)
 	/* Short sleeps while waiting for halts: the default slack is 50 µs. */
 	prctl(PR_SET_TIMERSLACK, 1000, 0, 0, 0);
 	guard_tracer_begin();
+	urgent_begin();
 	pthread_mutex_lock(&tr->lock);
 	for (;;) {
 		while (!tr->busy && !tr->quit && !tr->rang)

@@ -36,129 +36,15 @@
 #define AROUND_FIRST (1ull << 20)
 #define AROUND_TIMES 4
 #define AROUND_MOST (16ull << 20)
+/* A target that runs does not wait for us: what a rehearsal met is not all that there is a
+ * millisecond later. So there is another one while it stands still, which reads only what
+ * came since; where the first one took us little, and within this time. */
+#define LOOK_NS 15000000
+#define LOOK_REHEARSED_NS 12000000
 /* The user's longest pause; and what is copied in a second at least, as a rule (the
  * copy ends in time where it is less). */
 #define PAUSE_NS 1000000000ll
 #define COPY_RATE 1500000000ull
-
-void walk_torn(struct walk *w, const char *why)
-{
-	if (!w->torn++)
-		w->torn_why = why;
-}
-
-bool walk_stop(struct walk *w)
-{
-	if (w->limit.bytes && w->r.img->filled > w->limit.bytes)
-		w->over_limit = true;
-	return w->nomem || w->over_limit;
-}
-
-void walk_free(struct walk *w)
-{
-	reader_free(&w->r);
-	vec_free(&w->threads);
-	map_free(&w->thread_states);
-	map_free(&w->thread_objects);
-	vec_free(&w->interps);
-	map_free(&w->task_index);
-	map_free(&w->loop_index);
-	map_free(&w->current);
-	map_free(&w->group_index);
-	map_free(&w->deadlines);
-	map_free(&w->rules);
-	map_free(&w->keeps);
-	map_free(&w->holds.first);
-	map_free(&w->holds.generators);
-	vec_free(&w->holds);
-	vec_free(&w->contexts);
-	map_free(&w->wrappers);
-	map_free(&w->job_index);
-	map_free(&w->workers);
-	vec_free(&w->jobs);
-	vec_free(&w->chain);
-	memset(w, 0, sizeof *w);
-}
-
-static void head(struct snapshot *s, struct python *py)
-{
-	const struct py_version *v = &py->layout.version;
-	static const char *const levels[] = { [0xA] = "a", [0xB] = "b", [0xC] = "rc" };
-	s->source = py->target->kind == TARGET_CORE ? SNAPSHOT_OF_CORE : SNAPSHOT_OF_PROCESS;
-	s->pid = py->target->pid;
-	s->exe = py->target->exe ? arena_str(s->arena, py->target->exe) : NULL;
-	int n = snprintf(s->python, sizeof s->python, "%u.%u.%u", v->major, v->minor, v->micro);
-	if (v->level >= 0xA && v->level <= 0xC && n > 0)
-		snprintf(s->python + n, sizeof s->python - (size_t)n, "%s%u", levels[v->level], v->serial);
-	s->free_threaded = py->layout.free_threaded;
-	s->layout = layout_source_name(py->layout.source);
-	s->complete = true;
-	s->cancels_counted = py->layout.task_num_cancels >= 0;
-	s->agent_since = __builtin_nan("");
-	struct timespec ts;
-	clock_gettime(CLOCK_REALTIME, &ts);
-	s->taken_at = (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
-
-/* Also where NULL or a missing entry was taken for what is not known. */
-static bool out_of_memory(const struct walk *w)
-{
-	return w->nomem || arena_failed(w->arena) || w->task_index.failed || w->loop_index.failed ||
-	       w->current.failed || w->group_index.failed || w->deadlines.failed || w->job_index.failed;
-}
-
-/* Loops count by time.monotonic(); a core does not say what that was: `now` is 0. */
-struct times { double now, born; };
-
-/* One walk into a fresh snapshot, which must live until walk_free(). NULL when memory is
- * out. */
-static struct snapshot *walk_once(struct python *py, struct walk *w, unsigned what,
-				  struct walk_limit limit, const struct times *at)
-{
-	struct snapshot *s = calloc(1, sizeof *s);
-	if (!s || !(s->arena = arena_new())) {
-		free(s);
-		return NULL;
-	}
-	head(s, py);
-	*w = (struct walk){ .s = s, .arena = s->arena, .what = what, .limit = limit };
-	w->clock_now = at->now;
-	w->born = at->born;
-	err_free(reader_init(&w->r, py, s->arena));
-	struct addrs tasks = { 0 };
-	walk_interpreters(w);
-	walk_folders(w);
-	if (!(what & SNAPSHOT_NO_TASKS)) {
-		walk_executors(w);
-		walk_tables(w, &tasks);
-	}
-	if (!walk_stop(w) && walk_tasks_reserve(w, tasks.n))
-		for (size_t i = 0; i < tasks.n && !walk_stop(w); i++)
-			walk_task(w, tasks.v[i]);
-	free(tasks.v);
-	if (!(what & SNAPSHOT_NO_TASKS) && !walk_stop(w)) {
-		walk_awaits(w);
-		if (what & SNAPSHOT_THREADS)
-			walk_thread_holds(w);
-		walk_holders(w);
-		walk_pools(w);
-		if (what & SNAPSHOT_THREADS)
-			walk_queues(w);
-		walk_waits_finish(w);
-		walk_loops_finish(w);
-		walk_groups_finish(w);
-		walk_scopes(w);
-		walk_history(w);
-	}
-	if (what & (SNAPSHOT_THREADS | SNAPSHOT_NATIVE) && !walk_stop(w))
-		walk_threads(w);
-	if (out_of_memory(w)) {
-		walk_free(w);
-		snapshot_free(s);
-		return NULL;
-	}
-	return s;
-}
 
 static const char *plural(uint64_t n)
 {
@@ -254,12 +140,14 @@ struct taking {
 	int64_t pause_ns;        /* the longest it may be, all attempts together */
 	uint64_t left;           /* bytes not copied for want of time, by the last */
 	bool clocked;            /* its clock is ours */
-	struct times at;
+	struct walk_times at;
 	bool stopped;
 	double t_rehearse, t_freeze, t_walk;
 	uint64_t copied;
 	unsigned threads;
 	uint64_t before;         /* not paused: the digest of the look before, 0 none */
+	bool light;              /* a look is so quick that the target may stand still for it */
+	bool ran;                /* the target, during the rehearsal */
 };
 
 /* Whether a whole copy of so many bytes fits beside everything else here. */
@@ -286,10 +174,28 @@ static bool searchable(const struct taking *k, uint64_t whole)
 	return !k->py->layout.free_threaded || whole <= SEARCH_BYTES;
 }
 
+static int64_t our_time(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+/* For freeze_opts. */
+static void look_held(void *arg)
+{
+	struct taking *k = arg;
+	struct walk w = { 0 };
+	struct snapshot *s = walk_once(k->py, &w, k->what | WALK_REHEARSAL, (struct walk_limit){ 0, 0 }, &k->at);
+	walk_free(&w);
+	snapshot_free(s);
+}
+
 /* Which way to copy, learnt by walking live memory. */
 static err_t rehearse(struct taking *k)
 {
 	struct walk w = { 0 };
+	int64_t ran = proc_ran_ns(k->py->target->pid), ours = our_time();
 	struct target *t = k->py->target;
 	uint64_t whole = t->ops->whole_size(t);
 	double start = now_seconds();
@@ -301,7 +207,9 @@ static err_t rehearse(struct taking *k)
 	if (!fits)
 		limit = (struct walk_limit){ 0, 0 };
 	struct snapshot *s = walk_once(k->py, &w, k->what | WALK_REHEARSAL, limit,
-				       &(struct times){ start, k->at.born });
+				       &(struct walk_times){ start, k->at.born });
+	k->light = !w.over_limit && our_time() - ours < LOOK_REHEARSED_NS;
+	k->ran = ran < 0 || proc_ran_ns(k->py->target->pid) != ran;
 	k->freeze.whole = w.over_limit;
 	if (through_heap(k) && fits && searchable(k, whole))
 		k->freeze.whole = true;
@@ -332,6 +240,10 @@ static err_t freeze(struct taking *k)
 	double start = now_seconds();
 	k->at.now = k->clocked ? start : 0;
 	k->freeze.pause_ns = k->pause_ns - (k->paused_us > 0 ? k->paused_us * 1000 : 0);
+	bool look = k->light && (k->ran || k->attempts) && !k->freeze.whole && !k->freeze.no_pause;
+	k->freeze.look = look ? look_held : NULL;
+	k->freeze.look_arg = k;
+	k->freeze.look_ns = LOOK_NS;
 	TRY(target_freeze(k->py->target, &k->freeze, &st));
 	k->t_freeze += now_seconds() - start;
 	if (st.paused_us >= 0)

@@ -103,11 +103,20 @@ struct walk {
 	bool cut_awaits;         /* who awaits whom was too much to follow */
 };
 
-/* take.c: lets go of all but the snapshot, which is its maker's. */
+/* By the loops' clock: the instant of the look, 0 where a core does not say it; and born,
+ * see struct walk. */
+struct walk_times { double now, born; };
+
+/* walk.c: one walk into a fresh snapshot, which must live until walk_free(). NULL when
+ * memory is out. */
+struct snapshot *walk_once(struct python *py, struct walk *w, unsigned what, struct walk_limit limit,
+			   const struct walk_times *at);
+/* Lets go of all but the snapshot, which is its maker's. */
 void walk_free(struct walk *w);
+
 bool addrs_add(struct addrs *a, uint64_t addr); /* false: out of memory */
 void walk_torn(struct walk *w, const char *why);
-/* True when the walk should end early: memory or the rehearsal's limit. */
+/* True when the walk should end early: memory, the rehearsal's limit, or a hand's time is up. */
 bool walk_stop(struct walk *w);
 
 /* interp.c: interpreters, thread states, modules. */
