@@ -104,6 +104,8 @@ struct snapshot *walk_once(struct python *py, struct walk *w, unsigned what, str
 			walk_thread_holds(w);
 		walk_holders(w);
 		walk_pools(w);
+		if (what & SNAPSHOT_THREADS)
+			walk_queues(w);
 		walk_waits_finish(w);
 		walk_loops_finish(w);
 		walk_groups_finish(w);
