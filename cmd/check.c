@@ -7,6 +7,7 @@
 
 #include "cmd/command.h"
 #include "query/findings.h"
+#include "show/answers.h"
 #include "show/json_types.h"
 #include "query/list.h"
 #include "show/wrap.h"
@@ -119,30 +120,12 @@ static void finding_text(struct call *c, const struct finding *f)
 	out_tick(o);
 }
 
-static void finding_json(struct json *j, const struct finding *f)
-{
-	json_object(j);
-	json_key(j, "rule");
-	json_str(j, f->rule);
-	json_key(j, "severity");
-	json_str(j, severity_name((int)f->severity));
-	json_key(j, "tasks");
-	json_ids(j, f->tasks, f->ntasks);
-	json_key(j, "message");
-	json_str(j, f->message);
-	json_object_end(j);
-}
-
 static void answer(struct call *c, const struct snapshot *s, const struct asked *k)
 {
 	size_t nrules = k->n;
 	call_answer(c, s);
 	if (c->as_json) {
-		json_key(&c->json, "findings");
-		json_array(&c->json);
-		for (size_t i = 0; i < s->nfindings; i++)
-			finding_json(&c->json, &s->findings[i]);
-		json_array_end(&c->json);
+		json_findings(&c->json, s);
 		return;
 	}
 	if (c->many)

@@ -1,40 +1,9 @@
 /* A list as a command's answer, text or JSON. */
 #include "cmd/list_answer.h"
 
+#include "show/answers.h"
+
 #include <string.h>
-
-static void counts_json(struct json *j, const struct tallies *t, const char *by)
-{
-	json_key(j, "group_by");
-	json_str(j, by);
-	json_key(j, "counts");
-	json_array(j);
-	for (size_t i = 0; i < t->n; i++) {
-		json_object(j);
-		json_key(j, "key");
-		json_str(j, t->v[i].key);
-		json_key(j, "count");
-		json_int(j, (int64_t)t->v[i].count);
-		json_object_end(j);
-	}
-	json_array_end(j);
-}
-
-static void rows_json(struct call *c, const struct list *l, const struct tallies *t)
-{
-	struct json *j = &c->json;
-	json_key(j, "shown");
-	json_int(j, (int64_t)l->n);
-	json_key(j, "total");
-	json_int(j, (int64_t)l->total);
-	if (t)
-		counts_json(j, t, opt_value(&c->args, "group-by"));
-	json_key(j, l->kind->noun_json);
-	json_array(j);
-	for (size_t i = 0; i < l->n; i++)
-		l->kind->json(j, l->rows[i]);
-	json_array_end(j);
-}
 
 /* For a person who looks on: a line about the whole. What the answer itself ends with is
  * not said again. */
@@ -105,7 +74,7 @@ err_t list_answer(struct call *c, const struct list_kind *kind, struct snapshot 
 		if (c->as_json && before)
 			before(&c->json, s);
 		if (c->as_json)
-			rows_json(c, &l, grouped ? &t : NULL);
+			json_rows(&c->json, &l, grouped ? &t : NULL, opt_value(&c->args, "group-by"));
 		else
 			e = text(c, &l, grouped ? &t : NULL);
 	}

@@ -1,6 +1,6 @@
 /* stacktrace: every thread's stack. */
 #include "cmd/command.h"
-#include "show/json_types.h"
+#include "show/answers.h"
 #include "cmd/page.h"
 #include "query/coalesce.h"
 #include "query/shape.h"
@@ -41,49 +41,6 @@ static err_t threads_make(struct threads *x, const struct snapshot *s, bool coal
 static size_t stands_for(const struct threads *x, size_t i)
 {
 	return x->coalesced ? x->same.count[i] : 1;
-}
-
-static void count_json(struct json *j, const struct threads *x, size_t i)
-{
-	json_key(j, "count");
-	json_int(j, x->same.count[i]);
-	json_key(j, "tids");
-	json_array(j);
-	for (size_t k = i, left = x->same.count[i]; left; k++)
-		if (x->same.first[k] == i) {
-			json_int(j, x->s->threads[k].tid);
-			left--;
-		}
-	json_array_end(j);
-}
-
-static void thread_json(struct json *j, const struct threads *x, size_t i)
-{
-	const struct thread_stack *t = &x->s->threads[i];
-	json_object(j);
-	json_key(j, "tid");
-	json_int(j, t->tid);
-	json_key(j, "name");
-	json_str(j, t->name);
-	json_key(j, "title");
-	json_str(j, t->title);
-	json_key(j, "gil");
-	if (t->gil < 0)
-		json_null(j);
-	else
-		json_bool(j, t->gil);
-	json_key(j, "loop");
-	json_id(j, t->loop);
-	json_key(j, "task");
-	json_id(j, t->task);
-	json_key(j, "frames");
-	json_thread_frames(j, t->frames, t->nframes);
-	json_key(j, "broken");
-	json_str(j, t->broken);
-	json_thread_wait(j, "wait", t->wait);
-	if (x->coalesced)
-		count_json(j, x, i);
-	json_object_end(j);
 }
 
 static void thread_line(struct page *p, const struct snapshot *s, const struct thread_stack *t)
@@ -140,32 +97,30 @@ static void thread_text(struct page *p, const struct threads *x, size_t i)
 	}
 }
 
+static void answer_text(struct call *c, const struct threads *x)
+{
+	struct page p = { .c = c, .source = { .target = call_target(c), .python = x->s->python } };
+	if (c->many)
+		strbuf_fmt(&c->out->b, "%sPID %d: python %s\n", c->shown > 1 ? "\n" : "", (int)x->s->pid, x->s->python);
+	for (size_t i = 0, told = 0; i < x->s->nthreads; i++) {
+		if (!stands_for(x, i))
+			continue;
+		if (told++)
+			strbuf_char(&c->out->b, '\n');
+		thread_text(&p, x, i);
+	}
+	page_free(&p);
+}
+
 static err_t answer(struct call *c, const struct snapshot *s)
 {
-	struct page p = { .c = c, .source = { .target = call_target(c), .python = s->python } };
 	struct threads x;
 	TRY(threads_make(&x, s, opt_given(&c->args, "coalesce")));
 	call_answer(c, s);
-	if (c->as_json) {
-		json_key(&c->json, "threads");
-		json_array(&c->json);
-	} else if (c->many) {
-		strbuf_fmt(&c->out->b, "%sPID %d: python %s\n", c->shown > 1 ? "\n" : "", (int)s->pid, s->python);
-	}
-	for (size_t i = 0, told = 0; i < s->nthreads; i++) {
-		if (!stands_for(&x, i))
-			continue;
-		if (c->as_json) {
-			thread_json(&c->json, &x, i);
-			continue;
-		}
-		if (told++)
-			strbuf_char(&c->out->b, '\n');
-		thread_text(&p, &x, i);
-	}
 	if (c->as_json)
-		json_array_end(&c->json);
-	page_free(&p);
+		json_threads(&c->json, s, x.coalesced ? &x.same : NULL);
+	else
+		answer_text(c, &x);
 	coalesced_free(&x.same);
 	return NULL;
 }

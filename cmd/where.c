@@ -1,6 +1,6 @@
 /* where: one task whole. What it is, who made it, what it waits for, its stack. */
 #include "cmd/command.h"
-#include "show/json_types.h"
+#include "show/answers.h"
 #include "show/list_look.h"
 #include "cmd/page.h"
 #include "query/coalesce.h"
@@ -208,20 +208,6 @@ static size_t stands_for(const struct coalesced *same, size_t i)
 	return same->n ? same->count[i] : 1;
 }
 
-static void ids_json(struct json *j, const struct list *l, const struct coalesced *same, size_t i)
-{
-	json_key(j, "count");
-	json_int(j, same->count[i]);
-	json_key(j, "ids");
-	json_array(j);
-	for (size_t k = i, left = same->count[i]; left; k++)
-		if (same->first[k] == i) {
-			json_id(j, ((const struct task *)l->rows[k])->id);
-			left--;
-		}
-	json_array_end(j);
-}
-
 /* What several tasks have in common, and who they are. */
 static void alike_page(struct page *p, const struct list *l, const struct coalesced *same, size_t i, bool locals)
 {
@@ -252,30 +238,6 @@ static void alike_page(struct page *p, const struct list *l, const struct coales
 	}
 	strbuf_str(b, "  stack (most recent call last):\n");
 	page_stack(p, &t->stack, 4, locals);
-}
-
-static void answer_json(struct call *c, const struct list *l, const struct coalesced *same)
-{
-	struct json *j = &c->json;
-	json_key(j, "tasks");
-	json_array(j);
-	for (size_t i = 0; i < l->n; i++) {
-		const struct task *t = l->rows[i];
-		if (!stands_for(same, i))
-			continue;
-		json_task(j, t, true);
-		if (same->n)
-			ids_json(j, l, same, i);
-		json_key(j, "chain");
-		json_chain(j, t->chain, t->nchain);
-		json_key(j, "native");
-		if (t->nnative)
-			json_thread_frames(j, t->native, t->nnative);
-		else
-			json_null(j);
-		json_object_end(j);
-	}
-	json_array_end(j);
 }
 
 static void answer_text(struct call *c, const struct list *l, const struct coalesced *same)
@@ -350,7 +312,7 @@ static int where_run(struct call *c)
 		list_say_cut(s, &l);
 		call_answer(c, s);
 		if (c->as_json)
-			answer_json(c, &l, &same);
+			json_where(&c->json, &l, &same);
 		else
 			answer_text(c, &l, &same);
 	}

@@ -1,7 +1,6 @@
 /* where-terminated: how a task ended, and why. */
 #include "cmd/command.h"
 #include "show/ended.h"
-#include "show/json_types.h"
 #include "cmd/page.h"
 #include "query/resolve.h"
 #include "query/shape.h"
@@ -125,20 +124,6 @@ static void text_page(struct page *p, const struct snapshot *s, const struct end
 	related(p, t->exception);
 }
 
-static void json_page(struct json *j, const struct ended *t)
-{
-	json_ended(j, t, true);
-	json_key(j, "stack");
-	json_stack(j, &t->stack);
-	json_key(j, "created");
-	json_created(j, t->created);
-	json_key(j, "cancels");
-	json_cancels(j, t->cancels, t->ncancels);
-	json_key(j, "chain");
-	json_chain(j, t->chain, t->nchain);
-	json_object_end(j);
-}
-
 /* NULL ends v. */
 static void answer(struct call *c, const struct snapshot *s, const struct ended *const *v)
 {
@@ -150,7 +135,7 @@ static void answer(struct call *c, const struct snapshot *s, const struct ended 
 	}
 	for (size_t i = 0; v[i]; i++) {
 		if (c->as_json) {
-			json_page(&c->json, v[i]);
+			json_ended_whole(&c->json, v[i]);
 			continue;
 		}
 		if (i)
