@@ -8,10 +8,11 @@ CC      ?= cc
 B       ?= build
 
 # libdw: DWARF and ELF (libelf); readline: the session;
+# libmicrohttpd: the server of `serve`;
 # libunwind: native stacks (remote unwinding only). libzstd, liblz4: cores as
 # systemd-coredump keeps them. libzstd, zlib: debug information as distributions keep it;
 # libdeflate, where it is there, decompresses that three times as fast.
-PKGS    := libdw libelf readline libunwind-generic libzstd liblz4 zlib
+PKGS    := libdw libelf readline libunwind-generic libzstd liblz4 zlib libmicrohttpd
 DEFLATE := $(shell pkg-config --exists libdeflate 2>/dev/null && echo libdeflate)
 PKGS    += $(DEFLATE)
 CSTD    := -std=gnu11
@@ -30,7 +31,7 @@ ALL_CFLAGS = $(CSTD) $(WARN) $(CFLAGS) $(HARDEN) $(CPPFLAGS) -MMD -MP $(SAN)
 # `make V=1` shows every command whole.
 say = $(if $(V),,@printf '  %-6s %s\n' $1 $2;)
 
-LAYERS  := base attach symbols objects unwind snapshot tasks query inject watch show cmd
+LAYERS  := base attach symbols objects unwind snapshot tasks query inject watch show serve cmd
 SRC     := $(foreach d,$(LAYERS),$(wildcard $(d)/*.c))
 OBJ     := $(SRC:%.c=$(B)/%.o)
 LIBOBJ  := $(filter-out $(B)/cmd/main.o,$(OBJ))
@@ -92,7 +93,7 @@ install: all
 	install -m 644 completions/_asyncmon "$(SHARE)/zsh/site-functions/_asyncmon"
 	install -m 644 completions/asyncmon.fish "$(SHARE)/fish/vendor_completions.d/asyncmon.fish"
 	install -d "$(SHARE)/asyncmon"
-	install -m 644 share/asyncmon/asyncmon-1.schema.json "$(SHARE)/asyncmon/"
+	install -m 644 share/asyncmon/* "$(SHARE)/asyncmon/"
 
 # What install put there. Of a staging folder, no empty folders either; in a system they
 # may be somebody else's.
@@ -116,6 +117,7 @@ include symbols/symbols.mk
 include agent/agent.mk
 include inject/inject.mk
 include show/show.mk
+include serve/serve.mk
 include unwind/unwind.mk
 include tests/tests.mk
 include tests/lint.mk

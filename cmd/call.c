@@ -68,7 +68,7 @@ static void next_answer(struct call *c)
 	c->shown++;
 }
 
-static void json_error(struct call *c, err_t e)
+static void error_answer(struct call *c, err_t e)
 {
 	struct json *j = &c->json;
 	next_answer(c);
@@ -77,13 +77,7 @@ static void json_error(struct call *c, err_t e)
 		json_key(j, "of");
 		json_str(j, c->target);
 	}
-	json_key(j, "error");
-	json_object(j);
-	json_key(j, "code");
-	json_str(j, err_code_name(e->code));
-	json_key(j, "message");
-	json_str(j, e->msg);
-	json_object_end(j);
+	json_error(j, e);
 	json_object_end(j);
 }
 
@@ -103,7 +97,7 @@ int call_fail(struct call *c, err_t e)
 	if (skipped(c, e))
 		status = STATUS_FINE;
 	else if (c->as_json)
-		json_error(c, e);
+		error_answer(c, e);
 	else
 		call_note(c, "%s", e->msg);
 	err_free(e);

@@ -9,27 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A serial (#17 or 17), an address, or a name: the youngest that fits. */
-static err_t resolve(const struct snapshot *s, const char *word, const struct ended **out)
-{
-	uint64_t n;
-	bool number = resolve_number(*word == '#' ? word + 1 : word, &n);
-	for (size_t i = 0; i < s->nended && number; i++) {
-		const struct ended *t = &s->ended[i];
-		if ((uint64_t)t->serial == n || (*word != '#' && t->id == n)) {
-			*out = t;
-			return NULL;
-		}
-	}
-	for (size_t i = 0; i < s->nended; i++) {
-		if (s->ended[i].name && strcmp(s->ended[i].name, word) == 0) {
-			*out = &s->ended[i];
-			return NULL;
-		}
-	}
-	return err_new(E_NOTFOUND, "no task that ended is remembered as %s (ps-terminated lists those that are)", word);
-}
-
 static void fields(struct page *p, const struct snapshot *s, const struct ended *t)
 {
 	strbuf_fmt(&p->text, "#%lld", (long long)t->serial);
@@ -158,7 +137,7 @@ static int where_terminated_run(struct call *c)
 	if (!e)
 		e = ended_check(s);
 	for (size_t i = 0; !e && i < c->nwords; i++)
-		e = resolve(s, c->words[i], &v[i]);
+		e = resolve_ended(s, c->words[i], &v[i]);
 	if (!e) {
 		list_say_cut(s, &(struct list){ .kind = &list_ended, .rows = (const void **)v, .n = c->nwords });
 		answer(c, s, v);

@@ -199,3 +199,23 @@ err_t resolve_tasks(const struct snapshot *s, const char *const *words, size_t *
 	*n = 1;
 	return whole;
 }
+
+err_t resolve_ended(const struct snapshot *s, const char *word, const struct ended **out)
+{
+	uint64_t n;
+	bool number = resolve_number(*word == '#' ? word + 1 : word, &n);
+	for (size_t i = 0; i < s->nended && number; i++) {
+		const struct ended *t = &s->ended[i];
+		if ((uint64_t)t->serial == n || (*word != '#' && t->id == n)) {
+			*out = t;
+			return NULL;
+		}
+	}
+	for (size_t i = 0; i < s->nended; i++) {
+		if (s->ended[i].name && strcmp(s->ended[i].name, word) == 0) {
+			*out = &s->ended[i];
+			return NULL;
+		}
+	}
+	return err_new(E_NOTFOUND, "no task that ended is remembered as %s (ps-terminated lists those that are)", word);
+}

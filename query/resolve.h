@@ -13,6 +13,10 @@ err_t resolve_task(const struct snapshot *s, const char *word, const struct task
  * tasks that were. */
 err_t resolve_tasks(const struct snapshot *s, const char *const *words, size_t *n, const struct task **out);
 
+/* A task that ended, by its serial (#17 or 17), its address or its name: the youngest that
+ * fits. E_NOTFOUND. */
+err_t resolve_ended(const struct snapshot *s, const char *word, const struct ended **out);
+
 /* A number as a user writes one: hexadecimal with 0x, else decimal; not 0. */
 bool resolve_number(const char *text, uint64_t *v);
 

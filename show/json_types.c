@@ -32,6 +32,15 @@ void json_answer(struct json *j)
 	kint(j, "format", 1);
 }
 
+void json_error(struct json *j, err_t e)
+{
+	json_key(j, "error");
+	json_object(j);
+	kstr(j, "code", err_code_name(e->code));
+	kstr(j, "message", e->msg);
+	json_object_end(j);
+}
+
 void json_head(struct json *j, const struct snapshot *s)
 {
 	json_key(j, "target");

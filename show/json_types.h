@@ -8,6 +8,8 @@
 /* Opens the object of an answer with its "format", which
  * share/asyncmon/asyncmon-1.schema.json describes. */
 void json_answer(struct json *j);
+/* "error" into the open object of an answer. */
+void json_error(struct json *j, err_t e);
 /* "target", "complete", "notes" into the open object. */
 void json_head(struct json *j, const struct snapshot *s);
 void json_loops(struct json *j, const struct snapshot *s);

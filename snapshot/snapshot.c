@@ -164,3 +164,16 @@ void snapshot_free(struct snapshot *s)
 	arena_free(s->arena);
 	free(s);
 }
+
+err_t snapshot_view(const struct snapshot *of, struct snapshot *out)
+{
+	*out = *of;
+	out->arena = arena_new();
+	return out->arena ? NULL : ERR_NOMEM;
+}
+
+void snapshot_view_end(struct snapshot *view)
+{
+	arena_free(view->arena);
+	*view = (struct snapshot){ 0 };
+}

@@ -396,6 +396,10 @@ struct snapshot {
 };
 
 void snapshot_free(struct snapshot *s);
+/* The same snapshot, to which notes and findings can be added without those who share it
+ * seeing them. `of` outlives it. Only ERR_NOMEM; snapshot_view_end() in any case. */
+err_t snapshot_view(const struct snapshot *of, struct snapshot *out);
+void snapshot_view_end(struct snapshot *view);
 /* Makes snapshot_task() fast; tasks stay where they are from now on. */
 void snapshot_index(struct snapshot *s);
 /* Adds a note; snapshot_lacks() also says that the answer is incomplete by it. */
