@@ -14,9 +14,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define TIMEOUT 5.0
+/* How long a thread may take from our letting it go to its selector, where processors are short. */
+#define IDLE_NAP_NS 10000000L
+#define IDLE_TRIES 50
 
 struct job {
 	const struct task *task;
@@ -184,12 +188,21 @@ static err_t cancel_in(struct call *c, struct jobs *j, uint64_t loop, double pat
 	return NULL;
 }
 
+/* Whether a loop's thread waits in its selector. One that was let go of a moment ago may
+ * still be on its way back there. */
+static bool is_idle(pid_t tid)
+{
+	for (int n = 0; n < IDLE_TRIES && proc_syscall(tid) < 0; n++)
+		nanosleep(&(struct timespec){ 0, IDLE_NAP_NS }, NULL);
+	return proc_in_selector(tid);
+}
+
 /* Nothing could be run: which thread it is that does not look. From 3.12 on any thread runs
  * what is put in, before only the main one and, where that is possible, one in a loop. */
 static void explain_unreached(struct call *c, const struct job *x, struct strbuf *b)
 {
 	pid_t main_thread = call_target(c)->pid, of_loop = x->task->thread;
-	bool idle = of_loop && proc_in_selector(of_loop);
+	bool idle = of_loop && is_idle(of_loop);
 	bool main_only = !c->cap->python->layout.pending_any_thread;
 	char *at = of_loop && !idle ? link_busy_with(c, x->task->loop)
 		   : main_only && of_loop != main_thread ? link_thread_at(c, main_thread) : NULL;
