@@ -88,7 +88,7 @@ def dumped(argv, folder):
         os.path.basename(os.path.realpath(argv[0]))))
     if "-c" in argv:
         p.stdout.readline()
-    os.kill(p.pid, signal.SIGQUIT)
+    os.kill(p.pid, signal.SIGABRT)  # SIGQUIT is ignored in what a shell runs in the background
     p.wait(20)
     found = [f for f in os.listdir(folder) if "core" in f]
     if not found:

@@ -8,7 +8,7 @@ import time
 import pytest
 
 import fuse
-from conftest import ASYNCMON, wait_for
+from conftest import ASYNCMON, unshare, wait_for
 
 # Tasks whose code says that it is of the files named; each waits in line 2 of its file.
 NAMED = r"""
@@ -115,6 +115,7 @@ def test_rights_of_root(asyncmon, folder, started):
 def test_rights_in_a_user_namespace(asyncmon, folder, started):
     """Root there: over the files of its own user, and of nobody else."""
     needs_users()
+    unshare("-Urm")
     files = [make(folder, "root", 0o600), make(folder, "closed", 0, 12345, 12345)]
     pid = started(USER + ["--clear-groups", "unshare", "-Urm", PYTHON, "-c", NAMED] + files)
     assert shown(asyncmon, pid, "root", "closed") == {"closed"}

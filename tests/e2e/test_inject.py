@@ -225,6 +225,7 @@ def test_folder_of_another(interp, target, asyncmon, tmp_path, end):
     that he made it the /dev/shm of the process: neither while inject waits, nor after."""
     if os.getuid() != 0 or not interp.root:
         pytest.skip("needs root, and an interpreter that another user can use")
+    unshare("-Urm")
     top = "/tmp/asyncmon-bound-%d" % os.getpid()
     folder, root = top + "/folder", top + "/root"
     os.makedirs(folder, 0o755)
