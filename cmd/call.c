@@ -151,6 +151,8 @@ err_t call_open(struct call *c)
 		TRY(call_wait(c, c->target, &o));
 	if (!c->cap)
 		TRY(opened(capture_open(c->target, &o, &c->cap)));
+	if (c->cap->saved && !(c->cmd->flags & CMD_CORE))
+		return err_new(E_UNSUPPORTED, "%s needs a process, and this is a saved look", c->cmd->name);
 	if (c->cap->target)
 		c->cap->target->pause_ns = pause;
 	return NULL;

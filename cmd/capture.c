@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/strbuf.h"
+#include "cmd/saved_file.h"
 
 /* Between two looks of capture_await(). */
 #define WAIT_FIRST_S 0.05
@@ -31,9 +32,20 @@ static err_t with_notes(err_t e, const struct target *t)
 	return out;
 }
 
+static bool is_pid(const char *word)
+{
+	return !word[strspn(word, "0123456789")];
+}
+
 static err_t open_parts(struct capture *c, const char *word, const struct target_opts *o)
 {
 	double start = now_seconds();
+	if (!is_pid(word))
+		TRY(saved_file_open(word, &c->saved));
+	if (c->saved) {
+		c->open_s = now_seconds() - start;
+		return NULL;
+	}
 	TRY(target_open(word, o, &c->target));
 	double opened = now_seconds();
 	c->open_s = opened - start;
@@ -84,8 +96,8 @@ static bool has_loop(const char *word, const struct target_opts *o)
 void capture_await(const char *word, const struct target_opts *o, double seconds)
 {
 	double end = now_seconds() + seconds, pause = WAIT_FIRST_S;
-	/* A core does not change. */
-	if (word[strspn(word, "0123456789")])
+	/* A file does not change. */
+	if (!is_pid(word))
 		return;
 	while (now_seconds() < end && !has_loop(word, o)) {
 		double left = end - now_seconds(), s = left < pause ? left : pause;
@@ -99,7 +111,10 @@ err_t capture_take(struct capture *cap, unsigned what, struct snapshot **out)
 {
 	if (cap->take)
 		return cap->take(cap, what, out);
-	TRY(snapshot_take(cap->python, what, out));
+	if (cap->saved)
+		TRY(saved_file_look(cap->saved, what, out));
+	else
+		TRY(snapshot_take(cap->python, what, out));
 	(*out)->stats.open = cap->open_s;
 	(*out)->stats.find = cap->find_s;
 	return NULL;
@@ -113,5 +128,21 @@ void capture_close(struct capture *cap)
 		python_free(cap->python);
 	if (cap->target)
 		target_close(cap->target);
+	saved_file_close(cap->saved);
 	free(cap);
+}
+
+bool capture_is_process(const struct capture *cap)
+{
+	return cap->target && cap->target->kind == TARGET_PROCESS;
+}
+
+pid_t capture_pid(const struct capture *cap)
+{
+	return cap->target ? cap->target->pid : cap->saved ? cap->saved->pid : 0;
+}
+
+const char *capture_kind(const struct capture *cap)
+{
+	return capture_is_process(cap) ? "process" : cap->saved ? "saved look" : "core";
 }

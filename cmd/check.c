@@ -94,7 +94,7 @@ static err_t look(struct call *c, const struct asked *k, struct snapshot **befor
 	if (!any_rule(k, true))
 		return call_snapshot(c, what, now);
 	TRY(call_snapshot(c, SNAPSHOT_THREADS, before));
-	if ((*before)->source == SNAPSHOT_OF_CORE) {
+	if ((*before)->source != SNAPSHOT_OF_PROCESS) {
 		snapshot_free(*before);
 		*before = NULL;
 	} else {

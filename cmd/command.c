@@ -193,8 +193,7 @@ static size_t chosen(const struct held *h, const char *word, size_t *len)
 	size_t digits = strspn(word, "0123456789"), i = 0;
 	if (!digits || (word[digits] != '/' && (word[digits] || h->n < 2)))
 		return h->n;
-	while (i < h->n && (h->caps[i]->target->kind != TARGET_PROCESS ||
-			    h->caps[i]->target->pid != atol(word)))
+	while (i < h->n && (!capture_is_process(h->caps[i]) || capture_pid(h->caps[i]) != atol(word)))
 		i++;
 	*len = i < h->n ? digits + (word[digits] == '/') : 0;
 	return i;
@@ -238,7 +237,7 @@ static int run_held(struct call *c, const struct held *h)
 	c->many = c->skippable = true;
 	for (size_t i = 0; i < h->n; i++) {
 		char word[24];
-		snprintf(word, sizeof word, "%d", (int)h->caps[i]->target->pid);
+		snprintf(word, sizeof word, "%d", (int)capture_pid(h->caps[i]));
 		c->target = word;
 		int status = run_one(c, h->caps[i]);
 		worst = status > worst ? status : worst;

@@ -113,7 +113,7 @@ static void each_look(struct offers *o, const char *prefix,
 	for (size_t i = 0; o->snaps && i < s->n; i++) {
 		char process[24] = "";
 		if (s->n > 1)
-			snprintf(process, sizeof process, "%d/", (int)s->caps[i]->target->pid);
+			snprintf(process, sizeof process, "%d/", (int)capture_pid(s->caps[i]));
 		if (o->snaps[i])
 			fn(o, prefix, o->snaps[i], process);
 	}

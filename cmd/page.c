@@ -7,6 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+struct page page_of(struct call *c, const struct snapshot *s)
+{
+	return (struct page){ .c = c, .source = {
+		.target = call_target(c), .python = s->python, .kept = s->sources, .nkept = s->nsources } };
+}
+
 void page_free(struct page *p)
 {
 	for (size_t i = 0; i < p->source.nfiles; i++) {

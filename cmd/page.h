@@ -12,6 +12,8 @@ struct page {
 	struct strbuf line;
 };
 
+/* For text about s, with the lines of its target's source files. */
+struct page page_of(struct call *c, const struct snapshot *s);
 /* Says which files' lines were left out and why, and frees. */
 void page_free(struct page *p);
 /* Puts p->text, escaped, in that colour (NULL: none), and clears it. */

@@ -137,7 +137,7 @@ static bool has_gone(const struct watched *w)
 {
 	char path[32];
 	if (w->cap)
-		return target_ended(w->cap->target);
+		return capture_is_process(w->cap) && target_ended(w->cap->target);
 	snprintf(path, sizeof path, "/proc/%d", (int)w->pid);
 	return access(path, F_OK) != 0;
 }
@@ -174,7 +174,7 @@ static err_t opened(struct watches *ws, struct watched *w)
 	if (e) {
 		w->trouble = strdup(e->msg);
 		w->retry_at = now + RETRY_S;
-	} else {
+	} else if (w->cap->target) {
 		w->cap->target->pause_ns = ws->o->pause_ns;
 	}
 	return e;

@@ -28,9 +28,9 @@ static err_t add(struct session *s, const char *word, const struct target_opts *
 		return ERR_NOMEM;
 	TRY(capture_open(word, o, &cap));
 	s->caps[s->n] = cap;
-	s->names[s->n] = session_target_name(cap->target, word);
+	s->names[s->n] = session_target_name(cap, word);
 	s->ended[s->n] = false;
-	if (cap->target->kind == TARGET_CORE)
+	if (!capture_is_process(cap))
 		setenv("ASYNCMON_TARGET", word, 1);
 	return s->names[s->n++] ? NULL : ERR_NOMEM;
 }
@@ -137,7 +137,7 @@ static void prompt(const struct session *s, struct strbuf *b)
 	strbuf_str(b, "asyncmon ");
 	if (s->n > 1)
 		strbuf_fmt(b, "%s +%zu", s->names[0], s->n - 1);
-	else if (s->caps[0]->target->kind == TARGET_PROCESS)
+	else if (capture_is_process(s->caps[0]))
 		strbuf_fmt(b, "%d %s", (int)s->caps[0]->target->pid, s->names[0]);
 	else
 		strbuf_str(b, s->names[0]);
@@ -149,7 +149,7 @@ static size_t watch_targets(void *ctx, struct pollfd *p, size_t room)
 	const struct session *s = ctx;
 	size_t n = 0;
 	for (size_t i = 0; i < s->n && n < room; i++)
-		if (!s->ended[i] && s->caps[i]->target->kind == TARGET_PROCESS)
+		if (!s->ended[i] && capture_is_process(s->caps[i]))
 			p[n++] = (struct pollfd){ .fd = target_pidfd(s->caps[i]->target), .events = POLLIN };
 	return n;
 }

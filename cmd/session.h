@@ -42,7 +42,7 @@ void session_close(struct session *s);
 /* session_ends.c: says which targets ended since the last call. True: one did. */
 bool session_notice_ends(struct session *s);
 /* What the prompt and messages call the target. */
-char *session_target_name(const struct target *t, const char *word);
+char *session_target_name(const struct capture *cap, const char *word);
 void session_banner(struct session *s);
 
 /* session_exec.c: one line, as typed. Gives its status. */

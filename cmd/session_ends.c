@@ -38,12 +38,13 @@ static const char *base(const char *path)
 	return slash && slash[1] ? slash + 1 : path;
 }
 
-char *session_target_name(const struct target *t, const char *word)
+char *session_target_name(const struct capture *cap, const char *word)
 {
+	const struct target *t = cap->target;
 	char path[40], args[4096];
 	const char *name = NULL;
 	struct strbuf b = { 0 };
-	if (t->kind == TARGET_PROCESS) {
+	if (capture_is_process(cap)) {
 		snprintf(path, sizeof path, "/proc/%d/cmdline", (int)t->pid);
 		int fd = open(path, O_RDONLY | O_CLOEXEC);
 		ssize_t n = fd >= 0 ? read(fd, args, sizeof args - 2) : -1;
@@ -60,9 +61,10 @@ char *session_target_name(const struct target *t, const char *word)
 	return b.s;
 }
 
-static bool has_ended(const struct target *t)
+static bool has_ended(const struct capture *cap)
 {
-	if (t->kind != TARGET_PROCESS)
+	const struct target *t = cap->target;
+	if (!capture_is_process(cap))
 		return false;
 	struct pollfd p = { .fd = target_pidfd(t), .events = POLLIN };
 	if (p.fd >= 0)
@@ -74,10 +76,10 @@ bool session_notice_ends(struct session *s)
 {
 	bool any = false;
 	for (size_t i = 0; i < s->n; i++) {
-		if (s->ended[i] || !has_ended(s->caps[i]->target))
+		if (s->ended[i] || !has_ended(s->caps[i]))
 			continue;
 		s->ended[i] = any = true;
-		fprintf(stderr, "asyncmon: process %d (%s) has ended\n", (int)s->caps[i]->target->pid, s->names[i]);
+		fprintf(stderr, "asyncmon: process %d (%s) has ended\n", (int)capture_pid(s->caps[i]), s->names[i]);
 	}
 	return any;
 }
@@ -92,12 +94,13 @@ void session_banner(struct session *s)
 	struct strbuf b = { 0 };
 	for (size_t i = 0; i < s->n; i++) {
 		struct snapshot *snap = NULL;
-		const struct target *t = s->caps[i]->target;
+		const struct capture *cap = s->caps[i];
 		err_t e = capture_take(s->caps[i], 0, &snap);
-		if (t->kind == TARGET_PROCESS)
-			strbuf_fmt(&b, "Process %d, %s", (int)t->pid, s->names[i]);
+		if (capture_is_process(cap))
+			strbuf_fmt(&b, "Process %d, %s", (int)capture_pid(cap), s->names[i]);
 		else
-			strbuf_fmt(&b, "Core %s, of process %d", s->names[i], (int)t->pid);
+			strbuf_fmt(&b, "%s %s, of process %d", cap->saved ? "Saved look" : "Core", s->names[i],
+				   (int)capture_pid(cap));
 		if (e) {
 			strbuf_str(&b, ": ");
 			strbuf_escaped(&b, e->msg);
@@ -111,7 +114,7 @@ void session_banner(struct session *s)
 		strbuf_char(&b, '\n');
 		snapshot_free(snap);
 	}
-	strbuf_str(&b, s->caps[0]->target->kind == TARGET_PROCESS
+	strbuf_str(&b, capture_is_process(s->caps[0])
 		   ? "It runs on between commands. help: what there is; exit or Ctrl-D: leave.\n"
 		   : "help: what there is; exit or Ctrl-D: leave.\n");
 	if (!b.failed)

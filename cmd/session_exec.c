@@ -147,7 +147,7 @@ static int run_child(struct session *s, const struct line *l, const char *progra
 /* Once in a session, before something is changed in a target for the first time. */
 static void warn(struct session *s, const struct command *cmd)
 {
-	if (s->warned || !(cmd->flags & CMD_WRITES) || s->caps[0]->target->kind != TARGET_PROCESS)
+	if (s->warned || !(cmd->flags & CMD_WRITES) || !capture_is_process(s->caps[0]))
 		return;
 	s->warned = true;
 	fprintf(stderr, "asyncmon: %s changes the target; what was done so far only looked. "

@@ -89,15 +89,14 @@ int program_exec(const struct held *h, const char *path, char **words)
 		fwrite(text.s, 1, text.len, stderr);
 		return status;
 	}
-	const struct target *t = h->caps[0]->target;
 	int fd = memfd_create("asyncmon-snapshot", MFD_CLOEXEC);
 	if (fd < 0 || !write_all(fd, &text) || dup2(fd, STDIN_FILENO) < 0) {
 		fprintf(stderr, "asyncmon: %s: %s\n", path, strerror(errno));
 		return STATUS_ATTACH;
 	}
-	snprintf(target, sizeof target, "%d", (int)t->pid);
+	snprintf(target, sizeof target, "%d", (int)capture_pid(h->caps[0]));
 	/* A core has no PID to go by, but a name, which who opened the session set. */
-	if (t->kind == TARGET_PROCESS)
+	if (capture_is_process(h->caps[0]))
 		setenv("ASYNCMON_TARGET", target, 1);
 	descriptors_restore();
 	execv(path, words);

@@ -47,6 +47,8 @@ static err_t run(struct call *c, int *number)
 	*number = signal_number(c->words[0]);
 	if (!*number)
 		return unknown(c->words[0]);
+	if (!t && c->cap)
+		return err_new(E_UNSUPPORTED, "a saved look cannot be signalled");
 	if (!t) {
 		const struct target_opts o = { 0 };
 		TRY(target_open(c->target, &o, &opened));

@@ -25,6 +25,7 @@ enum source_state {
 
 struct source_file {
 	const char *path;    /* the snapshot's */
+	const struct source_text *kept; /* of a saved look, or NULL */
 	enum source_state state;
 	char *text;          /* NULL: cannot be read */
 	size_t size;
@@ -130,9 +131,20 @@ static enum source_state judge(const struct source *s, const char *path, const s
 	return SOURCE_READ;
 }
 
+static const struct source_text *kept(const struct source *s, const char *path)
+{
+	for (size_t i = 0; i < s->nkept; i++)
+		if (strcmp(s->kept[i].file, path) == 0)
+			return &s->kept[i];
+	return NULL;
+}
+
 static void load(struct source *s, struct source_file *f)
 {
 	struct stat st;
+	f->kept = kept(s, f->path);
+	if (!s->target)
+		return;
 	err_t e = read_file(s->target, f->path, FILE_MAX, &f->text, &f->size, &st);
 	f->state = !e ? judge(s, f->path, &st) : err_code(e) == E_BUSY ? SOURCE_SILENT : SOURCE_NONE;
 	err_free(e);
@@ -188,12 +200,30 @@ static bool begins_there(const struct source_file *f, const struct source_place 
 	return (len && *text == '@') || len == LINE_MAX_SHOWN || memmem(text, len, name, n);
 }
 
+static bool kept_line(const struct source_text *t, int line, struct strbuf *b)
+{
+	for (size_t from = 0, to = t->nrows; from < to;) {
+		size_t i = from + (to - from) / 2;
+		if (t->rows[i].line == line) {
+			strbuf_str(b, t->rows[i].text);
+			return true;
+		}
+		if (t->rows[i].line < line)
+			from = i + 1;
+		else
+			to = i;
+	}
+	return false;
+}
+
 bool source_line(struct source *s, const struct source_place *at, struct strbuf *b)
 {
 	/* "<string>", "<frozen …>": no file has that name. */
-	if (!s->target || !at->file || *at->file != '/' || at->line < 1)
+	if ((!s->target && !s->kept) || !at->file || *at->file != '/' || at->line < 1)
 		return false;
 	struct source_file *f = file_of(s, at->file);
+	if (f && f->kept)
+		return kept_line(f->kept, at->line, b);
 	if (!f || (f->state != SOURCE_READ && f->state != SOURCE_DOUBTFUL))
 		return false;
 	if ((size_t)at->line > f->nlines || !begins_there(f, at)) {
@@ -217,10 +247,19 @@ bool source_said(const struct source *s, size_t i, struct strbuf *b)
 		[SOURCE_DOUBTFUL] = "%s is newer than the core file: its lines may not be those that ran.",
 	};
 	const struct source_file *f = &s->files[i];
+	if (f->kept && f->kept->said)
+		strbuf_str(b, f->kept->said);
+	if (f->kept)
+		return f->kept->said;
 	if (f->state == SOURCE_NONE || f->state == SOURCE_READ)
 		return false;
 	strbuf_fmt(b, said[f->state], f->path);
 	return true;
+}
+
+const char *source_path(const struct source *s, size_t i)
+{
+	return i < s->nfiles ? s->files[i].path : NULL;
 }
 
 void source_free(struct source *s)

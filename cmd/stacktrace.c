@@ -99,7 +99,7 @@ static void thread_text(struct page *p, const struct threads *x, size_t i)
 
 static void answer_text(struct call *c, const struct threads *x)
 {
-	struct page p = { .c = c, .source = { .target = call_target(c), .python = x->s->python } };
+	struct page p = page_of(c, x->s);
 	if (c->many)
 		strbuf_fmt(&c->out->b, "%sPID %d: python %s\n", c->shown > 1 ? "\n" : "", (int)x->s->pid, x->s->python);
 	for (size_t i = 0, told = 0; i < x->s->nthreads; i++) {

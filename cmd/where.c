@@ -243,7 +243,7 @@ static void alike_page(struct page *p, const struct list *l, const struct coales
 static void answer_text(struct call *c, const struct list *l, const struct coalesced *same)
 {
 	bool locals = opt_given(&c->args, "locals");
-	struct page p = { .c = c, .source = { .target = call_target(c), .python = l->snap->python } };
+	struct page p = page_of(c, l->snap);
 	for (size_t i = 0; i < l->n; i++) {
 		if (!stands_for(same, i))
 			continue;

@@ -106,7 +106,7 @@ static void text_page(struct page *p, const struct snapshot *s, const struct end
 /* NULL ends v. */
 static void answer(struct call *c, const struct snapshot *s, const struct ended *const *v)
 {
-	struct page p = { .c = c, .source = { .target = call_target(c), .python = s->python } };
+	struct page p = page_of(c, s);
 	call_answer(c, s);
 	if (c->as_json) {
 		json_key(&c->json, "terminated");

@@ -35,7 +35,7 @@ err_t ended_check(const struct snapshot *s)
 		return NULL;
 	if (s->agent_unread)
 		return err_new(E_BADDATA, "%s", s->agent_unread);
-	return err_new(E_UNSUPPORTED, s->source == SNAPSHOT_OF_CORE
+	return err_new(E_UNSUPPORTED, s->source != SNAPSHOT_OF_PROCESS
 		? "there was no agent in this process: tasks that ended were not remembered"
 		: "there is no agent in process %d: `asyncmon inject %d` puts it there, and from then on it remembers",
 		(int)s->pid, (int)s->pid);

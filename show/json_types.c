@@ -45,7 +45,7 @@ void json_head(struct json *j, const struct snapshot *s)
 {
 	json_key(j, "target");
 	json_object(j);
-	kstr(j, "kind", s->source == SNAPSHOT_OF_CORE ? "core" : "process");
+	kstr(j, "kind", snapshot_source_name(s->source));
 	ktid(j, "pid", s->pid);
 	kstr(j, "exe", s->exe);
 	kstr(j, "python", s->python);
@@ -53,6 +53,8 @@ void json_head(struct json *j, const struct snapshot *s)
 	kstr(j, "layout", s->layout);
 	kbool(j, "agent", s->agent);
 	kcount(j, "paused_us", s->paused_us);
+	json_key(j, "taken_at");
+	json_instant(j, s->taken_at);
 	json_object_end(j);
 	kbool(j, "complete", s->complete);
 	json_key(j, "notes");

@@ -19,6 +19,12 @@ static const char *const origin_names[CANCEL_ORIGINS] = {
 	"task", "callback", "timeout", "taskgroup", "signal", "shutdown", "unknown",
 };
 
+const char *snapshot_source_name(enum snapshot_source s)
+{
+	static const char *const names[SNAPSHOT_SOURCES] = { "process", "core", "saved" };
+	return (unsigned)s < SNAPSHOT_SOURCES ? names[s] : "unknown";
+}
+
 const char *task_state_name(enum task_state s)
 {
 	return (unsigned)s < TASK_STATES ? state_names[s] : "unknown";

@@ -17,8 +17,9 @@
 #include "base/err.h"
 #include "base/map.h"
 
-/* What a look was taken at. */
-enum snapshot_source { SNAPSHOT_OF_PROCESS, SNAPSHOT_OF_CORE };
+/* What a look was taken at; SAVED: it was read from a file (saved.h). */
+enum snapshot_source { SNAPSHOT_OF_PROCESS, SNAPSHOT_OF_CORE, SNAPSHOT_SAVED, SNAPSHOT_SOURCES };
+const char *snapshot_source_name(enum snapshot_source s); /* as in JSON */
 
 enum task_state {
 	TASK_RUNNING,   /* its loop is in it now */
@@ -34,7 +35,7 @@ struct local {
 };
 
 /* Whose code a frame runs. */
-enum code_owner { CODE_UNKNOWN, CODE_ASYNCIO, CODE_STDLIB, CODE_LIBRARY, CODE_USER };
+enum code_owner { CODE_UNKNOWN, CODE_ASYNCIO, CODE_STDLIB, CODE_LIBRARY, CODE_USER, CODE_OWNERS };
 
 /* Where the target's own modules lie, as their code objects name it; NULL: not known. */
 struct code_folders { const char *asyncio, *stdlib; };
@@ -338,6 +339,14 @@ struct ended {               /* a task that ended, from the agent */
 	size_t nchain;
 };
 
+struct source_row { int line; const char *text; };
+struct source_text {         /* of a source file, the lines that frames are in */
+	const char *file;
+	const char *said;        /* why lines are left out or in doubt, a sentence; or NULL */
+	const struct source_row *rows; /* by line */
+	size_t nrows;
+};
+
 struct finding {
 	const char *rule;
 	enum { FINDING_INFO, FINDING_WARNING, FINDING_ERROR } severity;
@@ -367,6 +376,8 @@ struct snapshot {
 	const char *scopes;      /* a library that is loaded and cancels parts of tasks, or NULL */
 	bool stopped;            /* by a signal, as SIGSTOP: nothing of it goes on */
 	bool done_unseen;        /* tasks that are done cannot be found in this process */
+	bool no_asyncio;         /* the process has not imported it: of threads only */
+	bool no_locals;          /* arguments and locals were left out when it was saved */
 	const char **notes;      /* full sentences; what is missing, what to know */
 	size_t nnotes;
 
@@ -386,6 +397,9 @@ struct snapshot {
 	size_t nended;
 	struct finding *findings;
 	size_t nfindings;
+	/* Of looks that are saved: others have their target's files. */
+	const struct source_text *sources;
+	size_t nsources;
 
 	struct {                 /* for --stats: seconds by stage, bytes */
 		double open, find, rehearse, freeze, walk;

@@ -1,5 +1,5 @@
-# fuzz: libFuzzer over cores, ELF files, unwind data, objects, frames and the agent's memory, under
-# sanitizers, FUZZ_SECONDS for each target. Seeds are made, or lie in tests/fuzz/corpus where they
+# fuzz: libFuzzer over cores, saved looks, ELF files, unwind data, objects, frames and the agent's
+# memory, under sanitizers, FUZZ_SECONDS for each target. Seeds are made, or lie in tests/fuzz/corpus where they
 # cannot be; what was found to matter is kept in build/fuzz/corpus.
 
 FUZZ_SECONDS ?= 60
@@ -20,6 +20,8 @@ fuzz: all
 	@tests/fuzz/elf_seeds $(FUZZ_DIR)/corpus/fuzz_elf
 	@tests/fuzz/frame_seeds $(FUZZ_DIR)/corpus/fuzz_unwind
 	@test -e $(FUZZ_DIR)/core || /usr/bin/python3 tests/fuzz/make_core.py $(FUZZ_DIR)
+	@$(B)/asyncmon save --force $(FUZZ_DIR)/core $(FUZZ_DIR)/look >$(FUZZ_DIR)/look.log 2>&1
+	@$(FUZZ_DIR)/saved_seeds $(FUZZ_DIR)/look $(FUZZ_DIR)/corpus/fuzz_saved
 	@for f in $(FUZZ); do \
 		printf '  FUZZ   %s %ss\n' $$f $(FUZZ_SECONDS); \
 		FUZZ_CORE=$(FUZZ_DIR)/core TMPDIR=$(FUZZ_DIR) $(FUZZ_DIR)/$$f \
@@ -42,11 +44,15 @@ fuzz-short:
 		echo "fuzz-short: skipped, $(FUZZ_CC) has no libFuzzer (Debian: libclang-rt-14-dev, libclang-rt-19-dev)"; \
 	fi
 
-fuzz-build: $(FUZZ:%=$(B)/%) $(B)/seeds
+fuzz-build: $(FUZZ:%=$(B)/%) $(B)/seeds $(B)/saved_seeds
 
 $(B)/fuzz_%: tests/fuzz/fuzz_%.c $(LIB)
 	$(call say,FUZZ,$@)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer $(FUZZ_WRAP) $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS) \
 		$(shell pkg-config --libs cmocka)
+
+$(B)/saved_seeds: tests/fuzz/saved_seeds.c $(LIB)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
 
 $(B)/seeds: tests/fuzz/seeds.c
 	@mkdir -p $(@D)

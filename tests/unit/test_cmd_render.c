@@ -84,7 +84,7 @@ static void nothing(void **state)
 	r = run_line(empty, "ps --json");
 	assert_string_equal(r.out, "{\"format\":1,\"target\":{\"kind\":\"process\",\"pid\":4711,"
 		"\"exe\":\"/usr/bin/python3\",\"python\":\"3.14.2\",\"free_threaded\":false,"
-		"\"layout\":\"table\",\"agent\":false,\"paused_us\":412},\"complete\":true,\"notes\":[\"No event loop "
+		"\"layout\":\"table\",\"agent\":false,\"paused_us\":412,\"taken_at\":\"1970-01-01T00:00:00.000000Z\"},\"complete\":true,\"notes\":[\"No event loop "
 		"was found: this process has imported asyncio, but runs none.\"],"
 		"\"loops\":[],\"shown\":0,\"total\":0,\"tasks\":[]}\n");
 	ran_free(&r);
