@@ -22,6 +22,7 @@
 /* What only the agent reads, behind the header, in the same memory (so that a fork
  * empties all of it at once). */
 struct list { uint32_t head, tail; };
+#define PROFILE_PLACES (2 * AGENT_PROFILES)
 struct agent_private {
 	uint32_t free[AGENT_POOLS], committed[AGENT_POOLS];
 	uint32_t *task_buckets, *node_buckets, *cell_buckets;
@@ -29,6 +30,7 @@ struct agent_private {
 	struct list ended, preserved, ancestors;
 	uint32_t sweep;          /* where the search for unused nodes goes on */
 	uint32_t events_committed; /* slots of the ring of events that are writable */
+	uint8_t profile_places[PROFILE_PLACES]; /* by the hash of a code; 0: free */
 };
 
 extern struct agent_header *asyncmon_agent_header;
@@ -79,6 +81,10 @@ static inline struct agent_cell *cell_at(uint32_t i)
 static inline struct agent_exception *exception_at(uint32_t i)
 {
 	return (struct agent_exception *)(uintptr_t)agent->pools[POOL_EXCEPTIONS].addr + i;
+}
+static inline struct agent_profile *profile_at(uint8_t i)
+{
+	return (struct agent_profile *)(uintptr_t)agent->profiles.addr + i;
 }
 static inline void count(enum agent_counter c) { agent->counters[c]++; }
 
@@ -182,6 +188,7 @@ struct task_birth {
 	uint64_t at, parent_serial; /* 0: no task made it */
 	uint32_t parent, stack;  /* stack: kept already */
 	unsigned flags;
+	uint64_t code;           /* of its coroutine; 0 unknown */
 };
 /* A new record, alive; NULL when there is no room. */
 struct agent_task *task_new(const struct task_birth *b, uint32_t *index);
@@ -207,6 +214,12 @@ struct cancel_request {
 	uint32_t by_name, message, stack;
 };
 void task_cancel_asked(struct agent_task *t, const struct cancel_request *c);
+
+/* profiles.c; under the lock. That of coroutines of a code object; 0: of no code, or of too
+ * many others. */
+uint8_t profile_of(uint64_t code);
+void profile_stepped(uint8_t i, uint64_t took);
+void profiles_reset(void);
 
 /* events.c: what is written for somebody who reads along. */
 bool events_wanted(uint64_t now);

@@ -102,12 +102,15 @@ uint64_t coroutine_code(const void *coro)
 	return l->stackref_mask > 0 ? code & ~(uint64_t)l->stackref_mask : code;
 }
 
+static uint64_t code_of(const void *coro)
+{
+	return coro && is_generator(coro) ? coroutine_code(coro) : 0;
+}
+
 static bool is_preserved(const void *coro)
 {
-	if (!coro || !is_generator(coro))
-		return false;
-	uint64_t code = coroutine_code(coro);
-	for (unsigned i = 0; i < n_preserved; i++)
+	uint64_t code = code_of(coro);
+	for (unsigned i = 0; code && i < n_preserved; i++)
 		if (preserved[i] == code)
 			return true;
 	return false;
@@ -123,6 +126,7 @@ bool task_born(const void *task, const void *coro, unsigned flags, struct curren
 		.parent = current.index,
 		.parent_serial = by_task ? current.serial : 0,
 		.flags = flags | (n_preserved && is_preserved(coro) ? AGENT_PERSISTENT : 0),
+		.code = code_of(coro),
 	};
 	struct raw_stack s;
 	stack_of_thread(&s);
@@ -172,6 +176,7 @@ void task_stepped(struct agent_task *t, uint64_t from, uint64_t to)
 	t->busy += took;
 	if (took > t->longest)
 		t->longest = took;
+	profile_stepped(t->profile, took);
 }
 
 bool coroutine_is_new(const void *coro)
@@ -326,7 +331,9 @@ struct agent_task *task_find_or_adopt(const void *task, uint64_t now, unsigned f
 {
 	struct agent_task *t = task_find(task, i);
 	if (unlikely(!t)) {
-		t = task_new(&(struct task_birth){ .task = task, .at = now, .flags = AGENT_BEFORE | flags }, i);
+		const void *coro = flags & AGENT_FOREIGN ? NULL : field(task, agent_layout.task_coro);
+		t = task_new(&(struct task_birth){ .task = task, .at = now, .flags = AGENT_BEFORE | flags,
+						   .code = code_of(coro) }, i);
 		if (t && events_on(now))
 			event_met(t);
 	}

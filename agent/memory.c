@@ -75,6 +75,7 @@ static const uint32_t item_size[AGENT_POOLS] = {
  * more, once somebody has read along. */
 #define EVENTS_MAX (8u << 20)
 #define EVENTS_PART 8
+#define PROFILES_BYTES (AGENT_PROFILES * sizeof(struct agent_profile))
 /* Shares of the memory, in percent; the rest is for hash tables and the header. */
 static const unsigned share[AGENT_POOLS] = { 55, 8, 12, 19, 2 };
 
@@ -90,6 +91,7 @@ static void begin_history(struct agent_header *h, struct agent_private *p, const
 	if (h->preserved_max > items / 8)
 		h->preserved_max = items / 8;
 	h->ancestors_max = items / 8;
+	h->profiles.used = 1;
 	h->started_mono = clock_ns(CLOCK_MONOTONIC);
 	h->started_wall = clock_ns(CLOCK_REALTIME);
 	h->on = 1;
@@ -116,7 +118,8 @@ static bool begin(char *base, const struct agent_limits *limits)
 		bucket_at[i] = at;
 		at += 4ull * buckets[i];
 	}
-	at = page_up(at);
+	uint64_t profiles = at;
+	at = page_up(at + PROFILES_BYTES);
 	if (mprotect(base, at, PROT_READ | PROT_WRITE) != 0)
 		return false;
 	struct agent_header *h = (struct agent_header *)base;
@@ -134,6 +137,8 @@ static bool begin(char *base, const struct agent_limits *limits)
 		p->free[i] = p->committed[i] = 0;
 	}
 	h->events.addr = (uint64_t)(uintptr_t)base + at;
+	h->profiles.addr = (uint64_t)(uintptr_t)base + profiles;
+	h->profiles.item_size = sizeof(struct agent_profile);
 	h->events.slot_size = sizeof(struct agent_event);
 	h->events.capacity = (uint32_t)(events_bytes(limits->memory) / sizeof(struct agent_event));
 	p->events_committed = 0;
@@ -182,6 +187,7 @@ static void memory_restart(void)
 		p->free[i] = 0;
 	}
 	memset(agent->counters, 0, sizeof agent->counters);
+	profiles_reset();
 	p->ended = p->preserved = p->ancestors = (struct list){ 0 };
 	begin_history(agent, p, &limits_given);
 	agent_unlock();
@@ -237,7 +243,8 @@ const char *memory_begin(const struct agent_limits *limits)
 	limits_given = *limits;
 	uint64_t want = limits->memory ? limits->memory : MEMORY_DEFAULT;
 	limits_given.memory = want < MEMORY_MIN ? MEMORY_MIN : want > MEMORY_MAX ? MEMORY_MAX : want;
-	region_bytes = page_up(limits_given.memory) + events_bytes(limits_given.memory) + 16 * PAGE;
+	region_bytes = page_up(limits_given.memory) + events_bytes(limits_given.memory) +
+		       page_up(PROFILES_BYTES) + 16 * PAGE;
 	char *p = mmap(NULL, region_bytes + 2 * PAGE, PROT_NONE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (p == MAP_FAILED)

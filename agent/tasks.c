@@ -216,6 +216,7 @@ struct agent_task *task_new(const struct task_birth *b, uint32_t *index)
 		.parent_serial = b->parent_serial,
 		.created_stack = b->stack,
 		.flags = (uint8_t)b->flags,
+		.profile = profile_of(b->code),
 		.hash_next = *bucket,
 	};
 	*bucket = i;

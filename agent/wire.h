@@ -83,6 +83,22 @@ struct agent_events {
 #define AGENT_LEASE_MAX 10000000000ull /* a lease that ends later than that is none */
 #define AGENT_EVENT_SLOTS 4u     /* that one event takes at most */
 
+/* How long steps took, by the code of the task's coroutine. Item 0 is of all that have none of
+ * their own. */
+#define AGENT_PROFILES 256u
+#define AGENT_BUCKETS 28
+#define AGENT_BUCKET_FIRST 1024u /* nanoseconds: bucket i has steps below this << i, the last all */
+struct agent_profile {
+	uint64_t code;
+	uint64_t steps, busy;    /* how many, and nanoseconds */
+	uint64_t buckets[AGENT_BUCKETS];
+};
+struct agent_profiles {
+	uint64_t addr;
+	uint32_t used;           /* items below this */
+	uint32_t item_size;
+};
+
 struct agent_header {
 	uint64_t magic;
 	uint32_t version;
@@ -99,6 +115,7 @@ struct agent_header {
 	uint64_t counters[AGENT_COUNTERS];
 	struct agent_pool pools[AGENT_POOLS];
 	struct agent_events events;
+	struct agent_profiles profiles;
 };
 
 enum agent_state {
@@ -128,7 +145,8 @@ enum agent_outcome {
 #define AGENT_EMPTY 0x7fffffffu
 
 struct agent_task {
-	uint8_t state, outcome, flags, unused;
+	uint8_t state, outcome, flags;
+	uint8_t profile;         /* whose steps its steps count among */
 	uint32_t hash_next;
 	uint64_t serial;
 	uint64_t task;           /* the task object's address */

@@ -157,6 +157,11 @@ static void history(struct page *p, const struct snapshot *s, const struct task 
 		strbuf_str(&p->text, t->stats->partial ? " at most, since the agent came" : " at most");
 		page_field(p, "ran");
 	}
+	if (t->steps && t->steps->count) {
+		strbuf_fmt(&p->text, "all tasks of %s: ", t->coro ? t->coro : "its coroutine");
+		shape_steps(&p->text, t->steps);
+		page_field(p, "its kind");
+	}
 	if (t->exception) {
 		shape_exception(&p->text, t->exception);
 		page_field(p, "exception");

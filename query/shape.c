@@ -39,6 +39,30 @@ void shape_seconds(struct strbuf *b, double s)
 		strbuf_fmt(b, " %lld %s", (long long)rest, units[u + 1].unit);
 }
 
+void shape_short(struct strbuf *b, double s)
+{
+	if (s >= 0 && s < 0.0009995)
+		strbuf_fmt(b, "%.0f µs", s * 1e6);
+	else
+		shape_seconds(b, s);
+}
+
+static void below(struct strbuf *b, const struct histogram *h, double part)
+{
+	double bound = histogram_below(h, part);
+	bool last = isinf(bound);
+	strbuf_str(b, last ? "more than " : "below ");
+	shape_short(b, last ? histogram_bound(HISTOGRAM_BUCKETS - 2) : bound);
+}
+
+void shape_steps(struct strbuf *b, const struct histogram *h)
+{
+	strbuf_fmt(b, "%llu step%s, half ", (unsigned long long)h->count, h->count == 1 ? "" : "s");
+	below(b, h, 0.5);
+	strbuf_str(b, ", 99 % ");
+	below(b, h, 0.99);
+}
+
 void shape_lifetime(struct strbuf *b, const struct ended *t)
 {
 	bool known = !isnan(t->started_at);

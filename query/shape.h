@@ -8,6 +8,10 @@
 
 /* "3.2 ms", "12 s", "5 m 3 s", "2 d 4 h" */
 void shape_seconds(struct strbuf *b, double s);
+/* The same, "12 µs" where it is less than a millisecond: for steps. */
+void shape_short(struct strbuf *b, double s);
+/* "1234 steps, half below 16 µs, 99 % below 0.3 ms" */
+void shape_steps(struct strbuf *b, const struct histogram *h);
 /* How long a task that ended lived; "more than 5.2 s" where it is older than the agent. */
 void shape_lifetime(struct strbuf *b, const struct ended *t);
 /* What asked a task to cancel, without a task that did: "taskgroup, for handle-3 failed with

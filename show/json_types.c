@@ -374,7 +374,33 @@ static void counts(struct json *j, const struct task_stats *s, bool known)
 }
 
 /* What a task did before the agent came is unknown, and so is how much it did in all. */
-static void stats(struct json *j, const struct task_stats *s)
+static void steps(struct json *j, const struct histogram *h)
+{
+	json_key(j, "coroutine_steps");
+	if (!h) {
+		json_null(j);
+		return;
+	}
+	json_object(j);
+	kcount(j, "count", (int64_t)h->count);
+	kdouble(j, "sum", h->sum);
+	kdouble(j, "half_below", histogram_below(h, 0.5));
+	kdouble(j, "p99_below", histogram_below(h, 0.99));
+	json_key(j, "buckets");
+	json_array(j);
+	for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
+		if (!h->buckets[i])
+			continue;
+		json_object(j);
+		kdouble(j, "below", histogram_bound(i));
+		kcount(j, "count", (int64_t)h->buckets[i]);
+		json_object_end(j);
+	}
+	json_array_end(j);
+	json_object_end(j);
+}
+
+static void stats(struct json *j, const struct task_stats *s, const struct histogram *h)
 {
 	json_key(j, "stats");
 	if (!s) {
@@ -387,6 +413,7 @@ static void stats(struct json *j, const struct task_stats *s)
 	json_object(j);
 	counts(j, s, true);
 	json_object_end(j);
+	steps(j, h);
 	json_object_end(j);
 }
 
@@ -415,7 +442,7 @@ void json_task(struct json *j, const struct task *t, bool open)
 	json_created(j, t->created);
 	json_key(j, "cancels");
 	json_cancels(j, t->cancels, t->ncancels);
-	stats(j, t->stats);
+	stats(j, t->stats, t->steps);
 	json_key(j, "exception");
 	json_exception(j, t->exception);
 	kbool(j, "persistent", t->persistent);

@@ -12,15 +12,6 @@
 #define NAME_COLUMNS 22
 #define KIND_COLUMNS 10
 
-/* What is worth a microsecond is told so. */
-static void put_seconds(struct strbuf *b, double s)
-{
-	if (s < 0.001)
-		strbuf_fmt(b, "%.0f µs", s * 1e6);
-	else
-		shape_seconds(b, s);
-}
-
 static void put_time(struct strbuf *b, double at)
 {
 	time_t second = (time_t)at;
@@ -58,13 +49,20 @@ static void put_by(struct strbuf *b, const struct trace_event *e)
 	}
 }
 
-static void put_place(struct strbuf *b, const struct stack *st)
+static const struct frame *put_place(struct strbuf *b, const struct stack *st)
 {
-	const struct frame *shown = shape_last(st), *inner = st->n ? st->frames[st->n - 1] : NULL;
-	if (!shown)
-		return;
-	strbuf_str(b, " at ");
-	shape_frame(b, shown);
+	const struct frame *shown = shape_last(st);
+	if (shown) {
+		strbuf_str(b, " at ");
+		shape_frame(b, shown);
+	}
+	return shown;
+}
+
+/* The same, and the function that is further in. */
+static void put_where(struct strbuf *b, const struct stack *st)
+{
+	const struct frame *shown = put_place(b, st), *inner = st->n ? st->frames[st->n - 1] : NULL;
 	if (inner && inner != shown && inner->function)
 		strbuf_fmt(b, ", in %s", inner->function);
 }
@@ -95,7 +93,7 @@ static void begun(struct strbuf *b, const struct trace_event *e)
 {
 	if (isnan(e->took))
 		return;
-	put_seconds(b, e->took);
+	shape_short(b, e->took);
 	strbuf_str(b, " after it was ready");
 }
 
@@ -103,9 +101,9 @@ static void suspended(struct strbuf *b, const struct trace_event *e)
 {
 	if (!isnan(e->took)) {
 		strbuf_str(b, "after ");
-		put_seconds(b, e->took);
+		shape_short(b, e->took);
 	}
-	put_place(b, &e->stack);
+	put_where(b, &e->stack);
 	if (e->on == ON_TASK) {
 		strbuf_str(b, ", until ");
 		put_ref(b, &e->on_task);
@@ -135,7 +133,7 @@ static void ended(struct strbuf *b, const struct trace_event *e)
 		return;
 	}
 	strbuf_str(b, "after ");
-	put_seconds(b, e->lifetime);
+	shape_short(b, e->lifetime);
 }
 
 static void lost(struct strbuf *b, const struct trace_event *e)

@@ -2,6 +2,7 @@
 
 #include "base/pages.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -182,4 +183,22 @@ void snapshot_view_end(struct snapshot *view)
 {
 	arena_free(view->arena);
 	*view = (struct snapshot){ 0 };
+}
+
+double histogram_bound(size_t bucket)
+{
+	return bucket + 1 < HISTOGRAM_BUCKETS ? ldexp(1.024e-6, (int)bucket) : INFINITY;
+}
+
+double histogram_below(const struct histogram *h, double part)
+{
+	uint64_t n = 0, all = 0;
+	for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++)
+		all += h->buckets[i];
+	for (size_t i = 0; all && i < HISTOGRAM_BUCKETS; i++) {
+		n += h->buckets[i];
+		if ((double)n >= part * (double)all)
+			return histogram_bound(i);
+	}
+	return NAN;
 }

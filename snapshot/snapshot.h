@@ -180,6 +180,18 @@ struct chain_link {          /* an ancestor, with its stack when it made the nex
 	struct stack stack;
 };
 
+/* How often something took how long. */
+#define HISTOGRAM_BUCKETS 28
+struct histogram {
+	uint64_t count;
+	double sum;              /* seconds */
+	uint64_t buckets[HISTOGRAM_BUCKETS]; /* those below histogram_bound(), and not below that before */
+};
+/* The upper bound of a bucket in seconds; of the last, INFINITY. */
+double histogram_bound(size_t bucket);
+/* The bound that a part (0.5, 0.99) of all lie below; NAN of none. */
+double histogram_below(const struct histogram *h, double part);
+
 struct task_stats {
 	uint64_t polls;
 	double busy, longest_poll;
@@ -231,6 +243,7 @@ struct task {
 	const struct chain_link *chain; /* root first, ends with the direct creator */
 	size_t nchain;
 	const struct task_stats *stats;
+	const struct histogram *steps; /* of all tasks that its coroutine's code ran; NULL unknown */
 	const struct exception *exception;
 	bool persistent;
 	bool before_agent;       /* made before the agent came */
@@ -369,6 +382,7 @@ struct snapshot {
 	const char *agent_unread; /* why what an agent recorded cannot be read, though there is one; or NULL */
 	bool cancels_counted;    /* tasks count requests to cancel, and take them back (3.11) */
 	double agent_since;      /* seconds since the epoch; NAN: no agent */
+	const struct histogram *steps; /* of all tasks since the agent came; NULL unknown */
 	uint64_t events_from;    /* the number of the agent's first event that is younger; 0 unknown */
 	int64_t paused_us;       /* -1: was not paused */
 	double taken_at;         /* seconds since the epoch */

@@ -157,6 +157,12 @@ double feed_time(const struct feed *f, uint64_t at)
 	return (double)(int64_t)(at - f->header.started_mono) / 1e9 + (double)f->header.started_wall / 1e9;
 }
 
+uint64_t feed_ns(const struct feed *f, double at)
+{
+	double since = at - (double)f->header.started_wall / 1e9;
+	return since > -1e9 && since < 1e9 ? f->header.started_mono + (uint64_t)(int64_t)(since * 1e9) : 0;
+}
+
 pid_t feed_thread(const struct feed *f, int32_t tid)
 {
 	for (size_t i = 0; i < f->target->nthreads; i++)

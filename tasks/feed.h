@@ -46,6 +46,8 @@ err_t feed_read(struct feed *f, void (*event)(void *ctx, const struct feed_event
 const struct feed_stats *feed_stats(const struct feed *f);
 /* Seconds since the epoch of an event's `at`. */
 double feed_time(const struct feed *f, uint64_t at);
+/* And back; 0 where it is not known (NAN). */
+uint64_t feed_ns(const struct feed *f, double at);
 /* The thread of that id in the target, as we number threads; 0 unknown. */
 pid_t feed_thread(const struct feed *f, int32_t tid);
 

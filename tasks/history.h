@@ -18,6 +18,7 @@ struct history {
 	struct map signal_codes; /* code object → the signal whose handler it is, of a loop's */
 	struct map signal_tasks; /* task → the signal whose handler its cancel() is */
 	bool signals_known;
+	const struct histogram *steps[AGENT_PROFILES]; /* those that were asked for */
 	size_t stood;            /* ended tasks with AGENT_STOOD */
 };
 
@@ -50,6 +51,10 @@ static inline bool history_by_task(const struct agent_cancel *c)
 {
 	return c->by % 2 == 0 && (c->by || c->by_serial);
 }
+
+/* history_profiles.c: of all tasks of the same coroutine; of all. NULL: not known. */
+const struct histogram *history_steps(struct history *hi, uint8_t profile);
+const struct histogram *history_all_steps(struct history *hi);
 
 /* history_exception.c: what a task failed with; NULL: it did not, or that was not kept. */
 const struct exception *history_failure(struct history *hi, const struct agent_task *t);

@@ -220,6 +220,7 @@ static void fill_task(struct history *hi, struct task *task)
 	task->cancels_asked = asked(&t, task->ncancels);
 	task->chain = ancestors(hi, &t, &task->nchain);
 	task->stats = stats(hi, &t, alive);
+	task->steps = history_steps(hi, t.profile);
 }
 
 /* When a task that the agent did not see made was alive at the latest. It saw all that were
@@ -316,6 +317,7 @@ void walk_history(struct walk *w)
 	w->s->agent = true;
 	history_begin(&hi, w, &h);
 	w->s->agent_since = history_time(&hi, h.started_mono);
+	w->s->steps = history_all_steps(&hi);
 	w->s->events_from = h.version == AGENT_VERSION ? h.events.head : 0;
 	for (size_t i = 0; i < w->s->ntasks && !walk_stop(w); i++)
 		fill_task(&hi, &w->s->tasks[i]);

@@ -104,6 +104,7 @@ static err_t take_look(struct trace *t)
 		set(t, &k->name, from->name);
 		set(t, &k->coro, from->coro);
 		k->made_at = from->created ? &from->created->stack : NULL;
+		k->created = from->created ? feed_ns(t->feed, from->created->at) : 0;
 		/* Since when they are is not known. */
 		t->ready += from->state == TASK_RUNNABLE;
 		k->ready = from->state == TASK_RUNNABLE ? UINT64_MAX : 0;

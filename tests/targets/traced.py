@@ -1,7 +1,8 @@
 """Says of itself what its tasks did: SIGUSR1 has it run a round, after which it prints, by
 name, how often each task was run, who made it, who asked it to cancel, and how it ended.
 
-traced.py [crowd N]: a round is N tasks that are suspended once."""
+traced.py [crowd N]: a round is N tasks that are suspended once; the first also makes one that
+stays."""
 import asyncio
 import os
 import signal
@@ -125,7 +126,12 @@ async def round_of_all():
         make(sleeps(0.02), "sleeper \u00e9")])
 
 
+stayers = []
+
+
 async def crowd(n):
+    if not stayers:
+        stayers.append(make(sleeps(1000), "stayer"))
     await asyncio.wait([make(yields(1), "one-%d" % i) for i in range(n)])
 
 

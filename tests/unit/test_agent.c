@@ -16,6 +16,7 @@
 /* The agent is one program with these, linked as it is in the shared object. */
 #include "agent/events.c"
 #include "agent/memory.c"
+#include "agent/profiles.c"
 #include "agent/strings.c"
 #include "agent/tasks.c"
 
@@ -259,6 +260,43 @@ static void test_reset(void **state)
 	assert_true(birth(1, NULL, 0)->serial > serial);
 }
 
+static unsigned references;
+void Py_IncRef(PyObject *o) { references += o != NULL; }
+
+static void test_profiles(void **state)
+{
+	(void)state;
+	uint64_t sum = 0;
+	references = 0;
+	assert_int_equal(profile_of(0), 0);
+	for (uint64_t code = 1; code <= 2 * AGENT_PROFILES; code++) {
+		uint8_t i = profile_of(code << 4);
+		assert_int_equal(i, code < AGENT_PROFILES ? code : 0);
+		assert_int_equal(profile_of(code << 4), i);
+		profile_stepped(i, code);
+	}
+	assert_int_equal(references, AGENT_PROFILES - 1);
+	for (unsigned i = 0; i < AGENT_PROFILES; i++)
+		sum += profile_at((uint8_t)i)->buckets[0];
+	assert_int_equal(sum, 2 * AGENT_PROFILES);
+	/* Every time falls below the bound of its bucket, and not below that of the one before. */
+	struct agent_profile *p = profile_at(7);
+	for (unsigned bit = 0; bit < 64; bit++) {
+		memset(p->buckets, 0, sizeof p->buckets);
+		profile_stepped(7, 1ull << bit);
+		unsigned b = 0;
+		while (!p->buckets[b])
+			b++;
+		uint64_t bound = (uint64_t)AGENT_BUCKET_FIRST << b;
+		assert_true(b == AGENT_BUCKETS - 1 || 1ull << bit < bound);
+		assert_true(b == 0 || 1ull << bit >= bound / 2);
+	}
+	memory_reset();
+	assert_int_equal(agent->profiles.used, 1);
+	assert_int_equal(profile_of(16), 1);
+	assert_int_equal(profile_at(1)->steps, 0);
+}
+
 /* ---- events ---- */
 
 #define NOW 1000000000ull
@@ -347,7 +385,7 @@ int main(void)
 		T(test_endless_line_of_descendants_is_bounded), T(test_the_living_are_never_pushed_out),
 		T(test_preserved), T(test_cancels), T(test_undone_and_replaced), T(test_strings),
 		T(test_events_only_while_a_lease_runs), T(test_events_of_a_record), T(test_events_ring),
-		T(test_reset),
+		T(test_reset), T(test_profiles),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -146,7 +146,7 @@ static void task_json(void **state)
 		"\"name\":\"boss\",\"remembered\":true},\"origin\":\"task\",\"signal\":null,\"because\":null,"
 		"\"message\":\"enough\",\"stack\":[]}],"
 		"\"stats\":{\"polls\":7,\"busy\":0.5,\"longest_poll\":0.25,"
-		"\"at_least\":{\"polls\":7,\"busy\":0.5,\"longest_poll\":0.25}},\"exception\":null,\"persistent\":false,"
+		"\"at_least\":{\"polls\":7,\"busy\":0.5,\"longest_poll\":0.25},\"coroutine_steps\":null},\"exception\":null,\"persistent\":false,"
 		"\"chain\":[{\"task\":{\"id\":\"0x7f0000001100\",\"serial\":2,\"name\":\"boss\","
 		"\"remembered\":true},\"stack\":["
 		"{\"function\":\"level_0\",\"file\":\"/srv/app/handlers.py\",\"line\":10,\"contexts\":null}]}]");
