@@ -39,6 +39,7 @@ enum command_flags {
 	CMD_PAGER = 512,     /* its text goes to a pager on a terminal */
 	CMD_HERE = 1024,     /* changes the session itself, so runs in its process */
 	CMD_HIDDEN = 4096,   /* for programs: no help lists it */
+	CMD_FOLLOWS = 16384, /* goes on until it is ended */
 	CMD_NO_LOOK = 8192   /* has a target, but does not look into it */
 };
 

@@ -10,6 +10,7 @@
 #include "cmd/procs.h"
 #include "base/signals.h"
 #include "query/findings.h"
+#include "watch/trace.h"
 #include "show/list_look.h"
 
 /* How long a look at the target serves, in seconds; and what is listed of it. */
@@ -288,6 +289,20 @@ static void loops(struct offers *o, const char *prefix, const struct command *cm
 	each_look(o, prefix, loops_of);
 }
 
+static void formats(struct offers *o, const char *prefix, const struct command *cmd)
+{
+	static const char *const of_trace[] = { "text", "json", "perfetto", NULL };
+	static const char *const of_flame[] = { "collapsed", "speedscope", "html", NULL };
+	words_of(o, prefix, strcmp(cmd->name, "trace") == 0 ? of_trace : of_flame);
+}
+
+static void events(struct offers *o, const char *prefix, const struct command *cmd)
+{
+	(void)cmd;
+	for (enum trace_kind k = 0; k < TRACE_LOST; k++)
+		offer(o, prefix, trace_kind_name(k), NULL);
+}
+
 static void pids(struct offers *o, const char *prefix, const struct command *cmd)
 {
 	(void)cmd;
@@ -311,6 +326,7 @@ static const struct {
 	{ "output", columns, true }, { "coro", coros, false }, { "filter", coros, false },
 	{ "loop", loops, false }, { "tree", pids, false }, { "exe", files, false },
 	{ "sysroot", files, false }, { "debug-dir", files, false }, { "rc", files, false },
+	{ "out", files, false }, { "format", formats, false }, { "events", events, true },
 };
 
 static void values_of(struct offers *o, const char *option, const char *prefix, const struct command *cmd)

@@ -365,6 +365,6 @@ const struct command cmd_stalls = {
 		       "garbage, or that it was stopped or throttled. The process is not stopped for that, but for an "
 		       "instant when a loop has been held for that long.",
 	.options = stalls_options,
-	.flags = CMD_TARGET,
+	.flags = CMD_TARGET | CMD_FOLLOWS,
 	.run = stalls_run,
 };

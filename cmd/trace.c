@@ -311,6 +311,6 @@ const struct command cmd_trace = {
 		       "writes them down in its own memory while somebody reads; the target is not stopped "
 		       "but for one look at the start. Ends with Ctrl-C, with --for, or with the target.",
 	.options = trace_options,
-	.flags = CMD_TARGET,
+	.flags = CMD_TARGET | CMD_FOLLOWS,
 	.run = trace_run,
 };

@@ -147,7 +147,7 @@ static err_t parse(struct call *c, struct watch *w)
 	if (!c->nwords)
 		return err_new(E_USAGE, "watch needs a command");
 	TRY(command_lookup(c->words[0], true, &cmd));
-	if (cmd->flags & (CMD_WRITES | CMD_SESSION) || !(cmd->flags & CMD_TARGET))
+	if (cmd->flags & (CMD_WRITES | CMD_SESSION | CMD_FOLLOWS) || !(cmd->flags & CMD_TARGET))
 		return err_new(E_USAGE, "watch takes a command that looks at the target, not %s", cmd->name);
 	w->argc = (int)c->nwords;
 	w->argv = calloc(c->nwords + 1, sizeof *w->argv);

@@ -15,6 +15,8 @@
 /* Of one call, so that its caller comes to other things. */
 #define CALL 65536u
 #define CAPACITY_MAX (1u << 24)
+/* What no agent writes between two reads. */
+#define HEAD_AHEAD (1ull << 40)
 
 static bool sane(const struct agent_header *h)
 {
@@ -30,13 +32,19 @@ static err_t gone(const struct feed *f)
 	return err_new(E_GONE, "process %d has ended", (int)f->target->pid);
 }
 
+static err_t damaged(const struct feed *f)
+{
+	return err_new(E_BADDATA, "the ring of events in process %d is damaged", (int)f->target->pid);
+}
+
 static err_t peek(struct feed *f, uint64_t addr, void *buf, size_t len)
 {
 	if (target_peek(f->target, addr, buf, len))
 		return NULL;
 	if (target_ended(f->target))
 		return gone(f);
-	return err_at(E_UNKNOWN, addr, "the agent's memory in process %d cannot be read", (int)f->target->pid);
+	return err_at(E_GONE, addr, "the agent's memory in process %d is gone: it runs another program, or cannot be read",
+		      (int)f->target->pid);
 }
 
 /* What its monotonic clock is ahead of ours, in nanoseconds: not 0 in a time namespace. */
@@ -168,7 +176,7 @@ pid_t feed_thread(const struct feed *f, int32_t tid)
 	for (size_t i = 0; i < f->target->nthreads; i++)
 		if (f->target->threads[i].ns_tid == tid)
 			return f->target->threads[i].tid;
-	return f->target->ns_pid == f->target->pid ? tid : 0;
+	return f->target->ns_pid == f->target->pid && tid > 0 ? tid : 0;
 }
 
 /* ---- reading ---- */
@@ -274,6 +282,8 @@ static err_t look_at_header(struct feed *f, uint64_t *head)
 	feed_nodes_seen(f, h.pools[POOL_NODES].used, h.started_mono);
 	f->stats.unwritten = h.events.unwritten;
 	*head = h.events.head;
+	if (*head < f->next || *head - f->next > HEAD_AHEAD)
+		return damaged(f);
 	/* It was ended by another reader, or found to be over. */
 	uint64_t now = now_there(f);
 	bool ended = f->until > now && h.events.until < now;
@@ -294,6 +304,8 @@ err_t feed_read(struct feed *f, void (*event)(void *ctx, const struct feed_event
 		uint64_t copied = f->next;
 		TRY(copy_slots(f, f->next, n));
 		TRY(peek(f, f->header.self + offsetof(struct agent_header, events.head), &after, sizeof after));
+		if (after < head || after - head > HEAD_AHEAD)
+			return damaged(f);
 		skip_to(f, oldest(f, after));
 		if (f->next >= copied + n) {
 			head = after;

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 
 #define BUCKETS_FIRST 1024u
+/* More than a process can have at once by far; a forged ring could name any number. */
+#define BOOK_MAX (1u << 21)
 
 static size_t place(const struct book *b, uint64_t serial)
 {
@@ -39,7 +41,7 @@ struct traced *book_add(struct book *b, uint64_t serial)
 {
 	if (b->n >= (b->buckets ? b->mask : 0) && !grow(b) && !b->buckets)
 		return NULL;
-	struct traced *t = calloc(1, sizeof *t);
+	struct traced *t = b->n < BOOK_MAX ? calloc(1, sizeof *t) : NULL;
 	if (!t)
 		return NULL;
 	t->serial = serial;

@@ -306,7 +306,8 @@ static void one(void *ctx, const struct feed_event *f)
 	};
 	struct trace *t = ctx;
 	say_lost(t, f);
-	struct traced *k = f->e.serial ? add(t, f->e.serial) : NULL;
+	/* Those that agents give are positive in 64 bits with a sign. */
+	struct traced *k = f->e.serial && f->e.serial <= INT64_MAX ? add(t, f->e.serial) : NULL;
 	if (!k)
 		return;
 	struct trace_event e = {

@@ -61,7 +61,7 @@ def hold(words, answer):
         errors = VALIDATOR.descend(part, {"$ref": "#/$defs/" + name})
         said = ["%s: %s" % ("/".join(map(str, e.absolute_path)), e.message[:300])
                 for _, e in zip(range(5), (leaf for e in errors for leaf in leaves(e)))]
-        assert not said, "%s does not fit %s:\n%s" % (name, os.path.basename(PATH), "\n".join(said))
+        assert not said, "%s does not fit %s:\n%s\n%.2000s" % (name, os.path.basename(PATH), "\n".join(said), part)
 
 
 def leaves(error):

@@ -236,6 +236,41 @@ def test_readers_that_are_killed(traceable, target):
     memory.close()
 
 
+def test_a_ring_that_is_scribbled_on(python, target):
+    """Whatever is in it, what is told is JSON as the schema has it, and ends."""
+    t = target(python, "traced.py", "crowd", 50)
+    assert call("inject", t.pid, "--memory", "1").rc == 0
+    memory = agentmemory.Memory(t.pid)
+    rng = random.Random(5)
+    seen = 0
+    for turn in range(12):
+        trace = Trace(t.pid)
+        play(t)
+        ring = memory.events()
+        at, size = ring["addr"] - memory.start, ring["capacity"] * ring["slot_size"]
+        for _ in range(300):
+            # Near what is read now: bytes of any value, slots copied over others.
+            slot = (ring["head"] + rng.randrange(-80, 200)) % ring["capacity"] * 64
+            memory.write(at + slot + rng.randrange(0, 56), rng.choice((
+                rng.getrandbits(64).to_bytes(8, "little"), bytes(8), b"\xff" * 8,
+                memory.read(at + rng.randrange(0, size - 8), 8))))
+        os.kill(t.pid, signal.SIGUSR1)
+        if turn % 4 == 3:
+            memory.write(agentmemory.AT_EVENTS + 8, rng.choice((
+                (0).to_bytes(8, "little"), (1 << 63).to_bytes(8, "little"),
+                (ring["head"] + (1 << 30)).to_bytes(8, "little"))))
+        assert t.line(60)
+        text, err, rc = trace.end()
+        assert rc in (0, 3, 5), (rc, err)
+        lines = [json.loads(line) for line in text.splitlines()]
+        schema.hold_text(("trace",), "\n".join(map(json.dumps, lines)))
+        seen += len(lines)
+        if turn % 4 == 3:
+            memory.write(agentmemory.AT_EVENTS + 8, ring["head"].to_bytes(8, "little"))
+    assert seen > 100
+    memory.close()
+
+
 def test_two_readers(python, target):
     t = injected(target, python)
     other = Trace(t.pid)
