@@ -24,7 +24,7 @@ enum source_state {
 };
 
 struct source_file {
-	const char *path;    /* the snapshot's */
+	char *path;
 	const struct source_text *kept; /* of a saved look, or NULL */
 	enum source_state state;
 	char *text;          /* NULL: cannot be read */
@@ -155,7 +155,7 @@ static void load(struct source *s, struct source_file *f)
 static struct source_file *file_of(struct source *s, const char *path)
 {
 	for (size_t i = 0; i < s->nfiles; i++)
-		if (s->files[i].path == path || !strcmp(s->files[i].path, path))
+		if (!strcmp(s->files[i].path, path))
 			return &s->files[i];
 	if (s->nfiles == FILES_MAX)
 		return NULL;
@@ -163,7 +163,10 @@ static struct source_file *file_of(struct source *s, const char *path)
 	if (!v)
 		return NULL;
 	s->files = v;
-	v[s->nfiles] = (struct source_file){ .path = path };
+	/* Its own: the snapshot may go before the source does. */
+	v[s->nfiles] = (struct source_file){ .path = strdup(path) };
+	if (!v[s->nfiles].path)
+		return NULL;
 	load(s, &v[s->nfiles]);
 	return &v[s->nfiles++];
 }
@@ -265,6 +268,7 @@ const char *source_path(const struct source *s, size_t i)
 void source_free(struct source *s)
 {
 	for (size_t i = 0; i < s->nfiles; i++) {
+		free(s->files[i].path);
 		free(s->files[i].text);
 		free(s->files[i].lines);
 	}
