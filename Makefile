@@ -7,13 +7,13 @@ SHARE   := $(DESTDIR)$(PREFIX)/share
 CC      ?= cc
 B       ?= build
 
-# libdw: DWARF and ELF (libelf); readline: the session;
+# libdw: DWARF and ELF (libelf); readline: the session; ncursesw: top;
 # libmicrohttpd: the server of `serve`;
 # libunwind: native stacks (remote unwinding only). libzstd, liblz4: cores as
 # systemd-coredump keeps them. libzstd, zlib: debug information as distributions keep it;
 # libdeflate, where it is there, decompresses that three times as fast. json-c: what the
 # client of an MCP server sends.
-PKGS    := libdw libelf readline libunwind-generic libzstd liblz4 zlib libmicrohttpd json-c
+PKGS    := libdw libelf readline ncursesw libunwind-generic libzstd liblz4 zlib libmicrohttpd json-c
 DEFLATE := $(shell pkg-config --exists libdeflate 2>/dev/null && echo libdeflate)
 PKGS    += $(DEFLATE)
 CSTD    := -std=gnu11

@@ -5,6 +5,7 @@ extern const struct command cmd_attach, cmd_watch, cmd_cancel, cmd_console, cmd_
 extern const struct command cmd_ps, cmd_tree, cmd_where, cmd_stacktrace, cmd_save, cmd_help;
 extern const struct command cmd_why, cmd_check, cmd_flame, cmd_trace, cmd_stalls, cmd_serve;
 extern const struct command cmd_mcp, cmd_ps_terminated, cmd_where_terminated, cmd_inject, cmd_run, cmd_complete;
+extern const struct command cmd_top;
 
 const struct command *const commands[] = {
 	&cmd_attach,
@@ -20,6 +21,7 @@ const struct command *const commands[] = {
 	&cmd_flame,
 	&cmd_trace,
 	&cmd_stalls,
+	&cmd_top,
 	&cmd_inject,
 	&cmd_run,
 	&cmd_serve,

@@ -76,7 +76,7 @@ async def step(kind, seconds):
         t = threading.Thread(target=search, args=(seconds,), name="hog")
         began = time.monotonic()
         t.start()
-        time.sleep(0)
+        time.sleep(0.02)
         t.join()
     else:
         began = time.monotonic()
