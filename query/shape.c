@@ -52,7 +52,7 @@ static void below(struct strbuf *b, const struct histogram *h, double part)
 	double bound = histogram_below(h, part);
 	bool last = isinf(bound);
 	strbuf_str(b, last ? "more than " : "below ");
-	shape_short(b, last ? histogram_bound(HISTOGRAM_BUCKETS - 2) : bound);
+	shape_short(b, last && h->nbuckets > 1 ? histogram_bound(h, h->nbuckets - 2) : bound);
 }
 
 void shape_steps(struct strbuf *b, const struct histogram *h)

@@ -388,11 +388,11 @@ static void steps(struct json *j, const struct histogram *h)
 	kdouble(j, "p99_below", histogram_below(h, 0.99));
 	json_key(j, "buckets");
 	json_array(j);
-	for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
+	for (size_t i = 0; i < h->nbuckets; i++) {
 		if (!h->buckets[i])
 			continue;
 		json_object(j);
-		kdouble(j, "below", histogram_bound(i));
+		kdouble(j, "below", histogram_bound(h, i));
 		kcount(j, "count", (int64_t)h->buckets[i]);
 		json_object_end(j);
 	}

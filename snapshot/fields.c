@@ -162,14 +162,19 @@ static const struct field stats_fields[] = { UINT(polls), DOUBLE(busy), DOUBLE(l
 TYPE(stats, "stats");
 #undef T
 
+#define T struct histogram
+static const struct field histogram_fields[] = { UINT(count), DOUBLE(sum), MANY(buckets, nbuckets, number) };
+TYPE(histogram, "histogram");
+#undef T
+
 #define T struct task
 static const struct field task_fields[] = {
 	UINT(id), COUNT(serial), TEXT(name), TEXT(coro), TEXT(type), TEXT(body), ENUM(state, states, TASK_WAITING),
 	UINT(loop), INT(thread), INT(cancelling), BOOL(must_cancel), ONE(cleaning, frame), BOOL(scoped),
 	MANY(awaited_by, nawaited_by, number), UINT(fut_waiter), UINT(coro_id), ONE(wait, wait), UINT(group),
 	INSIDE(stack, stack), MANY(native, nnative, thread_frame), ONE(created, created), MANY(cancels, ncancels, cancel),
-	UINT(cancels_asked), MANY(chain, nchain, chain_link), ONE(stats, stats), ONE(exception, exception),
-	BOOL(persistent), BOOL(before_agent), BOOL(copied), BOOL(unretrieved), BOOL(unreferenced),
+	UINT(cancels_asked), MANY(chain, nchain, chain_link), ONE(stats, stats), ONE(steps, histogram),
+	ONE(exception, exception), BOOL(persistent), BOOL(before_agent), BOOL(copied), BOOL(unretrieved), BOOL(unreferenced),
 };
 TYPE(task, "task");
 #undef T
@@ -238,7 +243,7 @@ TYPE(source_text, "source-text");
 static const struct field snapshot_fields[] = {
 	ENUM(source, sources, SNAPSHOT_OF_PROCESS), INT(pid), TEXT(exe), CHARS(python), BOOL(free_threaded),
 	TEXT(folders.asyncio), TEXT(folders.stdlib), TEXT(layout), BOOL(agent), TEXT(agent_unread), BOOL(cancels_counted),
-	DOUBLE(agent_since), COUNT(paused_us), DOUBLE(taken_at), BOOL(complete), TEXT(scopes), BOOL(stopped),
+	DOUBLE(agent_since), ONE(steps, histogram), COUNT(paused_us), DOUBLE(taken_at), BOOL(complete), TEXT(scopes), BOOL(stopped),
 	BOOL(done_unseen), BOOL(no_asyncio), BOOL(no_locals), MANY(notes, nnotes, text), MANY(loops, nloops, loop),
 	MANY(tasks, ntasks, task), MANY(groups, ngroups, group), MANY(executors, nexecutors, executor),
 	MANY(threads, nthreads, thread), MANY(ended, nended, ended), MANY(sources, nsources, source_text),
@@ -248,7 +253,7 @@ TYPE(snapshot, "snapshot");
 
 const struct field_type *const field_types[FIELD_TYPES] = {
 	&snapshot, &number, &tid, &text, &local, &frame, &frame_at, &context, &stack, &thread_frame, &task_ref, &holder,
-	&wait, &exception, &exception_at, &cancel, &created, &chain_link, &stats, &task, &loop, &executor, &group,
+	&wait, &exception, &exception_at, &cancel, &created, &chain_link, &stats, &histogram, &task, &loop, &executor, &group,
 	&thread_wait, &thread, &ended, &source_row, &source_text,
 };
 

@@ -185,20 +185,20 @@ void snapshot_view_end(struct snapshot *view)
 	*view = (struct snapshot){ 0 };
 }
 
-double histogram_bound(size_t bucket)
+double histogram_bound(const struct histogram *h, size_t i)
 {
-	return bucket + 1 < HISTOGRAM_BUCKETS ? ldexp(1.024e-6, (int)bucket) : INFINITY;
+	return i + 1 < h->nbuckets ? ldexp(1.024e-6, (int)i) : INFINITY;
 }
 
 double histogram_below(const struct histogram *h, double part)
 {
 	uint64_t n = 0, all = 0;
-	for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++)
+	for (size_t i = 0; i < h->nbuckets; i++)
 		all += h->buckets[i];
-	for (size_t i = 0; all && i < HISTOGRAM_BUCKETS; i++) {
+	for (size_t i = 0; all && i < h->nbuckets; i++) {
 		n += h->buckets[i];
 		if ((double)n >= part * (double)all)
-			return histogram_bound(i);
+			return histogram_bound(h, i);
 	}
 	return NAN;
 }

@@ -180,15 +180,16 @@ struct chain_link {          /* an ancestor, with its stack when it made the nex
 	struct stack stack;
 };
 
-/* How often something took how long. */
-#define HISTOGRAM_BUCKETS 28
+/* How often something took how long: a bucket has those below its bound, which is twice that
+ * of the one before, and not below that one. */
 struct histogram {
 	uint64_t count;
 	double sum;              /* seconds */
-	uint64_t buckets[HISTOGRAM_BUCKETS]; /* those below histogram_bound(), and not below that before */
+	const uint64_t *buckets;
+	size_t nbuckets;
 };
-/* The upper bound of a bucket in seconds; of the last, INFINITY. */
-double histogram_bound(size_t bucket);
+/* The bound of its i-th bucket in seconds; of the last, INFINITY. */
+double histogram_bound(const struct histogram *h, size_t i);
 /* The bound that a part (0.5, 0.99) of all lie below; NAN of none. */
 double histogram_below(const struct histogram *h, double part);
 
