@@ -17,7 +17,9 @@ PKGS    := libdw libelf readline ncursesw libunwind-generic libzstd liblz4 zlib 
 DEFLATE := $(shell pkg-config --exists libdeflate 2>/dev/null && echo libdeflate)
 PKGS    += $(DEFLATE)
 CSTD    := -std=gnu11
-WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla $(if $(CI),-Werror)
+WARN    = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla $(if $(CI),-Werror)
+# It runs with small stacks too (ulimit -s 64). Sanitizers and no optimization need more.
+WARN    += $(if $(SAN)$(findstring -O0,$(CFLAGS)),,-Wframe-larger-than=16384)
 CFLAGS  ?= -O2 -g
 CPPFLAGS += -D_GNU_SOURCE -I. $(if $(DEFLATE),-DWITH_LIBDEFLATE) $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 # libiberty: names of C++ and Rust as they were written, by the demangler that gdb uses;

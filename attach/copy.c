@@ -1,7 +1,6 @@
 #include "attach/copy.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -79,16 +78,17 @@ struct worker {
 	uint64_t at;
 };
 
-/* The iovecs of the next call: at most IOV_MAX, within the share. */
+/* The iovecs of the next call, within the share. */
+#define BATCH_MAX 256
 struct batch {
-	struct iovec local[IOV_MAX], remote[IOV_MAX];
+	struct iovec local[BATCH_MAX], remote[BATCH_MAX];
 	size_t n;
 };
 
 static void batch_fill(struct batch *b, const struct copy_list *c, size_t i, size_t skip,
 		       uint64_t room)
 {
-	for (b->n = 0; b->n < IOV_MAX && i < c->local.n && room; b->n++, i++, skip = 0) {
+	for (b->n = 0; b->n < BATCH_MAX && i < c->local.n && room; b->n++, i++, skip = 0) {
 		size_t len = c->local.v[i].iov_len - skip;
 		len = len > room ? room : len;
 		b->local[b->n] = (struct iovec){ (char *)c->local.v[i].iov_base + skip, len };
@@ -322,7 +322,7 @@ static bool scan_regions(struct spans *s, int fd, uint64_t start, uint64_t end)
 
 static err_t scan_words(struct spans *s, int fd, uint64_t start, uint64_t end)
 {
-	uint64_t words[4096];
+	uint64_t words[1024];
 	while (start < end) {
 		size_t want = (end - start) / IMAGE_PAGE;
 		if (want > sizeof words / sizeof *words)

@@ -55,8 +55,8 @@ static int walk_into(struct walk *w, const char *name, bool last)
 	if (fd < 0 || fstat(fd, &sb) < 0)
 		return -1;
 	if (S_ISLNK(sb.st_mode)) {
-		char to[PATH_MAX * 2];
-		ssize_t n = readlinkat(fd, "", to, PATH_MAX);
+		char to[PATH_MAX];
+		ssize_t n = readlinkat(fd, "", to, sizeof to);
 		close(fd);
 		size_t left = strlen(w->rest);
 		if (n <= 0 || ++w->links > 40 || (size_t)n + 1 + left >= sizeof w->rest) {
@@ -65,9 +65,9 @@ static int walk_into(struct walk *w, const char *name, bool last)
 		}
 		while (to[0] == '/' && w->depth > 0)
 			close(w->fds[w->depth--]);
-		to[n] = '/';
-		memcpy(to + n + 1, w->rest, left + 1);
-		memcpy(w->rest, to, (size_t)n + 1 + left + 1);
+		memmove(w->rest + n + 1, w->rest, left + 1);
+		memcpy(w->rest, to, (size_t)n);
+		w->rest[n] = '/';
 		return 0;
 	}
 	if ((!last && !S_ISDIR(sb.st_mode)) || w->depth + 1 == sizeof w->fds / sizeof *w->fds) {

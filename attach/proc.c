@@ -381,7 +381,7 @@ err_t proc_tids_read(pid_t pid, int task_dir, struct proc_tids *out)
 {
 	/* getdents64 itself: readdir would want a DIR and a buffer of its own for
 	 * what is done twice while the target stands still. */
-	_Alignas(8) char buf[16384];
+	_Alignas(8) char buf[8192];
 	out->n = 0;
 	if (lseek(task_dir, 0, SEEK_SET) < 0)
 		return err_new(E_GONE, "process %d has gone", (int)pid);

@@ -11,7 +11,7 @@
 /* The first number of a file; UINT64_MAX where there is none ("max"). */
 static uint64_t number(const char *folder, const char *name)
 {
-	char path[2 * PATH_MAX];
+	char path[PATH_MAX + 128];
 	uint64_t v = UINT64_MAX;
 	snprintf(path, sizeof path, "%s/%s", folder, name);
 	FILE *f = fopen(path, "re");
@@ -64,7 +64,7 @@ static uint64_t left_above(char *folder, size_t mount, const char *limit, const 
 /* A line of /proc/self/cgroup: "0::/path", or "4:memory:/path" of version 1. */
 static uint64_t left_by(const char *root, char *line)
 {
-	char folder[2 * PATH_MAX];
+	char folder[PATH_MAX + 64];
 	char *controllers = strchr(line, ':');
 	char *path = controllers ? strchr(controllers + 1, ':') : NULL;
 	if (!path)
@@ -83,10 +83,10 @@ static uint64_t left_by(const char *root, char *line)
 /* What the groups in /proc/WHO/cgroup leave. */
 static uint64_t left_to(const char *root, const char *who)
 {
-	char path[PATH_MAX], line[PATH_MAX];
+	char line[PATH_MAX];
 	uint64_t least = UINT64_MAX;
-	snprintf(path, sizeof path, "%s/proc/%s/cgroup", root, who);
-	FILE *f = fopen(path, "re");
+	snprintf(line, sizeof line, "%s/proc/%s/cgroup", root, who);
+	FILE *f = fopen(line, "re");
 	while (f && fgets(line, sizeof line, f)) {
 		uint64_t left = left_by(root, line);
 		least = left < least ? left : least;

@@ -112,7 +112,7 @@ static err_t find_room(struct target *t, const struct inject_site *s, size_t len
  * at once, so that it is whole at any instant, also by the rules that only a debug build
  * checks (places not in use are zero). */
 struct queue {
-	uint8_t bytes[16384];
+	uint8_t bytes[8192];   /* 3.13's, the largest, takes 7,232 */
 	uint64_t addr;
 	size_t len;
 	const struct inject_site *s;

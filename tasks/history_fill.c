@@ -55,7 +55,7 @@ static struct created *created(struct history *hi, const struct agent_task *t)
 }
 
 /* A chain under construction, from its end to its root. */
-struct links { struct chain_link v[CHAIN_MAX]; size_t n; };
+struct links VEC(struct chain_link);
 
 /* Whether a chain may have one more link. */
 static bool link_room(struct history *hi, const struct links *l)
@@ -63,12 +63,20 @@ static bool link_room(struct history *hi, const struct links *l)
 	return l->n < CHAIN_FREE || (l->n < CHAIN_MAX && reader_spend(&hi->w->r, sizeof l->v[0]));
 }
 
-static const struct chain_link *links_take(struct history *hi, const struct links *l, size_t *n)
+static bool link_add(struct history *hi, struct links *l, struct task_ref task, uint32_t stack)
+{
+	if (!vec_push(l, (struct chain_link){ task, history_stack(hi, stack) }))
+		hi->w->nomem = true;
+	return !hi->w->nomem;
+}
+
+static const struct chain_link *links_take(struct history *hi, struct links *l, size_t *n)
 {
 	struct chain_link *v = arena_array(hi->w->arena, l->n, sizeof *v);
 	*n = v ? l->n : 0;
 	for (size_t i = 0; i < *n; i++)
 		v[i] = l->v[l->n - 1 - i];
+	vec_free(l);
 	return v;
 }
 
@@ -76,12 +84,11 @@ static const struct chain_link *links_take(struct history *hi, const struct link
  * that of what it created, so this ends. */
 static const struct chain_link *ancestors(struct history *hi, const struct agent_task *task, size_t *n)
 {
-	struct links l = { .n = 0 };
+	struct links l = { 0 };
 	struct agent_task t = *task;
 	while (t.parent_serial && t.parent_serial < t.serial && link_room(hi, &l)) {
-		struct chain_link *k = &l.v[l.n++];
-		k->task = ref(hi, t.parent_serial, 0, 0);
-		k->stack = history_stack(hi, t.created_stack);
+		if (!link_add(hi, &l, ref(hi, t.parent_serial, 0, 0), t.created_stack))
+			break;
 		if (!history_serial(hi, t.parent_serial, &t))
 			break;
 	}
@@ -114,7 +121,7 @@ static bool in_links(const struct links *l, uint64_t serial)
  * itself, or one met before, ends it. */
 static const struct chain_link *cancellers(struct history *hi, const struct agent_task *task, size_t *n)
 {
-	struct links l = { .n = 0 };
+	struct links l = { 0 };
 	struct agent_task t = *task;
 	struct agent_cancel c;
 	uint64_t until = UINT64_MAX;
@@ -122,9 +129,8 @@ static const struct chain_link *cancellers(struct history *hi, const struct agen
 		if (!history_by_task(&c) || !link_room(hi, &l))
 			break;
 		bool again = c.by_serial == task->serial || in_links(&l, c.by_serial);
-		struct chain_link *k = &l.v[l.n++];
-		k->task = ref(hi, c.by_serial, c.by, c.by_name);
-		k->stack = history_stack(hi, c.stack);
+		if (!link_add(hi, &l, ref(hi, c.by_serial, c.by, c.by_name), c.stack))
+			break;
 		until = c.at;
 		if (again || !history_serial(hi, c.by_serial, &t))
 			break;
