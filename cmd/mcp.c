@@ -343,7 +343,7 @@ static bool hear_input(struct mcp *m)
 
 static void hear_command(struct mcp *m)
 {
-	char buf[1 << 14];
+	char buf[1 << 13];
 	ssize_t got = read(m->from, buf, sizeof buf);
 	if (got < 0 && errno == EINTR)
 		return;

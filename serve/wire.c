@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -127,9 +128,9 @@ static bool take_packet(struct reply *r, uint32_t kind, const char *bytes, size_
 	return true;
 }
 
-enum reply_got reply_receive(int fd, uint32_t seq, struct reply *r, int64_t deadline)
+/* packet: for WIRE_PACKET bytes. */
+static enum reply_got receive_into(char *packet, int fd, uint32_t seq, struct reply *r, int64_t deadline)
 {
-	char packet[WIRE_PACKET];
 	struct packet_head p = { 0 };
 	r->status = 0;
 	while (true) {
@@ -140,8 +141,8 @@ enum reply_got reply_receive(int fd, uint32_t seq, struct reply *r, int64_t dead
 			continue;
 		if (n <= 0)
 			return n ? REPLY_LOST : REPLY_LATE;
-		ssize_t got = receive(fd, packet, sizeof packet);
-		if (got < (ssize_t)sizeof p || got > (ssize_t)sizeof packet)
+		ssize_t got = receive(fd, packet, WIRE_PACKET);
+		if (got < (ssize_t)sizeof p || got > WIRE_PACKET)
 			return REPLY_LOST;
 		memcpy(&p, packet, sizeof p);
 		/* 0: whoever was to answer has been begun anew. */
@@ -154,4 +155,13 @@ enum reply_got reply_receive(int fd, uint32_t seq, struct reply *r, int64_t dead
 		if (p.kind == KIND_END)
 			return r->status ? REPLY_WHOLE : REPLY_LOST;
 	}
+}
+
+enum reply_got reply_receive(int fd, uint32_t seq, struct reply *r, int64_t deadline)
+{
+	char *packet = malloc(WIRE_PACKET);
+	r->status = 0;
+	enum reply_got got = packet ? receive_into(packet, fd, seq, r, deadline) : REPLY_LOST;
+	free(packet);
+	return got;
 }
