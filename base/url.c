@@ -34,3 +34,22 @@ void url_decode(struct strbuf *b, const char *text, size_t n)
 		}
 	}
 }
+
+static void pair(struct strbuf *b, char *between, const char *name, const char *value)
+{
+	strbuf_char(b, *between);
+	url_encode(b, name, "");
+	strbuf_char(b, '=');
+	url_encode(b, value, "");
+	*between = '&';
+}
+
+void url_query(struct strbuf *b, const struct field *v, size_t n, const char *name, const char *value)
+{
+	char between = '?';
+	for (size_t i = 0; i < n; i++)
+		if (*v[i].value && strcmp(v[i].name, name) != 0)
+			pair(b, &between, v[i].name, v[i].value);
+	if (value)
+		pair(b, &between, name, value);
+}

@@ -143,7 +143,7 @@ static err_t parse(struct serve *s, const struct call *c)
 	s->o.no_pause = opt_given(a, "no-pause") ? SNAPSHOT_NO_PAUSE : 0;
 	s->o.target = (struct target_opts){ opt_value(a, "exe"), opt_value(a, "sysroot"), opt_value(a, "debug-dir") };
 	if (!c->nwords && !s->o.tree && !s->o.match && !s->o.all)
-		return err_new(E_USAGE, "serve needs targets: PIDs or core files, --tree PID, --match GLOB or --all");
+		return err_new(E_USAGE, "serve needs targets: PIDs or files (cores, saved looks), --tree PID, --match GLOB or --all");
 	TRY(listen_parse(s, opt_value(a, "listen")));
 	TRY(interval_parse(s, a));
 	TRY(hosts_parse(s, a));

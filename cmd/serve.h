@@ -98,6 +98,8 @@ err_t findings_of(const struct watched *w, const struct look *l, struct snapshot
 
 /* serve_pages.c: HTML. */
 void serve_pages(struct watches *ws, const struct asked *a, struct reply *r);
+/* That look is about to be freed. */
+void pages_forget(const struct watched *w, uint64_t look);
 /* serve_act.c: a form that was sent. */
 void serve_act(struct watches *ws, const struct asked *a, struct reply *r);
 

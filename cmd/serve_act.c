@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cmd/command.h"
+#include "show/html_page.h"
 
 /* How long a task that was cancelled is waited for. */
 #define CANCEL_TIMEOUT "3s"
@@ -67,14 +68,23 @@ static err_t act(struct watches *ws, const struct asked *a, struct strbuf *out)
 	return err_new(E_USAGE, "there is no such action");
 }
 
+/* What the command printed, on a page. */
+static void show_result(const struct asked *a, struct reply *r, const struct strbuf *said)
+{
+	const struct page_view p = { .b = &r->body, .key = asked_field(a, "target"), .command = "" };
+	snprintf(r->type, sizeof r->type, "text/html; charset=utf-8");
+	html_acted(&p, said->s ? said->s : "");
+}
+
 void serve_act(struct watches *ws, const struct asked *a, struct reply *r)
 {
-	err_t e = act(ws, a, &r->body);
-	snprintf(r->type, sizeof r->type, "application/json");
-	if (e && e->code == E_PERM) {
+	struct strbuf said = { 0 };
+	err_t e = act(ws, a, &said);
+	int status = e && e->code == E_PERM ? 403 : http_status_of(e);
+	if (e)
 		reply_error(r, a, e);
-		r->status = 403;
-	} else if (e) {
-		reply_error(r, a, e);
-	}
+	else
+		show_result(a, r, &said);
+	r->status = status;
+	strbuf_free(&said);
 }

@@ -59,8 +59,9 @@ static err_t give_field(struct args *a, const char *command, const struct field 
 	const struct option *o = option_of(a, f->name);
 	if (!o)
 		return err_new(E_USAGE, "%s takes no field %s", command, f->name);
+	/* A form sends those too that nobody filled in. */
 	if (o->value)
-		return args_give(a, o, f->value);
+		return *f->value ? args_give(a, o, f->value) : NULL;
 	return switched_on(f->value) ? args_give(a, o, NULL) : NULL;
 }
 
@@ -73,7 +74,6 @@ err_t args_of_fields(struct args *a, const char *command, const struct asked *q,
 	while (a->sets[n])
 		n++;
 	a->sets[n - 1] = NULL;
-	TRY(args_give(a, &as_json, NULL));
 	a->words = calloc(q->n + 1, sizeof *a->words);
 	if (!a->words)
 		return ERR_NOMEM;
@@ -296,6 +296,8 @@ static err_t answer_one(struct watches *ws, struct watched *w, size_t api, const
 	size_t len = j->out->b.len;
 	err_t e = args_of_fields(&x.args, apis[api].name, a, NULL);
 	if (!e)
+		e = args_give(&x.args, &as_json, NULL);
+	if (!e)
 		e = watched_look(ws, w, apis[api].kind(&x.args), 0, &x.look);
 	if (!e)
 		e = snapshot_view(x.look->s, &x.view);
@@ -350,7 +352,7 @@ static void targets(struct watches *ws, struct json *j)
 		json_key(j, "key");
 		json_str(j, w->key);
 		json_key(j, "kind");
-		json_str(j, w->pid ? "process" : "core");
+		json_str(j, w->pid ? "process" : "file");
 		json_key(j, "command");
 		json_str(j, w->command);
 		json_key(j, "ended");

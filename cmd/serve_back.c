@@ -9,7 +9,7 @@
 #include "attach/hands.h"
 #include "cmd/command.h"
 #include "serve/files.h"
-#include "show/html.h"
+#include "show/html_page.h"
 #include "show/json_types.h"
 
 static const struct { const char *path; void (*answer)(struct watches *, const struct asked *, struct reply *); } routes[] = {

@@ -27,8 +27,10 @@ static const unsigned what_of[LOOK_KINDS] = {
 	[LOOK_WHOLE] = SNAPSHOT_DONE_IF_CAN | SNAPSHOT_NATIVE,
 };
 
-static void look_free(struct look *l)
+static void look_free(const struct watched *w, struct look *l)
 {
+	if (l->s)
+		pages_forget(w, l->number);
 	snapshot_free(l->s);
 	*l = (struct look){ 0 };
 }
@@ -37,7 +39,7 @@ static void watched_free(struct watched *w)
 {
 	for (int kind = 0; kind < LOOK_KINDS; kind++)
 		for (int i = 0; i < LOOKS_KEPT; i++)
-			look_free(&w->looks[kind][i]);
+			look_free(w, &w->looks[kind][i]);
 	capture_close(w->cap);
 	free(w->word);
 	free(w->command);
@@ -212,14 +214,14 @@ struct watched *watched_find(const struct watches *ws, const char *key)
 
 /* Room for a look before the others of its kind. One that somebody pages through stays, where
  * another can go. */
-static struct look *make_room(struct look *v)
+static struct look *make_room(const struct watched *w, struct look *v)
 {
 	double now = now_seconds();
 	size_t drop = LOOKS_KEPT - 1;
 	for (size_t i = LOOKS_KEPT - 1; i >= 2 && v[drop].s && now - v[drop].used < KEEP_S; i--)
 		if (v[i].used < v[drop].used)
 			drop = i;
-	look_free(&v[drop]);
+	look_free(w, &v[drop]);
 	memmove(v + 1, v, drop * sizeof *v);
 	v[0] = (struct look){ 0 };
 	return v;
@@ -237,7 +239,7 @@ static err_t take(struct watches *ws, struct watched *w, enum look_kind kind)
 	if (e)
 		return e;
 	snapshot_index(s);
-	struct look *l = make_room(w->looks[kind]);
+	struct look *l = make_room(w, w->looks[kind]);
 	double now = now_seconds();
 	*l = (struct look){ .number = ++w->nlooks, .s = s, .at = now, .used = now };
 	w->look_seconds += now - start;

@@ -2,8 +2,6 @@
 
 #include <stdlib.h>
 
-#include "base/url.h"
-
 void form_add(struct form *f, const char *name, size_t n, const char *value, size_t m)
 {
 	if (f->n == WIRE_FIELDS || memchr(name, 0, n) || memchr(value, 0, m)) {
@@ -51,19 +49,10 @@ const char *form_value(const struct form *f, const char *name)
 
 void form_location(struct strbuf *b, const char *path, const struct form *f, const char *without)
 {
-	char between = '?';
 	/* A path that begins with two slashes would be another host's. */
 	strbuf_char(b, '/');
 	url_encode(b, path + strspn(path, "/"), "/");
-	for (size_t i = 0; i < f->n; i++) {
-		if (strcmp(f->v[i].name, without) == 0)
-			continue;
-		strbuf_char(b, between);
-		url_encode(b, f->v[i].name, "");
-		strbuf_char(b, '=');
-		url_encode(b, f->v[i].value, "");
-		between = '&';
-	}
+	url_query(b, f->v, f->n, without, NULL);
 }
 
 void form_free(struct form *f)

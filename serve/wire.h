@@ -13,13 +13,12 @@
 #include <stdint.h>
 
 #include "base/strbuf.h"
+#include "base/url.h"
 
 #define WIRE_PACKET 32768
 #define WIRE_FIELDS 40
 /* Bytes of a body, at most. */
 #define WIRE_BODY (256u << 20)
-
-struct field { const char *name, *value; };
 
 /* What was asked for: a path, and the fields of its query, or of the form that was sent. */
 struct asked {

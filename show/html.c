@@ -2,7 +2,7 @@
 
 #include "base/url.h"
 
-static void entities(struct strbuf *b, const char *s)
+void html_lines(struct strbuf *b, const char *s)
 {
 	for (; *s; s++) {
 		size_t n = strcspn(s, "&<>\"'");
@@ -23,7 +23,7 @@ void html_text(struct strbuf *b, const char *s)
 {
 	struct strbuf plain = { 0 };
 	strbuf_escaped(&plain, s ? s : "?");
-	entities(b, plain.s ? plain.s : "");
+	html_lines(b, plain.s ? plain.s : "");
 	b->failed |= plain.failed;
 	strbuf_free(&plain);
 }
@@ -31,12 +31,4 @@ void html_text(struct strbuf *b, const char *s)
 void html_url(struct strbuf *b, const char *s)
 {
 	url_encode(b, s, "");
-}
-
-void html_error(struct strbuf *b, const char *message)
-{
-	strbuf_str(b, "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>asyncmon</title>"
-		      "<link rel=\"stylesheet\" href=\"/assets/style.css\"></head><body><main><h1>asyncmon</h1><p>");
-	html_text(b, message);
-	strbuf_str(b, "</p><p><a href=\"/\">All targets</a></p></main></body></html>\n");
 }

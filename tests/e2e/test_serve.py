@@ -104,7 +104,7 @@ def stripped(value):
     looked at, as they are for all who ask over HTTP."""
     if isinstance(value, dict):
         return {k: stripped(v) for k, v in value.items()
-                if k not in ("wakers", "paused_us", "age", "deadline_in", "busy", "longest_poll", "polls", "stats", "timed")}
+                if k not in ("wakers", "paused_us", "taken_at", "age", "deadline_in", "busy", "longest_poll", "polls", "stats", "timed")}
     return [stripped(v) for v in value] if isinstance(value, list) else value
 
 
