@@ -53,9 +53,10 @@ static bool rows_of(struct keeping *k, const char *path, struct source_text *out
 		if (!i || rows[out->nrows - 1].line != l->line)
 			rows[out->nrows++] = (struct source_row){ l->line, l->text };
 	}
-	out->file = path;
+	/* The look outlives the source. */
+	out->file = arena_str(k->arena, path);
 	out->rows = rows;
-	return rows != NULL;
+	return out->file && rows;
 }
 
 static bool files(struct keeping *k, struct snapshot *s)
