@@ -90,10 +90,10 @@ static void sleep_for(double seconds)
  * can change. */
 static err_t look(struct call *c, const struct asked *k, struct snapshot **before, struct snapshot **now)
 {
-	unsigned what = SNAPSHOT_THREADS | (any_rule(k, false) ? SNAPSHOT_DONE : 0);
+	unsigned first = SNAPSHOT_THREADS | SNAPSHOT_WATCHED, what = first | (any_rule(k, false) ? SNAPSHOT_DONE : 0);
 	if (!any_rule(k, true))
 		return call_snapshot(c, what, now);
-	TRY(call_snapshot(c, SNAPSHOT_THREADS, before));
+	TRY(call_snapshot(c, first, before));
 	if ((*before)->source != SNAPSHOT_OF_PROCESS) {
 		snapshot_free(*before);
 		*before = NULL;

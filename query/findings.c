@@ -23,6 +23,8 @@ const struct rule rules[] = {
 	  true, false, ENTRY(idle) },
 	{ "blocked-loop", FINDING_ERROR, "a loop that is in the same step in two looks",
 	  true, false, ENTRY(blocked) },
+	{ "spin", FINDING_WARNING, "a loop that never rests, for one descriptor, callback or task",
+	  true, false, ENTRY(spin) },
 	{ "orphaned-lock", FINDING_ERROR, "a lock whose holder has ended without releasing it",
 	  false, false, ENTRY(lock) },
 	{ "pool-exhausted", FINDING_WARNING, "a pool that has nothing left for those who wait at it",

@@ -79,7 +79,7 @@ static inline bool task_alive(const struct task *t)
 	void name##_summary(struct strbuf *b, const struct checking *k, const struct item *items, size_t n);
 RULE(cycle) RULE(origin) RULE(cancel) RULE(exception) RULE(unreferenced) RULE(lock)
 RULE(deadlock) RULE(pool) RULE(join) RULE(lostwakeup) RULE(asleep) RULE(idle)
-RULE(blocked) RULE(overdue) RULE(executor) RULE(group)
+RULE(blocked) RULE(spin) RULE(overdue) RULE(executor) RULE(group)
 #undef RULE
 
 #endif

@@ -256,6 +256,16 @@ struct task {
 /* What tells it from others: what its coroutine runs, or that itself. */
 static inline const char *task_body(const struct task *t) { return t->body ? t->body : t->coro; }
 
+/* A descriptor that a loop watches. */
+struct watched_fd {
+	int fd;
+	uint64_t handle;
+	bool writes;             /* for room to write, not for something to read */
+	const char *callback;    /* the name of what is called when it is ready */
+	int64_t unread;          /* bytes; -1: unknown */
+	bool ended;              /* a socket whose other end sends no more */
+};
+
 struct loop {
 	uint64_t id;
 	const char *type;        /* qualified: "asyncio.unix_events._UnixSelectorEventLoop" */
@@ -273,6 +283,12 @@ struct loop {
 	int64_t turn_step;
 	double overdue;          /* how late its latest timer is, in seconds; NAN: none is due */
 	size_t noverdue;         /* timers that are due */
+	const char *callback;    /* that it runs or comes to next; NULL: none, or a task's step */
+	/* With SNAPSHOT_WATCHED, of a running process: what is ready, and how long the thread has
+	 * run or waited for a processor, in seconds, by when on the monotonic clock. */
+	const struct watched_fd *watched;
+	size_t nwatched;
+	double wanted, wanted_at; /* 0: unknown */
 };
 
 struct executor {            /* a pool of threads or processes */

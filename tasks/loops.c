@@ -83,7 +83,9 @@ static void look_on_stack(struct walk *w, uint64_t loop, struct pythread *t, str
 static void loop_turn(struct walk *w, struct loop *l, const struct on_stack *on)
 {
 	double turn;
-	if (on->once == on->ps.n)
+	bool turns = on->once < on->ps.n;
+	walk_callback(w, l, turns ? local_get(&w->r, &on->ps.frames[on->once], "handle") : 0);
+	if (!turns)
 		return;
 	l->turns = true;
 	if (!float_at(&w->r, local_get(&w->r, &on->ps.frames[on->once], "end_time"), &turn))
@@ -157,6 +159,8 @@ static void loop_thread(struct walk *w, struct loop *l)
 	l->asleep = l->inner && waits_for_events(in->thread);
 	if (in->thread)
 		l->thread = in->thread->tid;
+	if (w->what & SNAPSHOT_WATCHED)
+		walk_watched(w, l);
 }
 
 struct loop *walk_loop(struct walk *w, uint64_t addr)

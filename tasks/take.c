@@ -347,6 +347,8 @@ static err_t finish(struct taking *k, struct walk *w, struct snapshot *s, struct
 	walk_free(w);
 	if (t->kind != TARGET_CORE)
 		peers_ask(s);
+	if (t->kind != TARGET_CORE && k->what & SNAPSHOT_WATCHED)
+		watched_ask(s);
 	if (!asyncio && s->complete) {
 		snapshot_free(s);
 		return no_asyncio(k->py);

@@ -16,6 +16,7 @@ enum snapshot_what {
 	SNAPSHOT_NO_TASKS = 64,  /* threads only */
 	SNAPSHOT_RUNNING = 256,  /* only those tasks that run now: much cheaper */
 	SNAPSHOT_DONE_IF_CAN = 128, /* SNAPSHOT_DONE, but nothing is lacking where they cannot be found */
+	SNAPSHOT_WATCHED = 512,  /* the descriptors that loops watch and that are ready */
 };
 
 struct python;

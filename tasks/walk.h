@@ -147,6 +147,13 @@ void walk_loops_finish(struct walk *w);
 /* The loop that a frame runs, by its local `self`; 0: it runs none. */
 uint64_t walk_runs_loop(struct walk *w, const struct pyframe *f);
 
+/* watched.c */
+/* What keeps a loop awake. `running`: the handle that it runs, or 0. */
+void walk_callback(struct walk *w, struct loop *l, uint64_t running);
+void walk_watched(struct walk *w, struct loop *l);
+/* Keeps those descriptors that are ready; live targets, not paused. */
+void watched_ask(struct snapshot *s);
+
 /* timers.c: those of a loop, asyncio's own or uvloop's. */
 void walk_timers(struct walk *w, struct loop *l, uint64_t scheduled);
 /* Seconds until whom's timer fires; NaN: none known. */

@@ -371,7 +371,7 @@ static void command(void **state)
 		{ with_cycle, "check --rule await-cycle --rule blocked-loop --interval 0", 1, "error [await-cycle]" },
 		{ with_cycle, "check --rule timer-overdue", 0, "Nothing found by 1 rule in 2 tasks." },
 		{ with_cycle, "check --interval 0 --json", 1, "\"findings\":[{\"rule\":\"await-cycle\",\"severity\":\"error\"" },
-		{ nothing, "check --interval 0", 0, "Nothing found by 16 rules in 2 tasks." },
+		{ nothing, "check --interval 0", 0, "Nothing found by 17 rules in 2 tasks." },
 		{ nothing, "check --interval 0 --json", 0, "\"findings\":[]" },
 		{ partial, "check --interval 0", 1, "error [await-cycle]" },
 		{ part_of_nothing, "check --interval 0", 5, "Nothing found" },
@@ -450,13 +450,55 @@ static void pools(void **state)
 	fires(s, NULL, "pool-exhausted", 4, "wait for more of it");
 }
 
+/* A loop whose thread wanted so much of a second. */
+static struct snapshot *with_loop(double wanted, double at, const char *callback, const struct watched_fd *x)
+{
+	struct snapshot *s = snap_new(2);
+	s->nloops = 1;
+	s->loops = calloc(1, sizeof *s->loops);
+	s->loops[0] = (struct loop){ .id = 0x10, .running = true, .thread = 7, .turn = at, .callback = callback,
+				     .wanted = wanted, .wanted_at = at, .watched = x, .nwatched = x ? 1 : 0 };
+	for (size_t i = 0; i < 2; i++)
+		s->tasks[i].loop = 0x10;
+	return s;
+}
+
+static void spins(void **state)
+{
+	(void)state;
+	static const struct watched_fd end = { .fd = 6, .handle = 0x60, .callback = "on_data", .ended = true };
+	static const struct watched_fd more = { .fd = 6, .handle = 0x60, .callback = "on_data", .unread = 10 };
+	static const struct watched_fd less = { .fd = 6, .handle = 0x60, .callback = "on_data", .unread = 9 };
+	fires(with_loop(1.9, 2, NULL, &end), with_loop(1, 1, NULL, &end), "spin", 0, "take note that it is at its end");
+	fires(with_loop(1.9, 2, NULL, &more), with_loop(1, 1, NULL, &more), "spin", 0, "does not read what is there");
+	silent(with_loop(1.9, 2, NULL, &less), with_loop(1, 1, NULL, &more), "spin");
+	silent(with_loop(1.2, 2, NULL, &end), with_loop(1, 1, NULL, &end), "spin");
+	fires(with_loop(1.9, 2, "again", NULL), with_loop(1, 1, "again", NULL), "spin", 0, "about to call again()");
+	silent(with_loop(1.9, 2, "one", NULL), with_loop(1, 1, "other", NULL), "spin");
+	silent(with_loop(0, 0, "again", NULL), with_loop(0, 0, "again", NULL), "spin");
+	/* One step: blocked-loop's. */
+	struct snapshot *was = with_loop(1, 1, "again", NULL);
+	was->loops[0].turn = 2;
+	silent(with_loop(1.9, 2, "again", NULL), was, "spin");
+	struct snapshot *s = with_loop(1.9, 2, NULL, NULL);
+	was = with_loop(1, 1, NULL, NULL);
+	s->tasks[1].state = TASK_RUNNABLE;
+	was->tasks[1].state = TASK_RUNNING;
+	s = looked(s, was, "spin", 0);
+	assert_int_equal(s->nfindings, 1);
+	assert_int_equal((int)s->findings[0].severity, FINDING_INFO);
+	assert_int_equal(s->findings[0].tasks[0], s->tasks[1].id);
+	snapshot_free(s);
+	snapshot_free(was);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(table), cmocka_unit_test(cycles), cmocka_unit_test(blocked),
 		cmocka_unit_test(overdue), cmocka_unit_test(executors), cmocka_unit_test(origins),
 		cmocka_unit_test(cancels), cmocka_unit_test(exceptions), cmocka_unit_test(unreferenced),
-		cmocka_unit_test(locks), cmocka_unit_test(groups), cmocka_unit_test(pools), cmocka_unit_test(command),
+		cmocka_unit_test(locks), cmocka_unit_test(groups), cmocka_unit_test(pools), cmocka_unit_test(spins), cmocka_unit_test(command),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
