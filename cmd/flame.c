@@ -1,19 +1,36 @@
 /* flame: stacks as a flame graph. */
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/outfile.h"
+#include "cmd/capture.h"
 #include "cmd/command.h"
 #include "query/list.h"
 #include "show/flame.h"
 #include "show/list_look.h"
+#include "watch/running.h"
+
+#define FOR_S 10.0
+/* Between samples. Not a round number, so as not to keep step with what the program does. */
+#define SAMPLE_S 0.0197
 
 struct asked {
 	const struct flame_format *format;
 	const char *out;                /* NULL: standard output */
 	const struct column *group;     /* NULL: none */
+	bool running;
+	double seconds;                 /* to sample for */
 };
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+	interrupted = number;
+}
 
 static err_t parse(const struct args *a, struct asked *k)
 {
@@ -26,6 +43,14 @@ static err_t parse(const struct args *a, struct asked *k)
 		return err_new(E_USAGE, "--format is collapsed, speedscope or html, not %s", format);
 	if (opt_given(a, "json") && (format || k->out))
 		return err_new(E_USAGE, "flame takes --json or a --format, not both");
+	k->running = opt_given(a, "running");
+	k->seconds = FOR_S;
+	if (opt_value(a, "for"))
+		TRY(duration_parse(opt_value(a, "for"), &k->seconds));
+	if (opt_value(a, "for") && !k->running)
+		return err_new(E_USAGE, "--for goes with --running: how tasks wait is told of one instant");
+	if (k->running && (opt_given(a, "waiting") || by || selection_any(&sel)))
+		return err_new(E_USAGE, "--running takes all that the loops run: no --waiting, no --group-by, no filters");
 	return by ? list_group_column(&list_tasks, by, &k->group) : NULL;
 }
 
@@ -110,15 +135,67 @@ static err_t waiting(struct call *c, struct snapshot *s, const struct asked *k)
 	return e;
 }
 
+/* Samples until the time is over, Ctrl-C, or the end of the process. */
+static err_t sample(struct call *c, const struct asked *k, struct running *r)
+{
+	struct sigaction sa = { .sa_handler = on_signal }, was_int, was_term;
+	double until = now_seconds() + k->seconds;
+	err_t e = NULL;
+	interrupted = 0;
+	sigaction(SIGINT, &sa, &was_int);
+	sigaction(SIGTERM, &sa, &was_term);
+	while (!e && !interrupted && now_seconds() < until) {
+		e = running_sample(r);
+		if (!e)
+			nanosleep(&(struct timespec){ .tv_nsec = (long)(SAMPLE_S * 1e9) }, NULL);
+	}
+	sigaction(SIGINT, &was_int, NULL);
+	sigaction(SIGTERM, &was_term, NULL);
+	if (err_code(e) == E_GONE && r->samples) {
+		call_note(c, "%s; this is what was seen of it until then", e->msg);
+		err_free(e);
+		e = NULL;
+	}
+	return e;
+}
+
+static err_t running(struct call *c, struct snapshot *s, const struct asked *k)
+{
+	struct flame f = { 0 };
+	struct running r = { 0 };
+	char *title = arena_fmt(s->arena, "What the loops of process %d spend their time with (Python %s)", (int)s->pid,
+				s->python);
+	if (!title)
+		return ERR_NOMEM;
+	TRY(flame_make(&f, title, "samples"));
+	/* Of the look that said who it is; what follows is another matter. */
+	s->nnotes = 0;
+	s->complete = true;
+	running_begin(&r, c->cap->python, &f, s->arena);
+	err_t e = sample(c, k, &r);
+	if (!e) {
+		flame_finish(&f);
+		if (!r.samples)
+			snapshot_lacks(s, "No loop was seen to run.");
+		snapshot_note(s, "%zu samples; the process was stopped for %zu of them, for an instant each.", r.samples, r.looks);
+		e = answer(c, s, &f, k);
+	}
+	running_end(&r);
+	flame_free(&f);
+	return e;
+}
+
 static int flame_run(struct call *c)
 {
 	struct snapshot *s = NULL;
 	struct asked k;
 	err_t e = parse(&c->args, &k);
 	if (!e)
-		e = call_snapshot(c, 0, &s);
+		e = call_snapshot(c, k.running ? SNAPSHOT_NO_PAUSE | SNAPSHOT_RUNNING : 0, &s);
+	if (!e && k.running && s->source != SNAPSHOT_OF_PROCESS)
+		e = err_new(E_USAGE, "--running takes a process: a core dump does not go on");
 	if (!e)
-		e = waiting(c, s, &k);
+		e = k.running ? running(c, s, &k) : waiting(c, s, &k);
 	int status = e ? call_fail(c, e) : call_end(c, s);
 	snapshot_free(s);
 	return status;
@@ -126,6 +203,8 @@ static int flame_run(struct call *c)
 
 static const struct option flame_options[] = {
 	{ "waiting", 0, NULL, "where tasks wait now (the default)" },
+	{ "running", 0, NULL, "where loops spend their time, by samples" },
+	{ "for", 0, "DURATION", "with --running: sample so long (10s)" },
 	{ "format", 0, "FORMAT", "collapsed (the default, for flamegraph.pl and others), speedscope or html" },
 	{ "out", 0, "FILE", "write it there and not to standard output" },
 	{ "group-by", 0, "KEY", "the outermost frame: coro, created, waiting, state, group, by, or any column of ps" },
@@ -135,9 +214,10 @@ static const struct option flame_options[] = {
 const struct command cmd_flame = {
 	.name = "flame",
 	.arguments = "",
-	.summary = "where tasks wait, as a flame graph",
+	.summary = "where tasks wait, or loops spend their time, as a flame graph",
 	.description = "Merges the stacks of all waiting tasks: each counts once, its frames stand on those of "
 		       "the task that awaits it or owns its group, and at the end is what it waits for. "
+		       "With --running: what the loops run, sampled for a while, with the C frames. "
 		       "--format html is a page that can be searched and zoomed and needs nothing else.",
 	.options = flame_options,
 	.flags = CMD_TARGET | CMD_CORE | CMD_SELECT,

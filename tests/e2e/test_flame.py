@@ -2,12 +2,13 @@
 import json
 import os
 import re
+import signal
 import subprocess
 
 import jsonschema
 import pytest
 
-from conftest import pick, some, usable, INTERPS
+from conftest import ASYNCMON, pick, some, usable, wait_for, INTERPS
 
 PYTHONS = some("pyenv-3.9", "pyenv-3.11", "pyenv-3.12", "sid-3.14")
 
@@ -150,3 +151,40 @@ def test_long_chains_are_cut_and_said(asyncmon, target):
     assert answer["flame"]["total"] >= 3000
     assert any("1000" in note for note in answer["notes"])
     assert max(len(s["stack"]) for s in answer["flame"]["stacks"]) == 1000
+
+
+@pytest.mark.parametrize("name", some("debian-3.11", "pyenv-3.9", "sid-3.14"))
+def test_running(name, target):
+    """What a loop spends its time with, and that it waits for the rest of it."""
+    t = target(usable(INTERPS[name]), "holding.py", "asyncio", "python=700", "sleep=700")
+    p = subprocess.Popen([ASYNCMON, "flame", "--running", "--for", "60s", str(t.pid)], stdout=subprocess.PIPE,
+                         stderr=subprocess.PIPE, text=True)
+    files = "/proc/%d/fd" % p.pid
+
+    def follows():
+        try:
+            return any(re.search(r"/proc/%d/task/\d+/stat$" % t.pid, os.readlink(files + "/" + f))
+                       for f in os.listdir(files))
+        except OSError:
+            return False
+    assert wait_for(follows)
+    os.kill(t.pid, signal.SIGUSR1)
+    assert [json.loads(t.line(60))["kind"] for _ in range(2)] == ["python", "sleep"]
+    assert json.loads(t.line(60)) == {"done": True}
+    p.send_signal(signal.SIGINT)
+    out, err = p.communicate(timeout=60)
+    stacks = [line.rsplit(" ", 1) for line in out.splitlines()]
+    below = {}
+    for stack, weight in stacks:
+        frames = stack.split(";")
+        names = [f.split(" ")[0] for f in frames]
+        key = next((n for n in ("spin", "doze") if n in names), frames[0])
+        below[key] = below.get(key, 0) + int(weight)
+        if key in ("spin", "doze"):
+            assert names[:2] == ["step", "step"], stack
+    assert {"spin", "doze", "waiting for events"} <= set(below), out
+    # time.sleep() is a call of C's, which Python's own stacks do not show.
+    assert any("doze" in stack and re.search(r"nanosleep|select", stack) for stack, _ in stacks), out
+    said = re.search(r"(\d+) samples; the process was stopped for (\d+) of them", err)
+    assert said and int(said.group(1)) == sum(below.values()) and int(said.group(2)) <= int(said.group(1)), err
+    assert p.returncode == 0
