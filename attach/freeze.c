@@ -9,12 +9,14 @@
  * and it waits for them until the time is up. */
 #include "attach/process.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "attach/guard.h"
 #include "base/clock.h"
+#include "base/descriptors.h"
 
 /* How far around a missed page the next attempt looks where nothing else is asked for:
  * CPython's objects made close in time lie close in one arena. */
@@ -78,6 +80,9 @@ static err_t plan_wanted(struct freeze *f)
 
 static err_t plan_present(struct process *p, struct spans *out)
 {
+	int fd = process_pagemap(p);
+	if (fd < 0 && errno_is_ours(errno))
+		return err_ours(errno, "pagemap");
 	for (size_t i = 0; i < p->t.nmappings; i++) {
 		const struct mapping *m = &p->t.mappings[i];
 		if (!mapping_private(m))
@@ -85,7 +90,7 @@ static err_t plan_present(struct process *p, struct spans *out)
 		if (m->inode && m->end - m->start <= FILE_PART_MAX)
 			spans_add(out, m->start, m->end);
 		else
-			TRY(spans_add_present(out, p->pagemap_fd, m->start, m->end));
+			TRY(spans_add_present(out, fd, m->start, m->end));
 	}
 	return out->failed ? ERR_NOMEM : NULL;
 }
@@ -381,7 +386,7 @@ static err_t freeze_by(struct freeze *f, struct freeze_stats *st, bool *lost)
 	struct process *p = f->p;
 	f->unread = f->o.whole;
 	TRY(plan_wanted(f));
-	f->quick = f->o.whole && spans_quick(p->pagemap_fd);
+	f->quick = f->o.whole && spans_quick(process_pagemap(p));
 	TRY(plan(f));
 	/* A page that was looked at is there since then. */
 	if (f->unread)
@@ -426,6 +431,7 @@ err_t process_freeze(struct target *t, const struct freeze_opts *o, struct freez
 	f->p = p;
 	f->o = *o;
 	err_t e = freeze_by(f, st, &lost);
+	process_pagemap_close(p);
 	if (lost)
 		return e;
 	err_free(f->planned);
@@ -442,6 +448,7 @@ uint64_t process_whole_size(struct target *t)
 	struct process *p = process_of(t);
 	struct spans s = { 0 };
 	err_free(plan_present(p, &s));
+	process_pagemap_close(p);
 	uint64_t sum = spans_bytes(&s);
 	free(s.v);
 	return sum;

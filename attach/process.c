@@ -199,6 +199,20 @@ static int open_proc(pid_t pid, const char *name, int flags)
 	return open(path, flags | O_CLOEXEC);
 }
 
+int process_pagemap(struct process *p)
+{
+	if (p->pagemap_fd < 0)
+		p->pagemap_fd = open_proc(p->mem_tid, "pagemap", O_RDONLY);
+	return p->pagemap_fd;
+}
+
+void process_pagemap_close(struct process *p)
+{
+	if (p->pagemap_fd >= 0)
+		close(p->pagemap_fd);
+	p->pagemap_fd = -1;
+}
+
 /* The same answers as process_vm_readv() gives. */
 static ssize_t mem_readv(const struct process *p, const struct iovec *local, const struct iovec *remote,
 			 size_t n)
@@ -386,7 +400,8 @@ static void process_close(struct target *t)
 	free(p->t.threads);
 	map_free(&p->wanted);
 	map_free(&p->bad);
-	int fds[] = { p->task_dir, p->mem_fd, p->pagemap_fd, p->root_fd, p->pidfd };
+	process_pagemap_close(p);
+	int fds[] = { p->task_dir, p->mem_fd, p->root_fd, p->pidfd };
 	for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
@@ -425,9 +440,6 @@ static err_t process_look(struct process *p)
 	p->t.since = proc_since(pid);
 	p->mem_fd = open_proc(p->mem_tid, "mem", O_RDONLY);
 	if (p->mem_fd < 0)
-		return refusal(pid, errno);
-	p->pagemap_fd = open_proc(p->mem_tid, "pagemap", O_RDONLY);
-	if (p->pagemap_fd < 0 && errno_is_ours(errno))
 		return refusal(pid, errno);
 	p->root_fd = open_proc(p->mem_tid, "root", O_PATH | O_DIRECTORY);
 	if (p->root_fd < 0 && errno_is_ours(errno))
@@ -483,7 +495,7 @@ err_t target_open_process(pid_t pid, const struct target_opts *o, struct target 
 		.kind = TARGET_PROCESS, .pid = pid, .image = &p->img, .ops = &ops, .exe = "",
 	};
 	p->mem_tid = pid;
-	p->task_dir = p->mem_fd = p->pagemap_fd = p->root_fd = -1;
+	p->task_dir = p->mem_fd = p->root_fd = p->pagemap_fd = -1;
 	p->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	p->img.fill = process_fill;
 	p->img.fill_ctx = p;

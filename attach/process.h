@@ -26,7 +26,8 @@ struct process {
 	struct strbuf mounts;     /* mountinfo, read when it is first needed */
 	char *root;               /* the target's root as we see it, "/" mostly */
 	pid_t mem_tid;            /* a live thread: /proc and process_vm_readv go by it */
-	int task_dir, mem_fd, pagemap_fd, root_fd, pidfd;
+	int task_dir, mem_fd, root_fd, pidfd;
+	int pagemap_fd;           /* -1 but while a copy is planned: process_pagemap() */
 
 	/* Mutable pages that were asked for, by address: PAGE_LOOKED or PAGE_MISSED. */
 	struct map wanted;
@@ -66,6 +67,10 @@ void process_forget(struct process *p);
 bool process_same_space(const struct process *p);
 /* E_GONE when it is not. */
 err_t process_check_space(const struct process *p);
+/* A descriptor of its pagemap, until process_pagemap_close(); -1 where there is none. A
+ * session with many processes has none for most of the time. */
+int process_pagemap(struct process *p);
+void process_pagemap_close(struct process *p);
 /* Reads from the living process; how many bytes. */
 size_t process_read(struct process *p, uint64_t addr, void *buf, size_t len);
 /* process_vm_readv(), or the same by /proc/PID/mem where a filter forbids that. May hang. */
