@@ -55,3 +55,11 @@ $(B)/failmem.so: tests/tools/failmem.c
 .PHONY: bench
 bench: all $(B)/bench/bulkcopy $(B)/stack-dump
 	@/usr/bin/python3 tests/bench/bench.py
+	@/usr/bin/python3 tests/bench/load.py
+
+# Attaches to a server under wrk, and signals to asyncmon at random instants. Longer with
+# STRESS_ATTACHES=, STRESS_KILLS=, STRESS_SIGNALS=; elsewhere with STRESS_PYTHONS=.
+.PHONY: stress
+stress: all
+	@tests/setup
+	@/usr/bin/python3 tests/stress/stress.py
