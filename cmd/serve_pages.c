@@ -51,12 +51,17 @@ void pages_forget(const struct watched *w, uint64_t look)
 			kept_free(&kept[i]);
 }
 
-/* What the list is of: all of the request but the page. */
+/* What the list is of: all of the request but which page, and of which look. */
 static char *query_of(const struct asked *a)
 {
 	struct strbuf b = { 0 };
+	struct field v[WIRE_FIELDS];
+	size_t n = 0;
+	for (size_t i = 0; i < a->n; i++)
+		if (strcmp(a->v[i].name, "look") != 0)
+			v[n++] = a->v[i];
 	strbuf_str(&b, a->path);
-	url_query(&b, a->v, a->n, "page", NULL);
+	url_query(&b, v, n, "page", NULL);
 	return b.s;
 }
 

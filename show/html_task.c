@@ -47,11 +47,14 @@ static void tasks(const struct page_view *p, const char *name, const uint64_t *i
 
 static void reference(const struct page_view *p, const struct task_ref *r)
 {
-	if (r->id && snapshot_task(p->s, r->id))
+	bool lives = r->id && snapshot_task(p->s, r->id);
+	if (lives)
 		html_task_link(p, r->id, r->name);
 	else
 		html_text(p->b, r->name);
-	if (r->serial >= 0)
+	if (r->serial >= 0 && lives)
+		strbuf_fmt(p->b, " #%lld", (long long)r->serial);
+	else if (r->serial >= 0)
 		strbuf_fmt(p->b, " <a href=\"/t/%s/ended-task?id=%lld\">#%lld</a>", p->key, (long long)r->serial, (long long)r->serial);
 }
 

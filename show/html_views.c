@@ -113,12 +113,26 @@ static void thread_frame(const struct page_view *p, const struct thread_frame *f
 	strbuf_str(p->b, "</span></li>\n");
 }
 
+static void signal_form(const struct page_view *p)
+{
+	static const char *const signals[] = { "SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGKILL" };
+	if (!p->form || p->ended || p->s->source != SNAPSHOT_OF_PROCESS)
+		return;
+	strbuf_fmt(p->b, "<form method=\"post\" action=\"/act\"><input type=\"hidden\" name=\"form\" value=\"%s\">"
+			 "<input type=\"hidden\" name=\"target\" value=\"%s\"><input type=\"hidden\" name=\"do\" value=\"signal\">"
+			 "<select name=\"signal\">", p->form, p->key);
+	for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+		strbuf_fmt(p->b, "<option>%s</option>", signals[i]);
+	strbuf_str(p->b, "</select> <button>Send this signal</button></form>\n");
+}
+
 void html_threads(const struct page_view *p)
 {
 	const struct snapshot *s = p->s;
 	page_begin(p, "Threads", "threads");
 	strbuf_fmt(p->b, "<p><a href=\"/t/%s/threads\">Python</a> <a href=\"/t/%s/threads?native=1\">with C frames</a></p>\n", p->key,
 		   p->key);
+	signal_form(p);
 	for (size_t i = 0; i < s->nthreads; i++) {
 		const struct thread_stack *t = &s->threads[i];
 		strbuf_fmt(p->b, "<h2 id=\"thread-%d\">Thread %d ", (int)t->tid, (int)t->tid);

@@ -152,6 +152,7 @@ def test_acting(two, target, serve, asyncmon):  # noqa: F811
     t = target(two, "shapes.py")
     quiet, s = serve(t.pid), serve(t.pid, "--allow-actions")
     victim = t.tagged("sleep")["id"]
+    assert not [1 for tag, a in page(quiet, "/t/%d/threads" % t.pid).elements if a.get("method") == "post"]
     path = "/t/%d/task?id=%s" % (t.pid, victim)
     assert not [1 for tag, a in page(quiet, path).elements if a.get("method") == "post"]
     form = {a["name"]: a["value"] for tag, a in page(s, path).elements if tag == "input" and a.get("type") == "hidden"}
@@ -175,6 +176,19 @@ def test_acting(two, target, serve, asyncmon):  # noqa: F811
     assert send(s, dict(form, task="--yes")) == 400
     assert send(s, form) == 200
     assert wait_for(lambda: victim not in {x["id"] for x in asyncmon.json("ps", t.pid)["tasks"]})
+
+
+def test_a_signal(python, target, serve):  # noqa: F811
+    t = target(python, "shapes.py")
+    s = serve(t.pid, "--allow-actions")
+    form = {a["name"]: a["value"] for tag, a in page(s, "/t/%d/threads" % t.pid).elements
+            if tag == "input" and a.get("type") == "hidden"}
+    pair = s.ask("/?token=" + s.token, auth=False)[1]["set-cookie"].split(";")[0]
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": pair}
+    t.dead = True
+    body = "&".join("%s=%s" % x for x in dict(form, signal="SIGTERM").items())
+    assert s.ask("/act", method="POST", headers=headers, body=body)[0] == 200
+    assert t.proc.wait(20) == -signal.SIGTERM
 
 
 def test_ended_tasks(two, asyncmon, target, serve):  # noqa: F811
