@@ -290,3 +290,20 @@ size_t pool_wait_begins(struct walk *w, struct pool *p, const struct pyframes *f
 		learn(w, p, f, start, manager);
 	return start;
 }
+
+void pools_learn(struct walk *w, struct pools *p)
+{
+	struct pyframes f = { 0 };
+	for (size_t i = 0; i < p->all.n; i++) {
+		struct pool *pool = &p->all.v[i];
+		for (size_t k = 0; k < pool->waiters.n && k < LEARN_MAX && !walk_stop(w); k++) {
+			const struct task *t = &w->s->tasks[pool->waiters.v[k]];
+			for (int out = 0; t && out <= AWAITERS_MAX; out++, t = awaiter(w, t)) {
+				pool_frames(w, t, &f);
+				pool_wait_begins(w, pool, &f);
+			}
+		}
+		pool->known = LEARN_MAX;
+	}
+	vec_free(&f);
+}

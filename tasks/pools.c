@@ -21,7 +21,15 @@ struct searching {
 	struct walk *w;
 	struct pools pools;
 	struct roots roots;
+	bool rooted;             /* they are found: all stacks are read once more for them */
 };
+
+static void need_roots(struct searching *s)
+{
+	if (!s->rooted)
+		roots_find(s->w, &s->pools, &s->roots);
+	s->rooted = true;
+}
 
 /* ---- who it is ---- */
 
@@ -88,6 +96,7 @@ static void take(struct searching *s, const struct reach *x, struct having *h)
 
 static void by_items(struct searching *s, uint64_t owner, const struct map *items, size_t n, struct having *h)
 {
+	need_roots(s);
 	struct reach x = { .w = s->w, .goal = owner, .items = items, .want = n };
 	reach_run(&x, s->roots.v, s->roots.n, is_self, &owner);
 	take(s, &x, h);
@@ -156,6 +165,7 @@ static void by_references(struct searching *s, const struct pool *p, uint64_t ow
 		add_type(w, &avoid, known.nodes.v[known.found.v[i]].obj);
 	struct reach x = { .w = w, .goal = owner, .through = &through, .avoid = &avoid };
 	if (own.n && !known.cut) {
+		need_roots(s);
 		reach_run(&x, s->roots.v, s->roots.n, is_self, &owner);
 		take(s, &x, h);
 	}
@@ -216,8 +226,7 @@ void walk_pools(struct walk *w)
 {
 	struct searching s = { .w = w };
 	pools_find(w, &s.pools);
-	if (s.pools.all.n)
-		roots_find(w, &s.pools, &s.roots);
+	pools_learn(w, &s.pools);
 	for (size_t i = 0; i < s.pools.all.n; i++) {
 		if (!walk_stop(w))
 			search(&s, &s.pools.all.v[i]);

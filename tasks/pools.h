@@ -55,8 +55,9 @@ void roots_free(struct roots *r);
 void pool_frames(struct walk *w, const struct task *t, struct pyframes *out);
 /* Which tasks wait at what may be a pool. */
 void pools_find(struct walk *w, struct pools *p);
-/* The first of a waiter's frames that belongs to the wait, not to what the task does else;
- * learns from the first waiters what the pool's `known` part says. */
+/* Learns from the first waiters of each pool what its `known` part says. */
+void pools_learn(struct walk *w, struct pools *p);
+/* The first of a waiter's frames that belongs to the wait, not to what the task does else. */
 size_t pool_wait_begins(struct walk *w, struct pool *p, const struct pyframes *f);
 
 /* pool_items.c */
