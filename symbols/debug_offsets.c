@@ -114,11 +114,6 @@ static const struct debug_offset offsets_3_14[] = {
 	{ 680, LF_gen_iframe },
 	{ 688, LF_gen_state },
 	{ 712, LF_tstate_eval_breaker },
-	{ 720, LF_tstate_remote_debugger_support },
-	{ 728, LF_interp_remote_debugging_enabled },
-	{ 736, LF_debugger_pending_call },
-	{ 744, LF_debugger_script_path },
-	{ 752, LF_debugger_script_path_size },
 };
 
 static const struct debug_offset offsets_3_15[] = {
@@ -178,11 +173,6 @@ static const struct debug_offset offsets_3_15[] = {
 	{ 808, LF_gen_iframe },
 	{ 816, LF_gen_state },
 	{ 840, LF_tstate_eval_breaker },
-	{ 848, LF_tstate_remote_debugger_support },
-	{ 856, LF_interp_remote_debugging_enabled },
-	{ 864, LF_debugger_pending_call },
-	{ 872, LF_debugger_script_path },
-	{ 880, LF_debugger_script_path_size },
 };
 
 /* Values that are no offsets from the start of a struct; where they stand. */

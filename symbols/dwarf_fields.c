@@ -26,7 +26,6 @@ const struct dwarf_field dwarf_fields[] = {
 	AT(interp_pending, "PyInterpreterState.ceval.pending"),
 	AT(interp_recursion_limit, "PyInterpreterState.ceval.recursion_limit"),
 	AT(interp_audit_hooks, "PyInterpreterState.audit_hooks"),
-	AT(interp_remote_debugging_enabled, "PyInterpreterState.config.remote_debug"),
 	AT(interp_gil, "PyInterpreterState.ceval.gil"),
 	AT(interp_asyncio_tasks_head, "PyInterpreterState.asyncio_tasks_head"),
 	AT(interp_gc, "PyInterpreterState.gc"),
@@ -53,10 +52,6 @@ const struct dwarf_field dwarf_fields[] = {
 	AT(tstate_recursion_depth, "PyThreadState.recursion_depth"),
 	AT(tstate_recursion_remaining, "PyThreadState.py_recursion_remaining|PyThreadState.recursion_remaining"),
 	AT(tstate_c_recursion_remaining, "PyThreadState.c_recursion_remaining"),
-	AT(tstate_remote_debugger_support, "PyThreadState.remote_debugger_support"),
-	AT(debugger_pending_call, "_PyRemoteDebuggerSupport.debugger_pending_call"),
-	AT(debugger_script_path, "_PyRemoteDebuggerSupport.debugger_script_path"),
-	OF(debugger_script_path_size, COUNT, "_PyRemoteDebuggerSupport.debugger_script_path"),
 	/* Include/internal/pycore_ceval_state.h */
 	AT(pending_lock, "_pending_calls.lock|_pending_calls.mutex"),
 	AT(pending_count, "_pending_calls.calls_to_do|_pending_calls.npending"),

@@ -25,7 +25,6 @@
 	X(interp_recursion_limit)     /* int, 3.9, 3.10 */ \
 	X(interp_eval_frame)          /* the function of the evaluation loop, <= 3.9 */ \
 	X(interp_audit_hooks)         /* list of sys.addaudithook(), or NULL */ \
-	X(interp_remote_debugging_enabled) /* 3.14+ */ \
 	X(interp_gil)                 /* ceval.gil, pointer, 3.12+ */ \
 	X(interp_asyncio_tasks_head)  /* struct llist_node, 3.14+ */ \
 	X(interp_gc)                  /* struct _gc_runtime_state inside */ \
@@ -45,8 +44,6 @@
 	X(tstate_recursion_depth)     /* int, <= 3.10 */ \
 	X(tstate_recursion_remaining) /* int, 3.11+: of Python calls; */ \
 	X(tstate_c_recursion_remaining) /* of C's, 3.12 and 3.13 */ \
-	X(tstate_remote_debugger_support) /* 3.14+ */ \
-	X(debugger_pending_call) X(debugger_script_path) /* in that */ \
 	/* struct _pending_calls; calls is an array of { func, arg[, flags] } */ \
 	X(pending_lock)               /* pointer to a lock <= 3.12, PyMutex byte 3.13+ */ \
 	X(pending_count) X(pending_calls) X(pending_first) X(pending_last) \
@@ -154,8 +151,7 @@
 	X(tail_calls)             /* 1: the interpreter loop may be a function an instruction, 3.14+ */ \
 	X(interp_types)           /* 1: every interpreter has types of its own, 3.12+ */ \
 	X(pending_any_thread)     /* 1: any thread of an interpreter serves its queue, 3.12+ */ \
-	X(pending_call_size) X(pending_ncalls) /* of struct _pending_calls.calls */ \
-	X(debugger_script_path_size)
+	X(pending_call_size) X(pending_ncalls) /* of struct _pending_calls.calls */
 
 /* How a code object keeps the lines of its instructions: co_lnotab, PEP 626, PEP 657. */
 enum line_table { LINE_TABLE_LNOTAB, LINE_TABLE_RANGES, LINE_TABLE_LOCATIONS };

@@ -16,7 +16,6 @@ static const struct layout_item items_3_14[] = {
 	{ LF_interp_modules, 7688 },
 	{ LF_interp_sysdict, 7672 },
 	{ LF_interp_builtins, 7680 },
-	{ LF_interp_remote_debugging_enabled, 8076 },
 	{ LF_interp_asyncio_tasks_head, 10880 },
 	{ LF_interp_gc, 7408 },
 	{ LF_gc_generations, 24 },
@@ -24,9 +23,6 @@ static const struct layout_item items_3_14[] = {
 	{ LF_tstate_running_loop, 864 },
 	{ LF_tstate_running_task, 872 },
 	{ LF_tstate_asyncio_tasks_head, 880 },
-	{ LF_tstate_remote_debugger_support, 304 },
-	{ LF_debugger_pending_call, 0 },
-	{ LF_debugger_script_path, 4 },
 	{ LF_tuple_items, 32 },
 	{ LF_code_adaptive, 208 },
 	{ LF_iframe_stacktop, -1 },
@@ -54,7 +50,6 @@ static const struct layout_item items_3_14[] = {
 	{ LF_task_size, 168 },
 	{ LF_owner_cstack, 4 },
 	{ LF_owner_interpreter, 3 },
-	{ LF_debugger_script_path_size, 512 },
 	/* by hand: Py_TAG_BITS of Include/internal/pycore_stackref.h; GET_AWAITABLE */
 	{ LF_stackref_mask, 3 },
 	{ LF_op_get_awaitable, 71 },
@@ -91,7 +86,6 @@ static const struct layout_item items_3_14_4[] = {
 	{ LF_interp_modules, 7664 },
 	{ LF_interp_sysdict, 7648 },
 	{ LF_interp_builtins, 7656 },
-	{ LF_interp_remote_debugging_enabled, 8052 },
 	{ LF_interp_asyncio_tasks_head, 10856 },
 };
 

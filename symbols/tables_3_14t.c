@@ -9,7 +9,6 @@ static const struct layout_item items_3_14t[] = {
 	{ LF_interp_modules, 7712 },
 	{ LF_interp_sysdict, 7696 },
 	{ LF_interp_builtins, 7704 },
-	{ LF_interp_remote_debugging_enabled, 8108 },
 	{ LF_interp_asyncio_tasks_head, 17304 },
 	{ LF_gil_last_holder, 16 },
 	{ LF_gil_locked, 24 },
