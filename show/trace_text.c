@@ -9,7 +9,11 @@
 #include "base/utf8.h"
 #include "query/shape.h"
 
+#define TIME_COLUMNS 16
 #define NAME_COLUMNS 22
+#define NAME_NARROW 14           /* on a terminal of less than */
+#define NARROW 80
+#define DETAILS_LEAST 10         /* a terminal with room for less breaks lines as it likes */
 #define KIND_COLUMNS 10
 
 static void put_time(struct strbuf *b, double at)
@@ -171,6 +175,8 @@ static void event(struct trace_writer *w, const struct trace_event *e)
 	};
 	struct strbuf *b = &w->out->b, *t = &w->line;
 	const char *sgr, *kind = word(e, &sgr);
+	unsigned columns = w->term.width && w->term.width < NARROW ? NAME_NARROW : NAME_COLUMNS;
+	unsigned used = TIME_COLUMNS + columns + 1 + KIND_COLUMNS + 1;
 	put_time(b, e->at);
 	strbuf_clear(t);
 	if (e->task) {
@@ -180,16 +186,15 @@ static void event(struct trace_writer *w, const struct trace_event *e)
 	strbuf_clear(&w->inner);
 	strbuf_escaped(&w->inner, t->s ? t->s : "");
 	strbuf_clear(t);
-	fit_cut(t, w->inner.s ? w->inner.s : "", NAME_COLUMNS, FIT_KEEP_BOTH);
-	put_cell(b, t->s ? t->s : "", NAME_COLUMNS, NULL, NULL);
+	fit_cut(t, w->inner.s ? w->inner.s : "", columns, FIT_KEEP_BOTH);
+	put_cell(b, t->s ? t->s : "", columns, NULL, NULL);
 	put_cell(b, kind, KIND_COLUMNS, &w->term, sgr);
 	strbuf_clear(t);
 	if (details[e->kind])
 		details[e->kind](t, e);
 	strbuf_clear(&w->inner);
 	strbuf_escaped(&w->inner, t->s ? t->s : "");
-	unsigned used = 16 + NAME_COLUMNS + 1 + KIND_COLUMNS + 1;
-	if (w->term.width > used + 10)
+	if (w->term.width >= used + DETAILS_LEAST)
 		fit_cut(b, w->inner.s ? w->inner.s : "", w->term.width - used, FIT_KEEP_START);
 	else
 		strbuf_str(b, w->inner.s ? w->inner.s : "");
