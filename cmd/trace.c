@@ -38,7 +38,8 @@ struct tracing {
 	struct out out;
 	struct trace_writer w;
 	struct trace_sum sum;
-	bool full;
+	bool full, summary;
+	struct totals totals;
 };
 
 static volatile sig_atomic_t stopped;
@@ -110,10 +111,13 @@ static err_t parse(struct tracing *t)
 	if (seconds)
 		TRY(duration_parse(seconds, &t->seconds));
 	t->file = opt_value(a, "out");
+	t->summary = opt_given(a, "summary");
 	TRY(parse_size(opt_value(a, "max-size"), &t->size_max));
 	TRY(parse_kinds(opt_value(a, "events"), &t->kinds));
 	TRY(parse_format(t->c, &t->format));
 	TRY(selection_parse(&t->sel, a));
+	if (t->summary && t->format->binary)
+		return err_new(E_USAGE, "--summary is text or JSON, not a trace for Perfetto");
 	if (t->format->binary && !t->file && t->c->term.out)
 		return err_new(E_USAGE, "a trace for Perfetto is no text for a terminal: --out FILE");
 	if (t->c->nwords)
@@ -139,6 +143,11 @@ static void write_event(void *ctx, const struct trace_event *e)
 {
 	struct tracing *t = ctx;
 	size_t before = t->out.b.len;
+	if (t->summary) {
+		t->sum.events++;
+		totals_event(&t->totals, e);
+		return;
+	}
 	if (t->full || !(t->kinds & 1u << e->kind))
 		return;
 	t->format->event(&t->w, e);
@@ -228,8 +237,11 @@ static err_t follow_and_write(struct tracing *t, struct feed *f, const struct sn
 	err_t e = follow(t, trace);
 	const struct feed_stats *st = feed_stats(f);
 	t->sum.lost = st->lost + st->unwritten;
+	totals_sort(&t->totals);
+	t->sum.totals = t->summary ? &t->totals : NULL;
 	if (!e)
 		t->format->end(&t->w, &t->sum);
+	totals_free(&t->totals);
 	flush(t);
 	trace_writer_free(&t->w);
 	trace_end(trace);
@@ -296,6 +308,8 @@ static const struct option trace_options[] = {
 	{ "format", 0, "FORMAT", "text, json (a line an event, as with --json) or perfetto (for ui.perfetto.dev)" },
 	{ "max-size", 0, "SIZE", "end when the file is that large: 100M, 2G; 1G where not given" },
 	{ "events", 0, "EVENT,...", "only these: created, met, named, ready, begun, suspended, cancel-requested, ended" },
+	{ "summary", 0, NULL, "not the events, but in the end a row for each coroutine: how many tasks, how long their "
+			      "steps took, how long they were ready before" },
 	{ "filter", 'f', "TEXT", "only tasks with TEXT in their own or their coroutine's name" },
 	{ "coro", 0, "GLOB", "only tasks whose coroutine's name matches" },
 	{ "created", 0, "GLOB", "only tasks made at a file:line that matches" },

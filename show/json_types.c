@@ -374,9 +374,9 @@ static void counts(struct json *j, const struct task_stats *s, bool known)
 }
 
 /* What a task did before the agent came is unknown, and so is how much it did in all. */
-static void steps(struct json *j, const struct histogram *h)
+void json_histogram(struct json *j, const char *key, const struct histogram *h)
 {
-	json_key(j, "coroutine_steps");
+	json_key(j, key);
 	if (!h) {
 		json_null(j);
 		return;
@@ -413,7 +413,7 @@ static void stats(struct json *j, const struct task_stats *s, const struct histo
 	json_object(j);
 	counts(j, s, true);
 	json_object_end(j);
-	steps(j, h);
+	json_histogram(j, "coroutine_steps", h);
 	json_object_end(j);
 }
 

@@ -27,6 +27,7 @@ void json_ids(struct json *j, const uint64_t *ids, size_t n);
 void json_wait(struct json *j, const char *key, const struct wait *w);
 void json_thread_wait(struct json *j, const char *key, const struct thread_wait *w);
 void json_holder(struct json *j, const struct holder *h);
+void json_histogram(struct json *j, const char *key, const struct histogram *h);
 void json_group(struct json *j, const struct group *g);
 
 #endif

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "show/json_types.h"
+#include "show/trace_summary.h"
 
 static void kstr(struct json *j, const char *key, const char *v)
 {
@@ -159,6 +160,8 @@ static void end(struct trace_writer *w, const struct trace_sum *sum)
 	kstr(&j, "ended", sum->ended);
 	kint(&j, "events", (int64_t)sum->events);
 	kint(&j, "lost", (int64_t)sum->lost);
+	if (sum->totals)
+		trace_summary_json(&j, sum->totals);
 	json_object_end(&j);
 	json_end(&j);
 }

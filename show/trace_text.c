@@ -8,6 +8,7 @@
 #include "base/signals.h"
 #include "base/utf8.h"
 #include "query/shape.h"
+#include "show/trace_summary.h"
 
 #define TIME_COLUMNS 16
 #define NAME_COLUMNS 22
@@ -204,6 +205,11 @@ static void event(struct trace_writer *w, const struct trace_event *e)
 }
 
 static void nothing(struct trace_writer *w) { (void)w; }
-static void no_end(struct trace_writer *w, const struct trace_sum *sum) { (void)w, (void)sum; }
 
-const struct trace_format trace_text = { .name = "text", .begin = nothing, .event = event, .end = no_end };
+static void end(struct trace_writer *w, const struct trace_sum *sum)
+{
+	if (sum->totals)
+		trace_summary_text(&w->out->b, sum->totals);
+}
+
+const struct trace_format trace_text = { .name = "text", .begin = nothing, .event = event, .end = end };

@@ -7,11 +7,12 @@
 #include "base/json.h"
 #include "base/map.h"
 #include "base/term.h"
-#include "watch/trace.h"
+#include "watch/totals.h"
 
 /* How a trace went, for its end. */
 struct trace_sum {
 	uint64_t events, lost;   /* written; lost: about how many */
+	const struct totals *totals; /* with --summary; else NULL */
 	const char *ended;       /* why it ended: "time", "interrupted", "size", "gone", "off", "output" */
 };
 

@@ -136,6 +136,29 @@ def test_filters(python, target):
     assert len({e["serial"] for e in lines}) == len(truth)
 
 
+def test_summary(traceable, target):
+    t = target(traceable, "traced.py", "crowd", 30)
+    assert call("inject", t.pid).rc == 0
+    trace = Trace(t.pid, "--summary")
+    steps = sum(task["steps"] for task in play(t).values()) + sum(task["steps"] for task in play(t).values())
+    text, err, rc = trace.end()
+    schema.hold_text(("trace",), text)
+    head, end = [json.loads(line) for line in text.splitlines()]
+    assert rc == 0 and end["lost"] == 0, err
+    life, = [row for row in end["summary"] if row["coro"] == "life"]
+    assert steps == 121 and (life["created"], life["finished"], life["failed"]) == (61, 60, 0)
+    for what in ("steps", "delays"):
+        assert life[what]["count"] == steps == sum(b["count"] for b in life[what]["buckets"]), what
+        assert 0 < life[what]["half_below"] <= life[what]["p99_below"] and life[what]["sum"] > 0
+    trace = subprocess.Popen([ASYNCMON, "trace", str(t.pid), "--summary", "--for", "1s"], stdout=subprocess.PIPE)
+    while trace.poll() is None:
+        play(t)
+    lines = trace.stdout.read().decode().splitlines()
+    trace.stdout.close()
+    row, = [line.split() for line in lines if line.startswith("life ")]
+    assert lines[0].split()[:5] == ["CORO", "MADE", "FAILED", "CANCELS", "STEPS"] and int(row[4]) > 0
+
+
 def test_without_an_agent(python, target, asyncmon):
     t = target(python, "traced.py")
     answer = asyncmon("trace", t.pid)
