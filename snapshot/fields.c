@@ -179,11 +179,19 @@ static const struct field task_fields[] = {
 TYPE(task, "task");
 #undef T
 
+#define T struct watched_fd
+static const struct field watched_fields[] = {
+	INT_(fd, -1), UINT(handle), BOOL(writes), TEXT(callback), COUNT(unread), BOOL(ended),
+};
+TYPE(watched, "watched");
+#undef T
+
 #define T struct loop
 static const struct field loop_fields[] = {
 	UINT(id), TEXT(type), INT(thread), BOOL(running), BOOL(inner), BOOL(copied), COUNT(ready), COUNT(timers),
 	BOOL(asleep), INT(interpreter), DOUBLE(turn), BOOL(turns), INT(turn_step), DOUBLE(overdue),
-	{ AT(noverdue), .kind = FIELD_UINT },
+	{ AT(noverdue), .kind = FIELD_UINT }, TEXT(callback), MANY(watched, nwatched, watched), DOUBLE(wanted),
+	DOUBLE(wanted_at),
 };
 TYPE(loop, "loop");
 #undef T
@@ -253,7 +261,7 @@ TYPE(snapshot, "snapshot");
 
 const struct field_type *const field_types[FIELD_TYPES] = {
 	&snapshot, &number, &tid, &text, &local, &frame, &frame_at, &context, &stack, &thread_frame, &task_ref, &holder,
-	&wait, &exception, &exception_at, &cancel, &created, &chain_link, &stats, &histogram, &task, &loop, &executor, &group,
+	&wait, &exception, &exception_at, &cancel, &created, &chain_link, &stats, &histogram, &task, &watched, &loop, &executor, &group,
 	&thread_wait, &thread, &ended, &source_row, &source_text,
 };
 

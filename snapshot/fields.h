@@ -42,7 +42,7 @@ struct field_type {
 
 /* All of them; the first is struct snapshot itself. */
 extern const struct field_type *const field_types[];
-#define FIELD_TYPES 29
+#define FIELD_TYPES 30
 size_t field_type_index(const struct field_type *t);
 
 extern const struct field_names *const field_enums[];
