@@ -180,7 +180,8 @@ void top_command(struct top *t, const char *name, const char *task, struct strbu
 
 static err_t follow(struct top *t)
 {
-	double next = 0, drawn = 0;
+	double next = 0;
+	bool pressed = true, held = false;
 	while (!t->quit && !interrupted) {
 		double now = now_seconds();
 		bool due = now >= next && !t->paused && t->asks == ASK_NOTHING;
@@ -188,12 +189,15 @@ static err_t follow(struct top *t)
 		take_errors(t);
 		if (due)
 			next = now_seconds() + t->interval;
-		top_draw(t);
-		drawn = now_seconds();
-		double wait = next - drawn;
+		/* Ten thousand tasks are not sorted again where nothing has changed. */
+		if (due || pressed || held || top_target(t)->holds)
+			top_draw(t);
+		held = top_target(t)->holds;
+		double wait = next - now_seconds();
 		timeout(t->paused || t->asks || wait > 0.25 ? 250 : wait > 0.02 ? (int)(wait * 1e3) : 20);
 		int key = getch();
-		if (key != ERR)
+		pressed = key != ERR;
+		if (pressed)
 			top_key(t, key);
 	}
 	return NULL;
