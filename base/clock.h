@@ -2,6 +2,7 @@
 #ifndef ASYNCMON_BASE_CLOCK_H
 #define ASYNCMON_BASE_CLOCK_H
 
+#include <errno.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -21,6 +22,14 @@ static inline int64_t now_ms(void)
 static inline double now_seconds(void)
 {
 	return (double)now_ns() / 1e9;
+}
+
+/* All of it, whatever signals are handled meanwhile. */
+static inline void sleep_seconds(double s)
+{
+	struct timespec left = { (time_t)s, (long)((s - (double)(time_t)s) * 1e9) };
+	while (nanosleep(&left, &left) && errno == EINTR)
+		;
 }
 
 #endif

@@ -1,10 +1,8 @@
 /* check: what looks wrong, in full sentences; for people and for CI. */
-#include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "cmd/command.h"
 #include "query/findings.h"
 #include "show/answers.h"
@@ -79,13 +77,6 @@ static bool any_rule(const struct asked *k, bool twice)
 	return false;
 }
 
-static void sleep_for(double seconds)
-{
-	struct timespec left = { (time_t)seconds, (long)((seconds - floor(seconds)) * 1e9) };
-	while (nanosleep(&left, &left) && errno == EINTR)
-		;
-}
-
 /* One look, or two with the interval between them where a rule wants it and the target
  * can change. */
 static err_t look(struct call *c, const struct asked *k, struct snapshot **before, struct snapshot **now)
@@ -98,7 +89,7 @@ static err_t look(struct call *c, const struct asked *k, struct snapshot **befor
 		snapshot_free(*before);
 		*before = NULL;
 	} else {
-		sleep_for(k->interval);
+		sleep_seconds(k->interval);
 	}
 	return call_snapshot(c, what, now);
 }

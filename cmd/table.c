@@ -2,7 +2,7 @@
 #include "cmd/command.h"
 
 extern const struct command cmd_attach, cmd_watch, cmd_cancel, cmd_console, cmd_signal, cmd_alias, cmd_unalias, cmd_exit;
-extern const struct command cmd_ps, cmd_tree, cmd_where, cmd_stacktrace, cmd_save, cmd_help;
+extern const struct command cmd_ps, cmd_tree, cmd_where, cmd_stacktrace, cmd_save, cmd_diff, cmd_help;
 extern const struct command cmd_why, cmd_check, cmd_flame, cmd_trace, cmd_stalls, cmd_serve;
 extern const struct command cmd_mcp, cmd_ps_terminated, cmd_where_terminated, cmd_inject, cmd_run, cmd_complete;
 extern const struct command cmd_top;
@@ -16,6 +16,7 @@ const struct command *const commands[] = {
 	&cmd_where_terminated,
 	&cmd_stacktrace,
 	&cmd_save,
+	&cmd_diff,
 	&cmd_why,
 	&cmd_check,
 	&cmd_flame,

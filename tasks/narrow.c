@@ -53,6 +53,19 @@ static void drop_native(struct snapshot *s)
 		s->tasks[i].nnative = 0;
 }
 
+/* With the threads goes what only a look that has them tells: who could end the wait at a queue. */
+static void drop_threads(struct snapshot *s)
+{
+	s->nthreads = 0;
+	for (size_t i = 0; i < s->ntasks; i++) {
+		struct wait *w = MUTABLE(struct wait, s->tasks[i].wait);
+		if (!w)
+			continue;
+		w->wakers = NULL;
+		w->nwakers = 0;
+	}
+}
+
 void snapshot_narrow(struct snapshot *s, unsigned what)
 {
 	if (!(what & (SNAPSHOT_DONE | SNAPSHOT_DONE_IF_CAN)))
@@ -63,7 +76,7 @@ void snapshot_narrow(struct snapshot *s, unsigned what)
 	if (!(what & SNAPSHOT_NATIVE))
 		drop_native(s);
 	if (!(what & SNAPSHOT_THREADS))
-		s->nthreads = 0;
+		drop_threads(s);
 	if (!(what & SNAPSHOT_ENDED))
 		s->nended = 0;
 	if (what & SNAPSHOT_DONE && s->done_unseen)
