@@ -41,22 +41,6 @@ bool mapping_private(const struct mapping *m)
 	return !m->shared && mapping_visible(m) && mapping_mutable(m);
 }
 
-const struct mapping *target_mapping(const struct target *t, uint64_t addr)
-{
-	size_t lo = 0, hi = t->nmappings;
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		const struct mapping *m = &t->mappings[mid];
-		if (addr < m->start)
-			hi = mid;
-		else if (addr >= m->end)
-			lo = mid + 1;
-		else
-			return m;
-	}
-	return NULL;
-}
-
 static err_t reshape(struct process *p)
 {
 	struct image_span *spans = malloc((p->t.nmappings + 1) * sizeof *spans);

@@ -20,6 +20,22 @@ err_t target_open(const char *what, const struct target_opts *o, struct target *
 	return target_open_core(what, o, out);
 }
 
+const struct mapping *target_mapping(const struct target *t, uint64_t addr)
+{
+	size_t lo = 0, hi = t->nmappings;
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		const struct mapping *m = &t->mappings[mid];
+		if (addr < m->start)
+			hi = mid;
+		else if (addr >= m->end)
+			lo = mid + 1;
+		else
+			return m;
+	}
+	return NULL;
+}
+
 void target_close(struct target *t)
 {
 	if (t)
