@@ -83,6 +83,12 @@ static err_t plan_present(struct process *p, struct spans *out)
 	int fd = process_pagemap(p);
 	if (fd < 0 && errno_is_ours(errno))
 		return err_ours(errno, "pagemap");
+	if (fd < 0 && (errno == ENOENT || errno == ESRCH)) {
+		/* The process has ended, or only the thread that it is asked for by. */
+		TRY(process_check_space(p));
+		TRY(process_sync_threads(p));
+		fd = process_pagemap(p);
+	}
 	for (size_t i = 0; i < p->t.nmappings; i++) {
 		const struct mapping *m = &p->t.mappings[i];
 		if (!mapping_private(m))
