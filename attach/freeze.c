@@ -83,12 +83,15 @@ static err_t plan_present(struct process *p, struct spans *out)
 	int fd = process_pagemap(p);
 	if (fd < 0 && errno_is_ours(errno))
 		return err_ours(errno, "pagemap");
-	if (fd < 0 && (errno == ENOENT || errno == ESRCH)) {
-		/* The process has ended, or only the thread that it is asked for by. */
+	/* The process has ended, or only the thread that it is asked for by. */
+	bool ended = fd < 0 && (errno == ENOENT || errno == ESRCH);
+	if (ended) {
 		TRY(process_check_space(p));
 		TRY(process_sync_threads(p));
 		fd = process_pagemap(p);
 	}
+	if (ended && fd < 0)
+		return err_new(E_GONE, "process %d has ended", (int)p->t.pid);
 	for (size_t i = 0; i < p->t.nmappings; i++) {
 		const struct mapping *m = &p->t.mappings[i];
 		if (!mapping_private(m))
