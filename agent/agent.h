@@ -93,6 +93,7 @@ static inline void *field(const void *obj, int32_t offset)
 {
 	return *(void *const *)((const char *)obj + offset);
 }
+#define TYPE_HEAP (1ul << 9)       /* Py_TPFLAGS_HEAPTYPE */
 static inline PyObject *type_of(const void *obj)
 {
 	return field(obj, agent_layout.object_type);

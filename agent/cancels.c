@@ -8,15 +8,14 @@ const void *future_type;
 /* The task whose request is being made already, by a function in place of its cancel. */
 static __thread const void *underway;
 
-struct asking { struct raw_stack stack; uint64_t at; bool wanted; };
+/* Kept while the original runs, which asks what the task waits for in turn: so it is small. */
+struct asking { uint64_t at; bool wanted; };
 
 static void asking(struct asking *a, PyObject *task, bool pending)
 {
 	a->wanted = hooks_active() && pending && task != underway;
-	if (!a->wanted)
-		return;
-	a->at = agent_now();
-	stack_of_thread(&a->stack);
+	if (a->wanted)
+		a->at = agent_now();
 }
 
 /* The name of the task that asks, with a reference. A record that is alive is of a task
@@ -46,13 +45,14 @@ static const void *ended_child(void)
 }
 
 /* Recorded when the task took it. */
-static void asked(struct asking *a, PyObject *task, unsigned flags, PyObject *message, bool took)
+static __attribute__((noinline)) void record(const struct asking *a, PyObject *task, unsigned flags, PyObject *message)
 {
+	struct raw_stack stack;
 	struct text m;
 	uint32_t i;
-	if (!a->wanted || !took)
-		return;
 	int number;
+	/* It is as it was before the call. */
+	stack_of_thread(&stack);
 	bool has = message && message != Py_None, signal = in_signal(&number);
 	bool task_asks = !signal && current_holds();
 	if (has && !text_of_str(message, &m))
@@ -71,12 +71,18 @@ static void asked(struct asking *a, PyObject *task, unsigned flags, PyObject *me
 			.by_serial = task_asks ? current.serial : child ? child->serial : 0,
 			.by_name = string_keep_name(name),
 			.message = has ? string_keep(&m) : 0,
-			.stack = stack_keep(&a->stack),
+			.stack = stack_keep(&stack),
 		});
 	agent_unlock();
 	if (name)
 		Py_DecRef(name);
 	stack_release_codes();
+}
+
+static void asked(const struct asking *a, PyObject *task, unsigned flags, PyObject *message, bool took)
+{
+	if (a->wanted && took)
+		record(a, task, flags, message);
 }
 
 static PyObject *hook_cancel_noargs(PyObject *self, PyObject *unused)

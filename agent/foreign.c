@@ -38,10 +38,35 @@ PyObject *foreign_attribute(PyObject *obj, PyObject *name)
 	return v;
 }
 
+#define LOOKED_MAX 64
+static PyObject *looked[LOOKED_MAX];   /* classes, kept for ever; those of this start of the agent */
+static unsigned n_looked;
+static uint16_t looked_era;
+
+static bool looked_at(PyObject *type)
+{
+	bool known = false;
+	agent_lock();
+	if (looked_era != agent_era)
+		n_looked = 0;
+	looked_era = agent_era;
+	for (unsigned i = 0; i < n_looked && !known; i++)
+		known = looked[i] == type;
+	if (!known && n_looked < LOOKED_MAX) {
+		Py_IncRef(type);
+		looked[n_looked++] = type;
+	}
+	agent_unlock();
+	return known;
+}
+
 /* Its class may be one whose cancel nothing stands in for yet: asyncmon_agent.py, of this
- * interpreter, sees to that. */
+ * interpreter, sees to that. Once a class: in Python code a signal's handler may run, and
+ * what that raises (KeyboardInterrupt) would be lost here. */
 static void look_at_class(PyObject *type)
 {
+	if (looked_at(type))
+		return;
 	PyObject *modules = PyImport_GetModuleDict();
 	PyObject *module = modules ? PyDict_GetItemString(modules, "asyncmon_agent") : NULL;
 	PyObject *look = module ? PyObject_GetAttrString(module, "_look_at_class") : NULL;

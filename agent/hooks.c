@@ -198,6 +198,37 @@ static void undo(const struct current *c)
  * (create_task() up to 3.13). */
 static __thread struct current ended_early;
 
+/* After that step. What takes much of the stack is in functions that return before the
+ * original is called, or are called after it: originals may nest as deep as the stack goes. */
+static __attribute__((noinline)) void stepped_eagerly(PyObject *self, PyObject *coro, const struct current *c,
+						      uint64_t from)
+{
+	uint64_t to = agent_now();
+	struct end_texts e;
+	bool done = future_state(self) != FUTURE_PENDING;
+	if (done)
+		task_end_describe_c(&e, self, coro, c);
+	bool started = done || !coroutine_is_new(coro), tell = events_on(to);
+	struct event_pause pause;
+	if (tell && !done)
+		event_pause_look(&pause, self, coro, false);
+	agent_lock();
+	struct agent_task *t = current_record(c);
+	if (t && tell)
+		event_named(c, field(self, agent_layout.task_name));
+	if (t && tell && !done)
+		event_paused(t, to, &pause);
+	if (t && started)
+		task_stepped(t, from, to);
+	if (t)
+		t->step_start = 0;
+	if (done)
+		task_end(t, &e, coro, to);
+	if (t && done)
+		ended_early = *c;
+	agent_unlock();
+}
+
 /* An eager task takes its first step, and may end, inside its constructor. */
 static int init_eager(PyObject *self, PyObject *args, PyObject *kwargs, PyObject *coro,
 		      struct current *c)
@@ -217,34 +248,10 @@ static int init_eager(PyObject *self, PyObject *args, PyObject *kwargs, PyObject
 	current = *c;
 	int r = original(self, args, kwargs);
 	current = before;
-	if (r < 0) {
+	if (r < 0)
 		undo(c);
-		return r;
-	}
-	uint64_t to = agent_now();
-	struct end_texts e;
-	bool done = future_state(self) != FUTURE_PENDING;
-	if (done)
-		task_end_describe_c(&e, self, coro, c);
-	bool started = done || !coroutine_is_new(coro), tell = events_on(to);
-	struct event_pause pause;
-	if (tell && !done)
-		event_pause_look(&pause, self, coro, false);
-	agent_lock();
-	t = current_record(c);
-	if (t && tell)
-		event_named(c, field(self, agent_layout.task_name));
-	if (t && tell && !done)
-		event_paused(t, to, &pause);
-	if (t && started)
-		task_stepped(t, from, to);
-	if (t)
-		t->step_start = 0;
-	if (done)
-		task_end(t, &e, coro, to);
-	if (t && done)
-		ended_early = *c;
-	agent_unlock();
+	else
+		stepped_eagerly(self, coro, c, from);
 	return r;
 }
 
@@ -302,25 +309,30 @@ static int hook_init(PyObject *self, PyObject *args, PyObject *kwargs)
 	return r;
 }
 
+static __attribute__((noinline)) void destroyed(PyObject *self)
+{
+	struct end_texts e;
+	PyObject *type, *value, *tb;
+	uint32_t i;
+	PyErr_Fetch(&type, &value, &tb);
+	task_end_describe_c(&e, self, NULL, NULL);
+	PyErr_Restore(type, value, tb);
+	agent_lock();
+	task_end(task_find(self, &i), &e, NULL, agent_now());
+	agent_unlock();
+}
+
+/* Tasks that hold one another are freed one inside the other. */
 static void hook_dealloc(PyObject *self)
 {
 	void (*original)(PyObject *) = hook_original[HOOK_DEALLOC];
 	uint32_t i;
 	if (hooks_active() && task_may_be_found(self)) {
 		agent_lock();
-		struct agent_task *t = task_find(self, &i);
+		bool known = task_find(self, &i) != NULL;
 		agent_unlock();
-		if (unlikely(t != NULL)) {
-			struct end_texts e;
-			PyObject *type, *value, *tb;
-			PyErr_Fetch(&type, &value, &tb);
-			task_end_describe_c(&e, self, NULL, NULL);
-			PyErr_Restore(type, value, tb);
-			agent_lock();
-			t = task_find(self, &i);
-			task_end(t, &e, NULL, agent_now());
-			agent_unlock();
-		}
+		if (unlikely(known))
+			destroyed(self);
 	}
 	original(self);
 }

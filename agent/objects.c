@@ -146,8 +146,6 @@ bool int_value(PyObject *obj, int64_t *v)
 	return true;
 }
 
-#define TYPE_HEAP (1ul << 9)
-
 void text_put_class(struct text *t, PyObject *type)
 {
 	const char *name = field(type, agent_layout.type_name), *dot = name ? strrchr(name, '.') : NULL;

@@ -19,7 +19,8 @@ static PyObject *awaits(const void *gen)
 	if (lasti < 0 || code[lasti + 2] != l->op_yield_from)
 		return NULL;
 	PyObject *awaited = top[-1];
-	const char *name = awaited ? field(type_of(awaited), l->type_name) : NULL;
+	bool own = awaited && (uintptr_t)field(type_of(awaited), l->type_flags) & TYPE_HEAP;
+	const char *name = awaited && !own ? field(type_of(awaited), l->type_name) : NULL;
 	return name && strcmp(name, "coroutine_wrapper") == 0 ? field(awaited, l->coro_wrapper_coro) : awaited;
 }
 

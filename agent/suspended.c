@@ -88,7 +88,10 @@ static bool has_frame(const void *obj)
 static const void *behind(const void *obj)
 {
 	const struct py_layout *l = &agent_layout;
-	const char *name = field(type_of(obj), l->type_name);
+	const void *type = type_of(obj);
+	/* A program's own class may have such a name too; these are no heap types. */
+	bool own = (uintptr_t)field(type, l->type_flags) & TYPE_HEAP;
+	const char *name = own ? NULL : field(type, l->type_name);
 	if (name && strcmp(name, "coroutine_wrapper") == 0)
 		return field(obj, l->coro_wrapper_coro);
 	if (name && strcmp(name, "async_generator_asend") == 0)
@@ -115,8 +118,8 @@ static uint64_t packed(const struct place *p)
 unsigned suspended_frames(const void *coro, uint64_t *frames, unsigned max)
 {
 	uint64_t outermost_first[DEPTH];
-	unsigned n = 0;
-	for (unsigned i = 0; i < DEPTH && n < DEPTH && coro; i++) {
+	unsigned n = 0, i = 0;
+	for (; i < DEPTH && coro; i++) {
 		struct place p;
 		if (!has_frame(coro)) {
 			coro = behind(coro);
@@ -127,8 +130,11 @@ unsigned suspended_frames(const void *coro, uint64_t *frames, unsigned max)
 		outermost_first[n++] = packed(&p);
 		coro = p.awaits ? next_of(&p) : NULL;
 	}
+	/* The innermost ones are what counts, and too deep to be got at. */
+	if (i == DEPTH && coro)
+		return 0;
 	unsigned kept = n < max ? n : max;
-	for (unsigned i = 0; i < kept; i++)
+	for (i = 0; i < kept; i++)
 		frames[i] = outermost_first[n - 1 - i];
 	return kept;
 }

@@ -47,8 +47,10 @@ void event_met(const struct agent_task *t)
 	struct event_birth b = { .more.length = 0 };
 	PyObject *task = (PyObject *)(uintptr_t)t->task;
 	/* Attributes of others are not to be had without a call. */
+	PyObject *coro = t->flags & AGENT_FOREIGN ? NULL : field(task, agent_layout.task_coro);
+	/* Under the lock: of another's coroutine only a look into its class's dict could tell. */
 	if (!(t->flags & AGENT_FOREIGN))
-		event_birth_look(&b, task, field(task, agent_layout.task_coro), false);
+		event_birth_look(&b, task, coro && is_generator(coro) ? coro : NULL, false);
 	event_put(&(struct agent_event){
 		.kind = AGENT_EVENT_MET,
 		.at = t->created_at, .serial = t->serial, .object = t->task, .in = b.loop,
