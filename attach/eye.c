@@ -143,7 +143,7 @@ static double throttled_at(const char *mount, const char *path, const char *key,
 	char name[4096], text[2048];
 	double v = 0, sum = NAN;
 	/* A limit of any group above counts as well. */
-	for (size_t n = strlen(path);; n--) {
+	for (size_t n = strcmp(path, "/") == 0 ? 0 : strlen(path);; n--) {
 		while (n && path[n] != '/' && path[n])
 			n--;
 		snprintf(name, sizeof name, "%s%.*s/cpu.stat", mount, (int)n, path);

@@ -34,6 +34,7 @@ struct freeze {
 	bool unread;             /* more is copied than was looked at before */
 	bool out;                /* hands did not come back in time */
 	bool shown;              /* the image has what was copied */
+	bool failed;             /* the look while the target stood */
 	bool spoilt;             /* and what was read beyond that may be of a later instant */
 	err_t planned;           /* of plan_again() */
 	struct strbuf left;   /* text of mappings that a lost hand may yet write to */
@@ -252,7 +253,9 @@ static void look_held(struct freeze *f)
 	if (!f->o.look || f->out || f->list.read < f->list.bytes)
 		return;
 	show(f);
-	f->out = f->spoilt = !hands_run(f->hands, 1, hand_look, f, end < f->p->deadline ? end : f->p->deadline);
+	f->failed = !hands_run(f->hands, 1, hand_look, f, end < f->p->deadline ? end : f->p->deadline);
+	/* Where none got a processor nothing was read beyond the copy, which is as good as before. */
+	f->out = f->spoilt = f->failed && hands_began(f->hands);
 }
 
 /* On the tracer thread. */
@@ -412,6 +415,7 @@ static err_t freeze_by(struct freeze *f, struct freeze_stats *st, bool *lost)
 	if (e)
 		return e;
 	show(f);
+	st->look_failed = f->failed;
 	st->bytes = f->list.read + f->stacks.read;
 	st->left = f->list.bytes + f->stacks.bytes - st->bytes;
 	p->frozen = !f->o.no_pause;

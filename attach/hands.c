@@ -35,6 +35,7 @@ struct hands {
 	size_t wanted, begun;    /* so many may take up the work; so many have */
 	size_t out;              /* of those: not back yet */
 	unsigned turn;
+	bool urgent;             /* who waits for them holds a target stopped */
 	bool quit;
 	atomic_bool late;
 	size_t n;
@@ -71,8 +72,14 @@ static void *hand_main(void *arg)
 		h->out++;
 		atomic_store(&me->state, HAND_BUSY);
 		pthread_mutex_unlock(&h->lock);
-		urgent_begin();
+		/* A target that runs is not to wait for a processor because of us. */
+		if (h->urgent)
+			urgent_begin();
+		else
+			urgent_end();
 		h->fn(h->arg, me->i);
+		/* So that it is woken at once. It costs nobody anything until then. */
+		urgent_begin();
 		pthread_mutex_lock(&h->lock);
 		atomic_store(&me->state, HAND_IDLE);
 		/* One that is back found nothing left to do. */
@@ -141,6 +148,7 @@ bool hands_run(struct hands *h, size_t n, void (*fn)(void *, size_t), void *arg,
 	h->wanted = n < h->n ? n : h->n;
 	h->begun = h->out = 0;
 	h->turn++;
+	h->urgent = urgent_is();
 	atomic_store(&h->late, false);
 	pthread_cond_broadcast(&h->wake);
 	bool back = all_in(h, deadline);
@@ -152,6 +160,14 @@ bool hands_run(struct hands *h, size_t n, void (*fn)(void *, size_t), void *arg,
 	back = back && h->begun;
 	pthread_mutex_unlock(&h->lock);
 	return back;
+}
+
+bool hands_began(struct hands *h)
+{
+	pthread_mutex_lock(&h->lock);
+	bool began = h->begun != 0;
+	pthread_mutex_unlock(&h->lock);
+	return began;
 }
 
 bool hands_settle(struct hands *h, uint64_t *at)

@@ -38,6 +38,8 @@ err_t hands_start(size_t n, struct hands **out);
  * (now_ns()), which fn is to heed by hands_late(): it returns soon after. False: some are
  * still out, or none began; hands_settle() then. */
 bool hands_run(struct hands *h, size_t n, void (*fn)(void *, size_t), void *arg, int64_t deadline);
+/* Whether any has begun with what was run last. */
+bool hands_began(struct hands *h);
 /* On a hand: it is time to stop. What a call gave that was out when it became so is
  * not to be used: the target may run already. */
 bool hands_late(void);

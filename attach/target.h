@@ -81,6 +81,7 @@ struct freeze_stats {
 	uint64_t bytes;           /* copied while stopped */
 	uint64_t left;            /* not copied: there was no time */
 	unsigned threads;
+	bool look_failed;         /* it did not end in time, or there was no processor for it */
 	bool was_stopped;         /* the process was in a group stop (SIGSTOP) and stays so */
 };
 

@@ -5,8 +5,12 @@
 #ifndef ASYNCMON_ATTACH_URGENT_H
 #define ASYNCMON_ATTACH_URGENT_H
 
-/* Of the calling thread. */
+#include <stdbool.h>
+
+/* Of the calling thread, and of no process that it makes. */
 void urgent_begin(void);
+void urgent_end(void);
+bool urgent_is(void);
 /* Ends it when it has lasted long enough; for loops, each time around. */
 void urgent_check(void);
 

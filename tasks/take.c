@@ -250,6 +250,8 @@ static err_t freeze(struct taking *k)
 		k->paused_us = (k->paused_us < 0 ? 0 : k->paused_us) + st.paused_us;
 	k->copied += st.bytes;
 	k->left = st.left;
+	if (st.look_failed)
+		k->light = false;
 	k->threads = st.threads;
 	return NULL;
 }
