@@ -248,8 +248,10 @@ static bool mend(struct serve *s)
 {
 	int status;
 	for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
-		if (pid == s->front)
+		if (pid == s->front) {
+			s->front = 0;
 			return false;
+		}
 		if (pid != s->back)
 			continue;
 		fprintf(stderr, "asyncmon: the process that looks ended (%s %d); another takes its place\n",
@@ -269,9 +271,14 @@ static bool mend(struct serve *s)
 static void end_back(const struct serve *s)
 {
 	double until = now_seconds() + END_S;
-	while (waitpid(s->back, NULL, WNOHANG) == 0 && now_seconds() < until)
+	pid_t ended = 0;
+	/* fork() may have failed: kill(-1) would be everybody. */
+	if (s->back <= 0)
+		return;
+	while ((ended = waitpid(s->back, NULL, WNOHANG)) == 0 && now_seconds() < until)
 		nap(0.01);
-	kill(s->back, SIGKILL);
+	if (ended == 0)
+		kill(s->back, SIGKILL);
 }
 
 static void watch(struct serve *s, const sigset_t *signals)
@@ -280,10 +287,13 @@ static void watch(struct serve *s, const sigset_t *signals)
 	do
 		got = sigwaitinfo(signals, NULL);
 	while ((got == SIGCHLD && mend(s)) || (got < 0 && errno == EINTR));
-	kill(s->front, SIGTERM);
+	if (s->front > 0)
+		kill(s->front, SIGTERM);
 	end_back(s);
-	waitpid(s->front, NULL, 0);
-	waitpid(s->back, NULL, 0);
+	if (s->front > 0)
+		waitpid(s->front, NULL, 0);
+	if (s->back > 0)
+		waitpid(s->back, NULL, 0);
 }
 
 /* ---- the command ---- */

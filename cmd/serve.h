@@ -76,8 +76,8 @@ bool watched_shown(const struct watched *w);
 /* A look that is not older than the interval, taken now where there is none; number: that
  * one, where it is kept yet, else 0. The look stays the target's, until the next call. */
 err_t watched_look(struct watches *ws, struct watched *w, enum look_kind kind, uint64_t number, const struct look **out);
-/* The look of that kind before the newest, or NULL. */
-const struct look *watched_before(const struct watched *w, enum look_kind kind);
+/* The look of that kind that is kept and was taken before this one, or NULL. */
+const struct look *watched_before(const struct watched *w, enum look_kind kind, const struct look *l);
 
 /* serve_back.c: answers what comes through the channel; returns when the other side is gone.
  * again: another did so before, and was ended. */

@@ -246,16 +246,16 @@ static err_t stacktrace(struct api *x)
 
 err_t findings_of(const struct watched *w, const struct look *l, struct snapshot *view)
 {
-	const struct look *before = watched_before(w, LOOK_DONE);
-	const struct snapshot *was = before && before->s != l->s ? before->s : NULL;
+	const struct look *before = watched_before(w, LOOK_DONE, l);
+	const struct snapshot *was = before ? before->s : NULL;
+	if (!was && w->pid)
+		snapshot_note(view, "There is no look before this one: what only time tells is not judged.");
 	return findings_make(view, was, &(struct findings_opts){ .apart = was ? view->taken_at - was->taken_at : 0 });
 }
 
 static err_t check(struct api *x)
 {
 	TRY(findings_of(x->w, x->look, &x->view));
-	if (!watched_before(x->w, LOOK_DONE) && x->w->pid)
-		snapshot_note(&x->view, "This is the first look at the process: what only time tells is not judged yet.");
 	head(x);
 	json_findings(x->j, &x->view);
 	return NULL;

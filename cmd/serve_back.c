@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "attach/hands.h"
+#include "base/clock.h"
 #include "cmd/command.h"
 #include "serve/files.h"
 #include "show/html_page.h"
@@ -118,6 +119,9 @@ void serve_back(const struct serve_opts *o, int channel, bool again)
 		struct reply r;
 		if (!asked_receive(channel, packet, &a))
 			break;
+		/* Above all no action that was given up long ago. */
+		if (now_ns() >= a.until)
+			continue;
 		answer(&ws, &a, &r);
 		bool sent = reply_send(channel, a.seq, &r);
 		strbuf_free(&r.body);

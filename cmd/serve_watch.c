@@ -22,7 +22,7 @@
 
 static const unsigned what_of[LOOK_KINDS] = {
 	[LOOK_LIVE] = SNAPSHOT_THREADS | SNAPSHOT_ENDED,
-	[LOOK_DONE] = SNAPSHOT_THREADS | SNAPSHOT_DONE,
+	[LOOK_DONE] = SNAPSHOT_THREADS | SNAPSHOT_DONE | SNAPSHOT_WATCHED,
 	[LOOK_NATIVE] = SNAPSHOT_THREADS | SNAPSHOT_NATIVE,
 	[LOOK_WHOLE] = SNAPSHOT_DONE_IF_CAN | SNAPSHOT_NATIVE,
 };
@@ -272,7 +272,8 @@ err_t watched_look(struct watches *ws, struct watched *w, enum look_kind kind, u
 	return NULL;
 }
 
-const struct look *watched_before(const struct watched *w, enum look_kind kind)
+const struct look *watched_before(const struct watched *w, enum look_kind kind, const struct look *l)
 {
-	return w->looks[kind][1].s ? &w->looks[kind][1] : NULL;
+	const struct look *v = w->looks[kind], *before = l + 1;
+	return l >= v && before < v + LOOKS_KEPT && before->s ? before : NULL;
 }

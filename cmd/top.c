@@ -39,8 +39,8 @@ static err_t add_target(struct top *t, const char *word)
 	const struct target_opts o = { 0 };
 	TRY(capture_open(word, &o, &x.cap));
 	err_t e = NULL;
-	if (x.cap->target->kind != TARGET_PROCESS)
-		e = err_new(E_USAGE, "top takes a process: a core dump does not go on");
+	if (!capture_is_process(x.cap))
+		e = err_new(E_USAGE, "top takes a process: a core dump or a saved look does not go on");
 	if (!e)
 		e = watch_start(x.cap->python, STALL_S, &x.watch);
 	if (!e) {
@@ -92,7 +92,7 @@ static err_t add_targets(struct top *t, struct call *c)
 static err_t look(struct top_target *x)
 {
 	struct snapshot *s;
-	TRY(capture_take(x->cap, SNAPSHOT_THREADS, &s));
+	TRY(capture_take(x->cap, SNAPSHOT_THREADS | SNAPSHOT_WATCHED, &s));
 	snapshot_index(s);
 	snapshot_free(x->before);
 	x->before = x->now;

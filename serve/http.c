@@ -133,11 +133,12 @@ static enum MHD_Result ask(struct server *s, struct MHD_Connection *c, struct as
 	struct reply r = { 0 };
 	const char *accept = header(c, "Accept");
 	a->openmetrics = accept && strstr(accept, "application/openmetrics-text");
+	a->until = now_ns() + ANSWER_NS;
 	pthread_mutex_lock(&s->asking);
 	/* 0 is what one begun anew says. */
 	a->seq = ++s->seq ? s->seq : ++s->seq;
-	enum reply_got got = asked_send(s->channel, a)
-		? reply_receive(s->channel, a->seq, &r, now_ns() + ANSWER_NS) : REPLY_LOST;
+	enum reply_got got = now_ns() >= a->until ? REPLY_LATE
+		: asked_send(s->channel, a) ? reply_receive(s->channel, a->seq, &r, a->until) : REPLY_LOST;
 	pthread_mutex_unlock(&s->asking);
 	enum MHD_Result out;
 	if (got == REPLY_LATE)

@@ -26,12 +26,12 @@ const char *asked_field(const struct asked *a, const char *name)
 	return NULL;
 }
 
-static bool send_whole(int fd, const struct iovec *v, size_t n)
+static bool send_whole(int fd, const struct iovec *v, size_t n, int flags)
 {
 	const struct msghdr m = { .msg_iov = (struct iovec *)(uintptr_t)v, .msg_iovlen = n };
 	ssize_t sent;
 	do
-		sent = sendmsg(fd, &m, MSG_NOSIGNAL);
+		sent = sendmsg(fd, &m, MSG_NOSIGNAL | flags);
 	while (sent < 0 && errno == EINTR);
 	return sent >= 0;
 }
@@ -50,12 +50,13 @@ bool asked_send(int fd, const struct asked *a)
 	struct strbuf b = { 0 };
 	const uint32_t head[] = { a->seq, (a->post ? 1u : 0) | (a->openmetrics ? 2u : 0) };
 	strbuf_add(&b, (const char *)head, sizeof head);
+	strbuf_add(&b, (const char *)&a->until, sizeof a->until);
 	strbuf_add(&b, a->path, strlen(a->path) + 1);
 	for (size_t i = 0; i < a->n; i++) {
 		strbuf_add(&b, a->v[i].name, strlen(a->v[i].name) + 1);
 		strbuf_add(&b, a->v[i].value, strlen(a->v[i].value) + 1);
 	}
-	bool fine = !b.failed && b.len <= WIRE_PACKET && send_whole(fd, &(struct iovec){ b.s, b.len }, 1);
+	bool fine = !b.failed && b.len <= WIRE_PACKET && send_whole(fd, &(struct iovec){ b.s, b.len }, 1, MSG_DONTWAIT);
 	strbuf_free(&b);
 	return fine;
 }
@@ -73,11 +74,12 @@ bool asked_receive(int fd, char *packet, struct asked *a)
 {
 	ssize_t got = receive(fd, packet, WIRE_PACKET);
 	uint32_t head[2];
-	if (got < (ssize_t)sizeof head || got > WIRE_PACKET)
+	if (got < (ssize_t)(sizeof head + sizeof a->until) || got > WIRE_PACKET)
 		return false;
-	const char *at = packet + sizeof head, *end = packet + got;
+	const char *at = packet + sizeof head + sizeof a->until, *end = packet + got;
 	memcpy(head, packet, sizeof head);
 	*a = (struct asked){ .seq = head[0], .post = head[1] & 1, .openmetrics = head[1] & 2 };
+	memcpy(&a->until, packet + sizeof head, sizeof a->until);
 	a->path = take_string(&at, end);
 	while (a->path && a->n < WIRE_FIELDS) {
 		const char *name = take_string(&at, end), *value = name ? take_string(&at, end) : NULL;
@@ -94,16 +96,16 @@ bool reply_send(int fd, uint32_t seq, const struct reply *r)
 	struct reply_head h = { .status = r->status, .etag = r->etag };
 	memcpy(h.type, r->type, sizeof h.type);
 	memcpy(h.location, r->location, sizeof h.location);
-	bool fine = send_whole(fd, (struct iovec[]){ { &p, sizeof p }, { &h, sizeof h } }, 2);
+	bool fine = send_whole(fd, (struct iovec[]){ { &p, sizeof p }, { &h, sizeof h } }, 2, 0);
 	p.kind = KIND_BODY;
 	for (size_t done = 0; fine && done < r->body.len;) {
 		size_t n = r->body.len - done, most = WIRE_PACKET - sizeof p;
 		n = n < most ? n : most;
-		fine = send_whole(fd, (struct iovec[]){ { &p, sizeof p }, { r->body.s + done, n } }, 2);
+		fine = send_whole(fd, (struct iovec[]){ { &p, sizeof p }, { r->body.s + done, n } }, 2, 0);
 		done += n;
 	}
 	p.kind = KIND_END;
-	return fine && send_whole(fd, &(struct iovec){ &p, sizeof p }, 1);
+	return fine && send_whole(fd, &(struct iovec){ &p, sizeof p }, 1, 0);
 }
 
 /* One packet of this answer into r. */

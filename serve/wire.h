@@ -23,6 +23,7 @@
 /* What was asked for: a path, and the fields of its query, or of the form that was sent. */
 struct asked {
 	uint32_t seq;
+	int64_t until;           /* now_ns(): nobody waits for an answer after that */
 	bool post;
 	bool openmetrics;        /* the reader takes OpenMetrics */
 	const char *path;
