@@ -47,20 +47,29 @@ static err_t begin_named(struct outfile *f, mode_t mode)
 
 err_t outfile_begin(struct outfile *f, const char *path, mode_t mode, bool replace)
 {
-	struct stat st;
+	struct stat st, link;
 	*f = (struct outfile){ .fd = -1, .replace = replace };
 	bool there = stat(path, &st) == 0;
 	f->direct = there && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
 	if (there && S_ISDIR(st.st_mode))
 		return err_errno(E_IO, EISDIR, path);
+	/* /dev/stdout, of a shell that redirects it, would be replaced itself. */
+	if (there && !f->direct && lstat(path, &link) == 0 && S_ISLNK(link.st_mode))
+		return err_new(E_USAGE, "%s is a link: name the file that it leads to", path);
 	if (there && !f->direct && !replace)
 		return exists(path);
 	f->path = strdup(path);
 	if (!f->path)
 		return ERR_NOMEM;
 	if (f->direct) {
-		f->fd = open(path, O_WRONLY | O_CLOEXEC);
-		return f->fd >= 0 ? NULL : err_errno(E_IO, errno, path);
+		struct stat now;
+		f->fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+		if (f->fd < 0)
+			return err_errno(E_IO, errno, path);
+		/* Another file by now, as through a link that somebody put there: not without a word. */
+		if (fstat(f->fd, &now) != 0 || S_ISREG(now.st_mode) || S_ISBLK(now.st_mode))
+			return exists(path);
+		return NULL;
 	}
 	err_t e = begin_unnamed(f, mode);
 	return err_code(e) == E_NOTFOUND ? begin_named(f, mode) : e;

@@ -165,7 +165,7 @@ static err_t open_out(struct tracing *t)
 	t->out.fd = STDOUT_FILENO;
 	if (!t->file)
 		return NULL;
-	t->out.fd = open(t->file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	t->out.fd = open(t->file, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 	return t->out.fd < 0 ? err_errno(E_IO, errno, t->file) : NULL;
 }
 
