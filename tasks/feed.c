@@ -307,13 +307,13 @@ err_t feed_read(struct feed *f, void (*event)(void *ctx, const struct feed_event
 		if (after < head || after - head > HEAD_AHEAD)
 			return damaged(f);
 		skip_to(f, oldest(f, after));
+		done += n;
 		if (f->next >= copied + n) {
 			head = after;
 			continue;
 		}
 		memmove(f->copy, f->copy + (f->next - copied), (n - (f->next - copied)) * SLOT);
 		give(f, n - (size_t)(f->next - copied), event, ctx);
-		done += n;
 		if (f->next == from)
 			break;
 	}

@@ -79,7 +79,7 @@ const struct frame *feed_frame(struct feed *f, uint64_t packed)
 	uint64_t known = 0;
 	if (!packed || map_get(&f->frames, packed, &known))
 		return (const struct frame *)(uintptr_t)known;
-	if (f->frames.n >= FRAMES_MAX)
+	if (f->frames.n >= FRAMES_MAX || arena_used(f->arena) > 64u << 20)
 		return NULL;
 	struct frame *frame = read_frame(f, packed);
 	map_set(&f->frames, packed, (uint64_t)(uintptr_t)frame);
