@@ -120,7 +120,7 @@ static bool only_by_them(const struct snapshot *s, const struct task *t)
 		return false;
 	/* A semaphore whose other permits were taken in a way that is not seen. */
 	if (w->kind == WAIT_SEMAPHORE)
-		return w->holders && w->total >= 0 && (int64_t)w->nholders >= w->total;
+		return w->holders && !w->inferred && w->total >= 0 && (int64_t)w->nholders >= w->total;
 	if (w->kind == WAIT_EXECUTOR && !w->nthreads)
 		return all_busy(s, w->id);
 	/* A connection that is at its end goes back to its pool or leaves its server by itself. */

@@ -115,7 +115,7 @@ TYPE(holder, "holder");
 static const struct field wait_fields[] = {
 	ENUM(kind, waits, WAIT_UNKNOWN), UINT(id), TEXT(detail), MANY(tasks, ntasks, number), COUNT(total), COUNT(left),
 	DOUBLE(deadline_in), COUNT(fd), TEXT(peer), BOOL(listening), BOOL(available), MANY(threads, nthreads, tid),
-	MANY(holders, nholders, holder), MANY(wakers, nwakers, holder), UINT(holder), TEXT(holder_name), BOOL(holder_ended),
+	MANY(holders, nholders, holder), BOOL(inferred), MANY(wakers, nwakers, holder), UINT(holder), TEXT(holder_name), BOOL(holder_ended),
 };
 TYPE(wait, "wait");
 #undef T

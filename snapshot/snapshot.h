@@ -139,6 +139,7 @@ struct wait {
 	size_t nthreads;
 	const struct holder *holders; /* NULL: it cannot be told who has it */
 	size_t nholders;
+	bool inferred;           /* they are told by likeness or by references, not by what has it */
 	/* At queues: those that are seen to have it and could end the wait. NULL: not known. */
 	const struct holder *wakers;
 	size_t nwakers;

@@ -146,6 +146,8 @@ static bool refers(void *ctx, uint64_t name, uint64_t value)
 {
 	struct referring *x = ctx;
 	(void)name;
+	if (!walk_visit(x->w))
+		return false;
 	x->found |= value == x->to || (x->hops > 1 && object_kind(&x->w->r, value) == KIND_OTHER &&
 				       !map_get(&x->w->loop_index, value, NULL) &&
 				       pool_refers(x->w, value, x->to, x->hops - 1));

@@ -59,6 +59,8 @@ static bool attribute_is(void *ctx, uint64_t name, uint64_t value)
 {
 	struct owning *o = ctx;
 	(void)name;
+	if (!walk_visit(o->w))
+		return false;
 	if (value == o->target)
 		o->found = o->direct;
 	else if (!reach_members(o->w, value, WAITERS_SCAN, member_is, o) && o->hops > 1 &&

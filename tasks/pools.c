@@ -16,6 +16,7 @@
 
 #define HOLDERS_MAX 1024
 #define AVOID_FOUND_MAX 64
+#define NAMES_MAX 1024           /* of one function */
 
 struct searching {
 	struct walk *w;
@@ -131,9 +132,26 @@ static bool same_entry(struct walk *w, const struct pool *p, uint64_t owner, uin
 	return gen && walk_suspended(w, gen, &f) && f.code_addr == p->entering_code && variable_is(w, &f, owner, what);
 }
 
+/* Who takes an item out of a queue may keep it. It is lent where the manager's generator puts
+ * something back. */
+static bool gives_back(struct walk *w, const struct pool *p)
+{
+	if (p->kind != WAIT_QUEUE_GET || !p->entering_code)
+		return true;
+	uint64_t names = code_names(&w->r, p->entering_code);
+	for (int64_t k = 0, n = seq_len(&w->r, names); k < n && k < NAMES_MAX; k++) {
+		const char *name = str_at(&w->r, seq_item(&w->r, names, k));
+		if (name && (strncmp(name, "put", 3) == 0 || strcasestr(name, "release") || strcasestr(name, "return")))
+			return true;
+	}
+	return false;
+}
+
 static void by_entries(struct searching *s, const struct pool *p, uint64_t owner, struct having *h)
 {
 	struct walk *w = s->w;
+	if (!gives_back(w, p))
+		return;
 	for (size_t i = 0; p->entering && i < w->holds.n && h->n < HOLDERS_MAX; i++)
 		if (same_entry(w, p, owner, w->holds.v[i].object))
 			add_holder(w, h, &w->holds.v[i].by);
@@ -192,6 +210,7 @@ static void tell(struct searching *s, const struct pool *p, uint64_t owner, cons
 			break;
 		wait->holders = v;
 		wait->nholders = h->n;
+		wait->inferred = true;
 		if (!p->named && p->kind != WAIT_SEMAPHORE) {
 			wait->kind = WAIT_POOL;
 			wait->id = owner;

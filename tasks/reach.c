@@ -100,6 +100,10 @@ static bool met_attribute(void *ctx, uint64_t name, uint64_t value)
 	const struct reach_node *n = &x->nodes.v[x->at];
 	bool known = x->found.n && x->found.v[x->found.n - 1] == x->at;
 	(void)name;
+	if (!walk_visit(x->w)) {
+		x->cut = true;
+		return false;
+	}
 	if (value == x->goal && n->through && !known)
 		find(x, x->at);
 	meet(x, value, x->at, n->root, (uint8_t)(n->hops + 1), false);

@@ -21,6 +21,20 @@ bool walk_stop(struct walk *w)
 	return w->nomem || w->over_limit;
 }
 
+/* Some seconds: objects that have each other's attributes are a square of them. */
+#define VISITS_MAX (1u << 25)
+
+bool walk_visit(struct walk *w)
+{
+	if (w->visits < VISITS_MAX) {
+		w->visits++;
+		return true;
+	}
+	w->cut_lists += w->visits++ == VISITS_MAX;
+	w->visits = VISITS_MAX + 1;
+	return false;
+}
+
 void walk_free(struct walk *w)
 {
 	reader_free(&w->r);

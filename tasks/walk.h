@@ -99,6 +99,7 @@ struct walk {
 	bool over_limit, nomem;
 	bool no_heap;            /* done tasks could not be looked for */
 	size_t cut_lists;        /* longer than what is read of them */
+	uint32_t visits;         /* walk_visit() */
 	size_t nexceptions, exception_bytes; /* read so far */
 	bool cut_awaits;         /* who awaits whom was too much to follow */
 };
@@ -118,6 +119,9 @@ bool addrs_add(struct addrs *a, uint64_t addr); /* false: out of memory */
 void walk_torn(struct walk *w, const char *why);
 /* True when the walk should end early: memory, the rehearsal's limit, or a hand's time is up. */
 bool walk_stop(struct walk *w);
+/* One attribute more is looked at in the search for pools, queues and who has them. False: that was
+ * all for this walk; what was not looked at is counted. */
+bool walk_visit(struct walk *w);
 
 /* interp.c: interpreters, thread states, modules. */
 void walk_interpreters(struct walk *w);

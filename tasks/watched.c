@@ -16,6 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "attach/hands.h"
 #include "base/clock.h"
 
 #define WATCHED_MAX 4096         /* descriptors of one loop */
@@ -144,7 +145,10 @@ void watched_ask(struct snapshot *s)
 {
 	int pidfd = (int)syscall(SYS_pidfd_open, s->pid, 0);
 	for (size_t i = 0; i < s->nloops; i++) {
+		/* A file of FUSE's answers poll() and close() when it likes. */
+		hang_begin(0);
 		keep_ready(&s->loops[i], pidfd);
+		hang_end();
 		processor_time(s, &s->loops[i]);
 	}
 	if (pidfd >= 0)

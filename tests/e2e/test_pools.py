@@ -52,3 +52,24 @@ def test_each_has_one_and_wants_another(asyncmon, target, main_interp):
     assert (finding["rule"], finding["severity"]) == ("pool-exhausted", "warning")
     assert sorted(finding["tasks"]) == sorted(t.truth["tasks"])
     assert "wait for more of it" in finding["message"]
+
+
+def test_likeness_is_no_proof(asyncmon, target, main_interp):
+    """Somebody inside of the manager that others enter may have given the permit back."""
+    t = target(main_interp, "likeness.py", "handshake")
+    t.settle()
+    found = waits(asyncmon, t)
+    assert [found[task]["kind"] for task in t.truth["waits"]] == ["semaphore"]
+    a = asyncmon.json("check", "--interval", "0.3", t.pid)
+    assert [f for f in a["findings"] if f["severity"] == "error"] == []
+    why = asyncmon.json("why", t.pid)
+    assert why["roots"] and "deadlock" not in [r["kind"] for r in why["roots"]]
+
+
+def test_what_is_taken_for_good_is_not_lent(asyncmon, target, main_interp):
+    t = target(main_interp, "likeness.py", "hello")
+    t.settle()
+    found = waits(asyncmon, t)
+    assert [found[task]["kind"] for task in t.truth["waits"]] == ["queue-get"] * 2
+    a = asyncmon.json("check", "--interval", "0.3", t.pid)
+    assert [f for f in a["findings"] if f["rule"] == "pool-exhausted"] == []
