@@ -54,7 +54,8 @@ void json_head(struct json *j, const struct snapshot *s)
 	kbool(j, "agent", s->agent);
 	kcount(j, "paused_us", s->paused_us);
 	json_key(j, "taken_at");
-	json_instant(j, s->taken_at);
+	/* A core does not say when it was written. */
+	json_instant(j, s->source == SNAPSHOT_OF_CORE ? NAN : s->taken_at);
 	json_object_end(j);
 	kbool(j, "complete", s->complete);
 	json_key(j, "notes");

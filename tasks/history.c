@@ -8,6 +8,7 @@
 
 #define TASKS_MAX (1u << 28)
 #define DEPTH_MAX 1024
+#define SERIALS_MAX (1ull << 48)   /* more were never given: the record is damaged */
 #define DEPTH_FREE 16            /* frames that every stack may have */
 #define STRING_MAX 4096
 
@@ -118,7 +119,8 @@ static bool item(struct history *hi, enum agent_pool_name pool, uint32_t i, void
 
 bool history_task(struct history *hi, uint32_t i, struct agent_task *t)
 {
-	return item(hi, POOL_TASKS, i, t) && t->state != AGENT_FREE && t->state <= AGENT_ANCESTOR;
+	return item(hi, POOL_TASKS, i, t) && t->state != AGENT_FREE && t->state <= AGENT_ANCESTOR &&
+	       t->serial < SERIALS_MAX;
 }
 
 bool history_cancel(struct history *hi, uint32_t i, struct agent_cancel *c)

@@ -21,8 +21,6 @@ struct queues {
 	const struct reach_root *root;
 	int hops;
 	bool found;
-	size_t members;          /* of the container that is being looked at */
-	bool cut;                /* a container has more than was looked at */
 };
 
 static bool of_queue(const struct wait *wait)
@@ -81,20 +79,16 @@ static bool attribute(void *ctx, uint64_t name, uint64_t value)
 {
 	struct queues *q = ctx;
 	int hops = q->hops;
-	size_t members = q->members;
 	(void)name;
 	if (!walk_visit(q->w))
 		return false;
 	look(q, value, hops - 1);
 	q->hops = hops;
-	q->members = members;
 	return true;
 }
 
 static bool member(void *ctx, uint64_t value)
 {
-	struct queues *q = ctx;
-	q->cut |= ++q->members == NAMED_MAX;
 	return attribute(ctx, 0, value);
 }
 
@@ -113,7 +107,6 @@ static void look(struct queues *q, uint64_t obj, int hops)
 		return;
 	q->hops = hops;
 	q->found = false;
-	q->members = 0;
 	if (object_kind(&w->r, obj) == KIND_METHOD)
 		look(q, field_at(&w->r, obj, w->r.l->method_self), hops - 1);
 	else if (!reach_members(w, obj, NAMED_MAX, member, q) && object_kind(&w->r, obj) == KIND_OTHER)
@@ -203,7 +196,7 @@ void walk_queues(struct walk *w)
 	for (size_t i = 0; i < q.all.n; i++) {
 		for (size_t k = 0; k < q.all.v[i].ends.n && !walk_stop(w); k++)
 			tell(&q, &q.all.v[i], &w->s->tasks[q.all.v[i].ends.v[k]],
-			     !roots.cut && !q.cut && walk_visit(w));
+			     !roots.cut && walk_visit(w));
 		vec_free(&q.all.v[i].ends);
 		vec_free(&q.all.v[i].who);
 	}

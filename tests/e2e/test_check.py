@@ -6,7 +6,8 @@ import re
 import pytest
 
 RULES = ["await-cycle", "deadlock", "lost-wakeup", "asleep-with-work",
-         "loop-not-running", "blocked-loop", "orphaned-lock", "executor-saturated",
+         "loop-not-running", "blocked-loop", "spin", "orphaned-lock", "pool-exhausted",
+         "join-without-consumer", "executor-saturated",
          "many-of-one-origin", "cancel-pending", "group-aborting",
          "exception-never-retrieved", "timer-overdue", "unreferenced-task"]
 
