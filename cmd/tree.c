@@ -163,6 +163,8 @@ static int tree_run(struct call *c)
 		e = call_snapshot(c, 0, &s);
 	if (!e)
 		e = answer(c, s);
+	if (!e && !s->ntasks)
+		call_note(c, "no task lives");
 	int status = e ? call_fail(c, e) : call_end(c, s);
 	snapshot_free(s);
 	return status;
