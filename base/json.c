@@ -132,6 +132,14 @@ void json_int(struct json *j, int64_t v)
 	strbuf_int(&j->out->b, v);
 }
 
+void json_positive(struct json *j, int64_t v)
+{
+	if (v > 0)
+		json_int(j, v);
+	else
+		json_null(j);
+}
+
 void json_double(struct json *j, double v)
 {
 	char text[40];

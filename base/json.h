@@ -30,6 +30,8 @@ void json_int(struct json *j, int64_t v);
 void json_double(struct json *j, double v); /* NaN and infinities: null */
 void json_bool(struct json *j, bool v);
 void json_null(struct json *j);
+/* A line, a thread's id or the like, for which 0 and less mean unknown: null then. */
+void json_positive(struct json *j, int64_t v);
 void json_id(struct json *j, uint64_t id);  /* "0x7f…"; 0: null */
 /* Seconds since the epoch as RFC 3339 in UTC with microseconds; NaN: null. */
 void json_instant(struct json *j, double at);

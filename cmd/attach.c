@@ -49,7 +49,7 @@ static err_t run(struct call *c, int *status)
 	size_t n = 0;
 	err_t e = targets(c, &words, &n);
 	if (!e && !n)
-		e = err_new(E_USAGE, "attach needs a target: a PID or a core file");
+		e = err_new(E_USAGE, "attach needs a target: a PID, a core file or a saved look");
 	if (!e)
 		e = script(&c->args, &lines);
 	const struct session_opts o = {

@@ -174,7 +174,8 @@ static int run_targets(struct call *c)
 	if (e)
 		return call_fail(c, e);
 	if (!root && c->args.nwords == 0)
-		return call_fail(c, err_new(E_USAGE, "%s needs a target: a PID or a core file", c->cmd->name));
+		return call_fail(c, err_new(E_USAGE, "%s needs a target: %s", c->cmd->name,
+					      c->cmd->flags & CMD_CORE ? "a PID, a core file or a saved look" : "a PID"));
 	if (root || (c->cmd->flags & CMD_MANY && c->args.nwords > 1)) {
 		int status = run_many(c, &tree);
 		free(tree.v);

@@ -183,10 +183,7 @@ static void stack_json(void *ctx, const struct path *p, uint64_t weight)
 		json_key(j, "file");
 		json_str(j, f->file);
 		json_key(j, "line");
-		if (f->line > 0)
-			json_int(j, f->line);
-		else
-			json_null(j);
+		json_positive(j, f->line);
 		json_object_end(j);
 	}
 	json_array_end(j);

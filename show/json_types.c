@@ -122,10 +122,7 @@ static void contexts(struct json *j, const struct stack *st, size_t i, size_t *n
 		kstr(j, "mode", c->entering ? "entering" : "inside");
 		kbool(j, "sync", c->sync);
 		json_key(j, "line");
-		if (c->line > 0)
-			json_int(j, c->line);
-		else
-			json_null(j);
+		json_positive(j, c->line);
 		json_object_end(j);
 	}
 	json_array_end(j);
@@ -141,10 +138,7 @@ void json_stack(struct json *j, const struct stack *st)
 		kstr(j, "function", f->function);
 		kstr(j, "file", f->file);
 		json_key(j, "line");
-		if (f->line > 0)
-			json_int(j, f->line);
-		else
-			json_null(j);
+		json_positive(j, f->line);
 		json_key(j, "contexts");
 		contexts(j, st, i, &context);
 		if (f->nlocals)
@@ -293,15 +287,9 @@ void json_holder(struct json *j, const struct holder *h)
 	kstr(j, "function", h->place ? h->place->function : NULL);
 	kstr(j, "file", h->place ? h->place->file : NULL);
 	json_key(j, "line");
-	if (h->place && h->place->line > 0)
-		json_int(j, h->place->line);
-	else
-		json_null(j);
+	json_positive(j, h->place ? h->place->line : 0);
 	json_key(j, "since_line");
-	if (h->since > 0)
-		json_int(j, h->since);
-	else
-		json_null(j);
+	json_positive(j, h->since);
 	json_object_end(j);
 }
 
@@ -473,10 +461,7 @@ static void thread_frame_json(struct json *j, const struct thread_frame *f)
 	json_key(j, "file");
 	json_str(j, f->file);
 	json_key(j, "line");
-	if (f->line > 0)
-		json_int(j, f->line);
-	else
-		json_null(j);
+	json_positive(j, f->line);
 	json_key(j, "module");
 	json_str(j, f->module);
 	json_key(j, "address");

@@ -13,10 +13,7 @@ static void json_root(struct json *j, const struct root *r)
 	json_key(j, "task");
 	json_id(j, r->task);
 	json_key(j, "thread");
-	if (r->thread)
-		json_int(j, r->thread);
-	else
-		json_null(j);
+	json_positive(j, r->thread);
 	json_key(j, "tasks");
 	json_ids(j, r->tasks, r->ntasks);
 	json_key(j, "threads");
@@ -250,10 +247,7 @@ void json_keeps(struct json *j, const struct keeps *k)
 		json_key(j, "task");
 		json_id(j, k->v[i].task);
 		json_key(j, "thread");
-		if (k->v[i].thread)
-			json_int(j, k->v[i].thread);
-		else
-			json_null(j);
+		json_positive(j, k->v[i].thread);
 		json_key(j, "message");
 		json_str(j, k->v[i].message);
 		json_object_end(j);
